@@ -1,0 +1,77 @@
+"""dcpose: people's joints from video (DCPose, CVPR 2021), as a library and as the `dcpose` command.
+
+    import dcpose_cli
+    dcpose_cli.estimate("input.mp4", out="result.mp4")
+
+The public names below are imported on first use, so that `import dcpose_cli` does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .config import EstimateConfig
+from .errors import DCPoseError, DeviceError, InputError, OutputError, UsageError, WeightsError
+from .types import (
+    DecodeReport,
+    Detections,
+    EstimateSummary,
+    Frame,
+    FrameResult,
+    Person,
+    TrackedBoxes,
+    VideoInfo,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from .estimator import PoseEstimator
+    from .export.posetrack import read_posetrack
+    from .pipeline import estimate, export_json
+    from .weights import load_model
+
+__version__ = "0.1.0"
+
+_LATE = {
+    "PoseEstimator": "estimator",
+    "estimate": "pipeline",
+    "export_json": "pipeline",
+    "load_model": "weights",
+    "read_posetrack": "export.posetrack",
+}
+
+__all__ = [
+    "DCPoseError",
+    "DecodeReport",
+    "Detections",
+    "DeviceError",
+    "EstimateConfig",
+    "EstimateSummary",
+    "Frame",
+    "FrameResult",
+    "InputError",
+    "OutputError",
+    "Person",
+    "PoseEstimator",
+    "TrackedBoxes",
+    "UsageError",
+    "VideoInfo",
+    "WeightsError",
+    "Window",
+    "__version__",
+    "estimate",
+    "export_json",
+    "load_model",
+    "read_posetrack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f".{_LATE[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,38 @@
+"""Nested dicts and lists (from TOML or JSON) -> frozen dataclasses, with errors that name the key."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+def build(cls: Any, data: Any, where: str = "") -> Any:
+    """Turn nested dicts and lists (TOML, JSON) into the dataclass `cls`; TypeError names what does not fit."""
+    if isinstance(cls, type) and is_dataclass(cls):
+        if not isinstance(data, dict):
+            raise TypeError(f"{where or 'it'} must be a table")
+        hints = get_type_hints(cls)
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise TypeError(f"unknown key {where}{unknown[0]}")
+        return cls(**{key: build(hints[key], value, f"{where}{key}.") for key, value in data.items()})
+    origin, args = get_origin(cls), get_args(cls)
+    if origin in (UnionType, Union):
+        if data is None and type(None) in args:
+            return None
+        return build(next(a for a in args if a is not type(None)), data, where)
+    if origin is tuple:
+        if not isinstance(data, (list, tuple)):
+            raise TypeError(f"{where.rstrip('.')} must be a list")
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(build(args[0], v, where) for v in data)
+        if len(args) != len(data):
+            raise TypeError(f"{where.rstrip('.')} must have {len(args)} entries")
+        return tuple(build(a, v, where) for a, v in zip(args, data, strict=True))
+    if cls is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(cls, type) and (not isinstance(data, cls) or (isinstance(data, bool) and cls is not bool)):
+        raise TypeError(f"{where.rstrip('.')} must be {cls.__name__}")
+    return data

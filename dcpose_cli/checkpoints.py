@@ -1,0 +1,166 @@
+"""Import of foreign checkpoints: the official DCPose container and the published HRNet backbones.
+
+Pickles are read with torch's weights-only loader, which builds tensors and plain containers and nothing else; a file
+that wants to run code is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .errors import InputError, OutputError, WeightsError
+from .files import output_error, shown
+from .nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from .nets.official import from_official, is_official
+from .skeleton import EAR_SLOTS
+from .weights import WEIGHTS_NAME, PoseNet, load_state, save_model
+
+_BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition", "stage", "final_layer")
+#: Where a container keeps its tensors, in the order they are looked for.
+_CONTAINERS = ("state_dict", "model_state_dict", "model")
+
+
+def import_checkpoint(
+    file: Path, out: Path, *, name: str | None = None, joints: str | None = None, overwrite: bool = False
+) -> Path:
+    """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
+
+    Recognised by names and shapes: official DCPose (SPEC 3.1), OpenMMLab top-down HRNets (`backbone.`,
+    `keypoint_head.` or `head.`), and HRNet backbones with bare names. joints: meaning of an HRNet's channels,
+    "posetrack" or "coco" (the default for HRNets, as most published ones are COCO's).
+    Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
+    """
+    if not file.is_file():
+        raise InputError(f"there is no checkpoint {shown(file)}")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{shown(out)} is a file; name a folder with --out")
+    net, order, source = recognise(read_checkpoint(file), file)
+    order = joints or order
+    predicts = tuple(i for i in range(17) if i not in (EAR_SLOTS if order == "posetrack" else (1, 2)))
+    try:
+        return save_model(
+            net, out, name=name or out.name, joints=order, predicts=predicts, source=source, overwrite=overwrite
+        )
+    except OSError as error:
+        raise output_error(error, out / WEIGHTS_NAME) from error
+
+
+def read_checkpoint(file: Path) -> dict[str, Tensor]:
+    """Tensors of a .pth or .safetensors file, without the container and without `module.` in the names."""
+    if file.suffix == ".safetensors":
+        try:
+            return dict(load_file(file))
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"{shown(file)} is damaged or not a safetensors file: {error}") from error
+    data = load_pickle(file)
+    if isinstance(data, Mapping):
+        for key in _CONTAINERS:
+            if isinstance(data.get(key), Mapping):
+                data = data[key]
+                break
+    if not isinstance(data, Mapping):
+        raise WeightsError(f"{shown(file)} holds no state dict")
+    state = {str(k).replace("module.", ""): v for k, v in data.items() if isinstance(v, Tensor)}
+    if not state:
+        raise WeightsError(f"{shown(file)} holds no tensors")
+    return state
+
+
+def load_pickle(file: Path) -> Any:
+    """torch.load in weights-only mode, tensors on the CPU. Raises WeightsError for anything unsafe or damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old files: notes about storage types that do not concern the user
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{shown(file)} was refused: it is damaged or wants to run code when loaded ({reason[:160]})"
+        ) from error
+    except Exception as error:  # torch's readers raise whatever a broken file makes them meet
+        raise WeightsError(f"{shown(file)} is not a readable checkpoint: {type(error).__name__}") from error
+
+
+def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, str]:
+    """The network of a state dict with its weights loaded, its joint order, and what the checkpoint is called."""
+    if is_official(state):
+        config = infer_dcpose(state, file)
+        net: PoseNet = DCPose(config)
+        load_state(net, from_official(state), file)
+        return net.eval(), "posetrack", "official DCPose checkpoint"
+    backbone = strip_openmmlab(state)
+    if not any(k.startswith("stage4.") for k in backbone):
+        raise WeightsError(f"{shown(file)} is not a checkpoint we know (official DCPose, OpenMMLab or plain HRNet)")
+    net = HRNet(infer_hrnet(backbone, file))
+    load_state(net, backbone, file)
+    return net.eval(), "coco", "HRNet checkpoint"
+
+
+def strip_openmmlab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenMMLab's names -> plain HRNet names; tensors that are not part of the network are dropped."""
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        plain = re.sub(r"^(backbone|keypoint_head|head)\.", "", name)
+        if plain.startswith(_BACKBONE_CHILDREN):
+            out[plain] = value
+    return out
+
+
+def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
+    """Architecture of an official checkpoint, read off its shapes; the dilations are the published ones."""
+    prefix = "rough_pose_estimation_net."
+    backbone = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+
+    def blocks(chain: str) -> int:
+        return len({k.split(".")[2] for k in state if k.startswith(f"{chain}.layers.")})
+
+    offsets = state.get("offsets_list.0.0.weight")
+    if offsets is None:
+        raise WeightsError(f"{shown(file)} does not fit DCPose: missing offsets_list.0.0.weight")
+    count = len({k.split(".")[1] for k in state if k.startswith("offsets_list.")})
+    return DCPoseConfig(
+        backbone=backbone,
+        prf_blocks=blocks("diff_temporal_fuse"),
+        ptm_blocks=blocks("support_temporal_fuse"),
+        combine_blocks=blocks("offset_mask_combine_conv"),
+        combine_width=int(offsets.shape[1]),
+        dilations=tuple(3 * (k + 1) for k in range(count)),
+    )
+
+
+def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
+    """Architecture of an HRNet, read off its names and shapes. Raises WeightsError when they make none."""
+
+    def count(pattern: str) -> int:
+        found = [m[1] for k in state if (m := re.match(pattern, k))]
+        return max((int(n) for n in found), default=-1) + 1
+
+    try:
+        config = HRNetConfig(
+            width=int(state["transition1.0.0.weight"].shape[0]),
+            stem=int(state["conv1.weight"].shape[0]),
+            layer1_width=int(state["layer1.0.conv1.weight"].shape[0]),
+            layer1_blocks=count(r"layer1\.(\d+)\."),
+            modules=(count(r"stage2\.(\d+)\."), count(r"stage3\.(\d+)\."), count(r"stage4\.(\d+)\.")),
+            blocks=(
+                count(r"stage2\.0\.branches\.0\.(\d+)\."),
+                count(r"stage3\.0\.branches\.0\.(\d+)\."),
+                count(r"stage4\.0\.branches\.0\.(\d+)\."),
+            ),
+            joints=int(state["final_layer.weight"].shape[0]),
+        )
+    except (KeyError, IndexError) as error:
+        raise WeightsError(f"{shown(file)} is not an HRNet with a heatmap layer: missing {error.args[0]}") from error
+    if config.joints != 17:
+        raise WeightsError(f"{shown(file)} predicts {config.joints} joints; 17 are needed")
+    return config

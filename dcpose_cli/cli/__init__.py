@@ -1,0 +1,1 @@
+"""The command line: every command collects options, calls one public function and reports."""

@@ -1,0 +1,230 @@
+"""`dcpose`: thin Typer commands over the library. torch is imported only inside the commands that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..config import DEFAULTS
+from . import options as o
+from .console import run
+
+app = typer.Typer(
+    name="dcpose",
+    help="People's joints from video: annotated MP4 and PoseTrack JSON.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+def main() -> None:
+    """Entry point of the `dcpose` script."""
+    sys.exit(run(lambda: app(standalone_mode=True)))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dcpose {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _begin(debug: bool, offline: bool) -> None:
+    if debug:
+        os.environ["DCPOSE_DEBUG"] = "1"
+    # What Apple's GPUs lack runs on the CPU; torch reads this when it is imported.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+
+@app.command()
+def estimate(
+    inputs: Annotated[list[str], typer.Argument(help="One or several videos.", metavar="VIDEO...", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Result video (.mp4, .mov, .mkv); a folder for several inputs."),
+    ] = None,
+    json: o.JsonPath = None,
+    overwrite: o.Overwrite = False,
+    no_audio: o.NoAudio = False,
+    model: o.Model = DEFAULTS.model,
+    detector: o.Detector = DEFAULTS.detector,
+    device: o.Device = DEFAULTS.device,
+    precision: o.Precision = DEFAULTS.precision,
+    batch: o.Batch = None,
+    conf: o.Conf = DEFAULTS.conf,
+    kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
+    interval: o.Interval = DEFAULTS.interval,
+    start: o.Start = None,
+    end: o.End = None,
+    max_frames: o.MaxFrames = None,
+    offline: o.Offline = False,
+    allow_network: o.AllowNetwork = False,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Annotated video and PoseTrack JSON of one or several videos."""
+    from .commands import estimate_videos
+
+    _begin(debug, offline)
+    config = o.settings(
+        model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
+        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
+        overwrite=overwrite, offline=offline, allow_network=allow_network,
+    )  # fmt: skip
+    raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
+
+
+@app.command("export-json")
+def export_json(
+    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.", show_default=False)],
+    overwrite: o.Overwrite = False,
+    model: o.Model = DEFAULTS.model,
+    detector: o.Detector = DEFAULTS.detector,
+    device: o.Device = DEFAULTS.device,
+    precision: o.Precision = DEFAULTS.precision,
+    batch: o.Batch = None,
+    conf: o.Conf = DEFAULTS.conf,
+    interval: o.Interval = DEFAULTS.interval,
+    start: o.Start = None,
+    end: o.End = None,
+    max_frames: o.MaxFrames = None,
+    offline: o.Offline = False,
+    allow_network: o.AllowNetwork = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """PoseTrack JSON of a video, without rendering."""
+    from .commands import export_one
+
+    _begin(debug, offline)
+    config = o.settings(
+        model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
+        start=start, end=end, max_frames=max_frames, overwrite=overwrite, offline=offline,
+        allow_network=allow_network,
+    )  # fmt: skip
+    raise typer.Exit(export_one(video, out, config, quiet=quiet))
+
+
+@app.command()
+def batch(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos, searched recursively.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
+    overwrite: o.Overwrite = False,
+    no_audio: o.NoAudio = False,
+    model: o.Model = DEFAULTS.model,
+    detector: o.Detector = DEFAULTS.detector,
+    device: o.Device = DEFAULTS.device,
+    precision: o.Precision = DEFAULTS.precision,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch", help="People in one pass of the network.", rich_help_panel="Speed")
+    ] = None,
+    conf: o.Conf = DEFAULTS.conf,
+    kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
+    interval: o.Interval = DEFAULTS.interval,
+    max_frames: o.MaxFrames = None,
+    offline: o.Offline = False,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """All videos of a folder; what is finished is skipped, a bad file does not stop the others."""
+    from .commands import run_batch
+
+    _begin(debug, offline)
+    config = o.settings(
+        model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
+        kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
+        offline=offline,
+    )  # fmt: skip
+    raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """The shipped models."""
+    from .model_commands import show_models
+
+    show_models()
+
+
+@models_app.command("info")
+def models_info(
+    model: Annotated[str, typer.Argument(help="A shipped name, a folder or a file.", show_default=False)],
+) -> None:
+    """What a model is: kind, input, parameters, hash."""
+    from .model_commands import show_model
+
+    show_model(model)
+
+
+@models_app.command("verify")
+def models_verify(
+    models: Annotated[list[str] | None, typer.Argument(help="Shipped models; all when none is named.")] = None,
+) -> None:
+    """Compare shipped weights with their published SHA-256."""
+    from .model_commands import verify_models
+
+    verify_models(models or [])
+
+
+@models_app.command("import")
+def models_import(
+    file: Annotated[Path, typer.Argument(help="Official DCPose .pth or an HRNet checkpoint.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
+    joints: Annotated[
+        str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)
+    ] = None,
+    overwrite: o.Overwrite = False,
+    debug: o.Debug = False,
+) -> None:
+    """Convert a published checkpoint; code inside a file is never run."""
+    from .model_commands import import_model
+
+    _begin(debug, False)
+    import_model(file, out, joints, overwrite=overwrite)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the training pack.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
+    device: o.Device = DEFAULTS.device,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Train a model; the same command resumes an interrupted training."""
+    from .train_command import train_model
+
+    _begin(debug, False)
+    train_model(recipe, data, out, work, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed and whether it works: versions, devices, codecs, models."""
+    from .doctor import report
+
+    raise typer.Exit(report())

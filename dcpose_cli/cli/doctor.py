@@ -1,0 +1,90 @@
+"""`dcpose doctor`: what is installed and whether it works."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+from .. import __version__
+from ..errors import EXIT_BUG, EXIT_OK, DCPoseError
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "av",
+    "opencv-python",
+    "numpy",
+    "safetensors",
+    "lap",
+    "rich",
+    "typer",
+)
+
+
+def report() -> int:
+    """Print one line per check; EXIT_BUG when one of them fails."""
+    good = True
+    typer.echo(f"dcpose {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    for name in _PACKAGES:
+        try:
+            _line(True, name, version(name))
+        except PackageNotFoundError:
+            _line(False, name, "not installed")
+            good = False
+    for name, check in (("devices", _devices), ("video", _codecs), ("models", _models), ("network", _network)):
+        try:
+            _line(True, name, check())
+        except DCPoseError as error:
+            _line(False, name, str(error))
+            good = False
+        except Exception as error:  # a broken installation fails in ways nobody lists
+            _line(False, name, f"{type(error).__name__}: {error}")
+            good = False
+    return EXIT_OK if good else EXIT_BUG
+
+
+def _line(good: bool, name: str, text: str) -> None:
+    typer.echo(f"{'ok ' if good else 'BAD'} {name:<16}{text}")
+
+
+def _devices() -> str:
+    import torch
+
+    found = [f"cpu ({os.cpu_count()} cores, {torch.get_num_threads()} threads)"]
+    found += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return ", ".join(found)
+
+
+def _codecs() -> str:
+    from ..video.versions import codec_summary
+
+    return codec_summary()
+
+
+def _models() -> str:
+    from ..weights import find_weights, shipped_models, verify
+
+    folders = shipped_models()
+    for folder in folders:
+        verify(find_weights(folder))
+    return ", ".join(folder.name for folder in folders) or "none shipped"
+
+
+def _network() -> str:
+    import numpy as np
+
+    from ..estimator import PoseEstimator
+
+    estimator = PoseEstimator(device="cpu", offline=True)
+    frame = np.zeros((64, 48, 3), np.uint8)
+    poses = estimator.poses(frame, frame, frame, [[4, 4, 40, 56]])
+    estimator.detector.detect([frame])
+    if not np.isfinite(poses).all():
+        raise ArithmeticError("the network's output is not finite")
+    return f"{estimator.network.model.header.name} and {estimator.detector.name} run"

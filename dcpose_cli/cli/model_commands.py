@@ -1,0 +1,68 @@
+"""Bodies of `dcpose models ...`. What was asked for goes to stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..checkpoints import import_checkpoint
+from ..errors import UsageError, WeightsError
+from ..files import sha256_of, shown
+from ..weights import JOINT_ORDERS, find_weights, open_model, read_metadata, shipped_models, verify
+
+
+def show_models() -> None:
+    """A table of the shipped models."""
+    table = Table("model", "kind", "input", "size", box=None)
+    for folder in shipped_models():
+        path = find_weights(folder)
+        data = read_metadata(path)
+        table.add_row(folder.name, _kind(data), _input(data), f"{path.stat().st_size / 2**20:.1f} MiB")
+    Console(soft_wrap=True).print(table)
+
+
+def show_model(model: str) -> None:
+    """Everything a weights file says of itself, and its hash."""
+    path = find_weights(model)
+    data = read_metadata(path)
+    rows: list[tuple[str, str]] = [("file", shown(path)), ("sha256", sha256_of(path)), ("kind", _kind(data))]
+    rows.append(("input", _input(data)))
+    if data.get("kind") in ("dcpose", "hrnet"):
+        loaded = open_model(model)
+        rows.append(("parameters", f"{sum(p.numel() for p in loaded.net.parameters()):,}"))
+        rows.append(("joints", loaded.header.joints))
+        rows.append(("network", str(loaded.header.network)))
+        rows.append(("source", loaded.header.source or "trained by dcpose"))
+    for name, value in rows:
+        typer.echo(f"{name + ':':<12}{value}")
+
+
+def verify_models(names: list[str]) -> None:
+    """Compare hashes; the first difference is an error."""
+    paths = [find_weights(name) for name in names] or [find_weights(folder) for folder in shipped_models()]
+    if not paths:
+        raise WeightsError("there are no shipped models here; reinstall dcpose")
+    for path in paths:
+        typer.echo(f"{path.parent.name}: {verify(path)} ok")
+
+
+def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) -> None:
+    """Convert a checkpoint and say what it was."""
+    if joints is not None and joints not in JOINT_ORDERS:
+        raise UsageError(f"--joints must be one of {', '.join(JOINT_ORDERS)}, got {joints}")
+    path = import_checkpoint(file, out, joints=joints, overwrite=overwrite)
+    data = read_metadata(path)
+    typer.echo(f"{shown(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
+
+
+def _kind(data: dict[str, Any]) -> str:
+    return str(data.get("kind", "?"))
+
+
+def _input(data: dict[str, Any]) -> str:
+    size = data.get("input_size")
+    return f"{size[0]}x{size[1]}" if isinstance(size, list) and len(size) == 2 else str(data.get("imgsz", ""))

@@ -1,0 +1,46 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..config import DEFAULTS, EstimateConfig
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Speed")]
+Batch = Annotated[
+    int | None, typer.Option(help="People in one pass of the network; default by device.", rich_help_panel="Speed")
+]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel="Speed")]
+Model = Annotated[str, typer.Option(help="Pose model: a shipped name, a folder, or auto.", rich_help_panel="Models")]
+Detector = Annotated[
+    str,
+    typer.Option(help="Person detector: person-n, a YOLO .pt file, or a stock name.", rich_help_panel="Models"),
+]
+Conf = Annotated[float, typer.Option(help="Least confidence of a person, 0..1.", rich_help_panel="Poses")]
+KptThr = Annotated[float, typer.Option(help="Least confidence of a drawn joint.", rich_help_panel="Poses")]
+Interval = Annotated[
+    int, typer.Option(help="Frames between the current one and its neighbours.", rich_help_panel="Poses")
+]
+Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
+End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
+MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel="Output")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel="Output")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
+AllowNetwork = Annotated[bool, typer.Option("--allow-network", help="Let inputs be network addresses and playlists.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")]
+JsonPath = Annotated[
+    Path | None,
+    typer.Option("--json", help="Where the JSON goes; default: beside the video.", rich_help_panel="Output"),
+]
+
+
+def settings(**values: Any) -> EstimateConfig:
+    """The configuration of a command: its options by name, `no_audio` turned round."""
+    values["audio"] = not values.pop("no_audio", False)
+    return EstimateConfig(**values)

@@ -1,0 +1,42 @@
+"""The one source of defaults for the library and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateConfig:
+    """How a video is turned into poses; every default of `dcpose estimate` is here.
+
+    model, detector: a shipped model's name, a folder, or a file; "auto" picks the best shipped one for the device.
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "bf16" or "fp16".
+    batch: person crops' windows in one pass of the network, None for a default that suits the device.
+    conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
+    interval: frames between the current frame and its neighbours (T of the paper).
+    box_scale: enlargement of the person box before cropping (1.25 in the paper).
+    start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    """
+
+    model: str = "auto"
+    detector: str = "person-n"
+    device: str = "auto"
+    precision: str = "auto"
+    batch: int | None = None
+    conf: float = 0.3
+    kpt_thr: float = 0.3
+    interval: int = 1
+    box_scale: float = 1.25
+    start: float | None = None
+    end: float | None = None
+    max_frames: int | None = None
+    audio: bool = True
+    json: Path | None = None
+    overwrite: bool = False
+    offline: bool = False
+    allow_network: bool = False
+
+
+#: The defaults as values (a class with slots does not show them as attributes).
+DEFAULTS = EstimateConfig()

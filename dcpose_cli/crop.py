@@ -1,0 +1,111 @@
+"""Person box -> centre and scale -> affine -> normalised crops, and back (SPEC 6.1-6.3).
+
+There is no half-pixel shift anywhere: pixel centres have integer coordinates, as in OpenCV's warpAffine.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+#: Channel means and standard deviations of RGB in 0..1 (ImageNet's).
+MEAN: Final[tuple[float, float, float]] = (0.485, 0.456, 0.406)
+STD: Final[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+
+#: Scales are kept in units of this many pixels, as the published code and its golden numbers do.
+SCALE_UNIT: Final = 200.0
+
+
+def box_to_center_scale(
+    boxes: ArrayLike, size: tuple[int, int], enlarge: float = 1.25
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Centres (N, 2) in pixels and scales (N, 2) in units of 200 px of boxes (N, 4) xywh.
+
+    size: crop width and height; the shorter side of the box grows to their aspect. enlarge: factor on both sides,
+    not applied where the centre's x is exactly -1 (a sentinel of the published code).
+    """
+    xywh = np.asarray(boxes, np.float32).reshape(-1, 4)
+    center = xywh[:, :2] + xywh[:, 2:] * np.float32(0.5)
+    w, h = xywh[:, 2].astype(np.float64), xywh[:, 3].astype(np.float64)
+    aspect = size[0] / size[1]
+    wide = w > aspect * h
+    out_w, out_h = np.where(wide, w, h * aspect), np.where(wide, w / aspect, h)
+    scale = np.stack([out_w, out_h], axis=1) / SCALE_UNIT
+    scale = np.where(center[:, :1] == -1, scale, scale * enlarge)
+    return center, scale.astype(np.float32)
+
+
+def crop_affine(
+    center: NDArray[np.float32], scale: NDArray[np.float32], size: tuple[int, int], degrees: float = 0.0
+) -> NDArray[np.float64]:
+    """(2, 3) float64 matrix from image pixels to crop pixels; only the scale's width counts (SPEC 6.2)."""
+    ratio = size[0] / (SCALE_UNIT * float(scale[0]))
+    theta = math.radians(degrees)
+    turn = ratio * np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
+    offset = np.array(size, np.float64) / 2 - turn @ np.asarray(center, np.float64)
+    return np.concatenate([turn, offset[:, None]], axis=1)
+
+
+def crop_affines(boxes: ArrayLike, size: tuple[int, int], enlarge: float = 1.25) -> NDArray[np.float64]:
+    """(N, 2, 3) matrices from image pixels to crop pixels of boxes (N, 4) xywh."""
+    centers, scales = box_to_center_scale(boxes, size, enlarge)
+    if not len(centers):
+        return np.zeros((0, 2, 3))
+    return np.stack([crop_affine(c, s, size) for c, s in zip(centers, scales, strict=True)])
+
+
+def invert_affine(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of one or many (..., 2, 3) affine matrices, float64."""
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+
+
+def apply_affine(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, K, 2) points moved by (N, 2, 3) matrices, float64."""
+    moved: NDArray[np.float64] = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return moved
+
+
+def sample_crops(frames: Tensor, index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+    """Cut crops out of frames on the frames' own device: bilinear, black outside, normalised.
+
+    frames: (F, H, W, 3) uint8 RGB. index: (N,) int64, the frame of each crop. affines: (N, 2, 3) from image to crop.
+    size: crop width and height. Returns (N, 3, h, w) float32.
+    """
+    count, height, width, _ = frames.shape
+    w, h = size
+    device = frames.device
+    # Positions in float64: in float32 a 4K coordinate keeps only 1/4096 px, and weights would differ between devices.
+    # MPS has no float64, so there they are made on the CPU.
+    home = torch.device("cpu") if device.type == "mps" else device
+    inverse = torch.from_numpy(invert_affine(affines)).to(home)
+    xs = torch.arange(w, device=home, dtype=torch.float64)
+    ys = torch.arange(h, device=home, dtype=torch.float64)
+    px = inverse[:, 0, 0, None, None] * xs + inverse[:, 0, 1, None, None] * ys[:, None] + inverse[:, 0, 2, None, None]
+    py = inverse[:, 1, 0, None, None] * xs + inverse[:, 1, 1, None, None] * ys[:, None] + inverse[:, 1, 2, None, None]
+    x0, y0 = px.floor(), py.floor()
+    fx, fy = (px - x0).float().to(device), (py - y0).float().to(device)
+    x0, y0 = x0.long().to(device), y0.long().to(device)
+    flat = frames.reshape(count * height * width, 3)
+    base = (index.to(device) * (height * width))[:, None, None]
+    out = torch.zeros(len(affines), h, w, 3, device=device)
+    for dy, wy in ((0, 1 - fy), (1, fy)):
+        for dx, wx in ((0, 1 - fx), (1, fx)):
+            x, y = x0 + dx, y0 + dy
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            where = base + y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+            values = flat.index_select(0, where.flatten()).view(len(affines), h, w, 3)
+            out += values * (wx * wy * inside)[..., None]
+    return normalise(out)
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """(N, h, w, 3) RGB in 0..255 -> (N, 3, h, w) float32 with the training statistics."""
+    mean = torch.tensor(MEAN, device=crops.device) * 255
+    std = torch.tensor(STD, device=crops.device) * 255
+    return ((crops.float() - mean) / std).permute(0, 3, 1, 2)

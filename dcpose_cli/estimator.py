@@ -1,0 +1,202 @@
+"""The stages wired for one stream of frames: detect, track, window, crop, infer, decode."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .config import DEFAULTS, EstimateConfig
+from .detect import PersonDetector
+from .errors import UsageError
+from .infer import PoseNetwork, resolve_device
+from .track import Tracker
+from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
+from .video.reader import VideoReader
+from .weights import open_model
+from .window import windows
+
+#: Frames that are detected, and whose people are estimated, together. Cut at fixed frame numbers, so that results
+#: never depend on timing; fewer where frames are large, so that memory does not depend on their size.
+CHUNK_FRAMES: Final = 16
+CHUNK_PIXELS: Final = 32_000_000
+#: Frame rate assumed by the tracker where the video does not say.
+DEFAULT_FPS: Final = 30.0
+
+
+class PoseEstimator:
+    """People's joints, from frames or from a whole video.
+
+    model, device, detector, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. The detector
+    is loaded when it is first needed. Raises UsageError, WeightsError or DeviceError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        device: str = "auto",
+        *,
+        detector: str | Path = DEFAULTS.detector,
+        precision: str = "auto",
+        batch: int | None = None,
+        conf: float = DEFAULTS.conf,
+        interval: int = 1,
+        box_scale: float = DEFAULTS.box_scale,
+        offline: bool = False,
+    ) -> None:
+        _require_sane(conf, interval, box_scale)
+        self.device = resolve_device(device)
+        self.conf, self.interval, self._offline = conf, interval, offline
+        self.network = PoseNetwork(
+            open_model(model), device=self.device, precision=precision, batch=batch, box_scale=box_scale
+        )
+        self._detector_source = detector
+        self._detector: PersonDetector | None = None
+
+    @staticmethod
+    def from_config(config: EstimateConfig) -> PoseEstimator:
+        """An estimator with the settings of `config`."""
+        return PoseEstimator(
+            config.model,
+            config.device,
+            detector=config.detector,
+            precision=config.precision,
+            batch=config.batch,
+            conf=config.conf,
+            interval=config.interval,
+            box_scale=config.box_scale,
+            offline=config.offline,
+        )
+
+    @property
+    def detector(self) -> PersonDetector:
+        """The person detector, loaded on first use."""
+        if self._detector is None:
+            half = self.device.type == "cuda"
+            self._detector = PersonDetector(
+                self._detector_source, device=self.device, conf=self.conf, half=half, offline=self._offline
+            )
+        return self._detector
+
+    def poses(
+        self,
+        previous: NDArray[np.uint8],
+        current: NDArray[np.uint8],
+        next: NDArray[np.uint8],  # noqa: A002 - the field's name
+        boxes: ArrayLike,
+        margin: tuple[int, int] = (1, 1),
+    ) -> NDArray[np.float32]:
+        """Joints of the people in `boxes` of the current frame.
+
+        previous, current, next: (H, W, 3) uint8 RGB, equal sizes. boxes: (N, 4) xywh in pixels. margin: frames from
+        previous to current and from current to next, both >= 1. Returns (N, 17, 3) float32: x, y in pixels of the
+        frame, score. Raises UsageError for other shapes.
+        """
+        frames = [_require_rgb(f) for f in (previous, current, next)]
+        if len({f.shape for f in frames}) != 1:
+            raise UsageError("previous, current and next must have one size")
+        if len(margin) != 2 or min(margin) < 1:
+            raise UsageError(f"margin must be two numbers of at least 1, got {margin}")
+        xywh = np.asarray(boxes, np.float32).reshape(-1, 4)
+        if not np.isfinite(xywh).all() or (xywh[:, 2:] <= 0).any():
+            raise UsageError("boxes must be finite, with positive width and height")
+        count = len(xywh)
+        return self.network.poses(
+            frames, np.tile(np.arange(3), (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))
+        )
+
+    def video(
+        self,
+        path: str | PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        max_frames: int | None = None,
+    ) -> Iterator[FrameResult]:
+        """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
+        with VideoReader(path, start=start, end=end, max_frames=max_frames) as reader:
+            aspect = float(reader.info.sample_aspect_ratio)
+            for _, result in self.analyse(reader, fps=float(reader.info.fps or DEFAULT_FPS), pixel_aspect=aspect):
+                yield result
+
+    def analyse(
+        self, frames: Iterable[Frame], *, fps: float, pixel_aspect: float = 1.0
+    ) -> Iterator[tuple[Frame, FrameResult]]:
+        """Frames of one video, in order and of one size -> the same frames with their people.
+
+        fps: frames per second, for the tracker. pixel_aspect: width of a pixel over its height.
+        """
+        boxes: deque[TrackedBoxes] = deque()
+        tracked = self._track(frames, Tracker(fps), boxes)
+        for _, group in groupby(windows(tracked, self.interval), key=lambda window: _chunk(window.current)):
+            chunk = list(group)
+            yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)
+
+    def _track(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+        """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
+        for _, group in groupby(frames, key=_chunk):
+            chunk = list(group)
+            found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
+            for frame, detections in zip(chunk, found, strict=True):
+                boxes.append(tracker.update(detections, frame.image))
+                yield frame
+
+    def _estimate(
+        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
+    ) -> Iterator[tuple[Frame, FrameResult]]:
+        """All people of a chunk of windows in one go."""
+        frames: dict[int, Frame] = {}
+        for window in chunk:
+            for frame in (window.previous, window.current, window.next):
+                frames.setdefault(frame.index, frame)
+        place = {index: k for k, index in enumerate(frames)}
+        counts = [len(people) for people in tracked]
+        rows = [[place[w.previous.index], place[w.current.index], place[w.next.index]] for w in chunk]
+        keypoints = self.network.poses(
+            [frame.image for frame in frames.values()],
+            np.repeat(np.array(rows, np.int64), counts, axis=0),
+            np.concatenate([people.boxes for people in tracked]),
+            np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
+            pixel_aspect,
+        )
+        first = 0
+        for window, people in zip(chunk, tracked, strict=True):
+            found = keypoints[first : first + len(people)]
+            first += len(people)
+            yield window.current, _result(window.current, people, found)
+
+
+def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:
+    persons = tuple(
+        Person(int(track), box, float(score), points)
+        for track, box, score, points in zip(people.track_ids, people.boxes, people.scores, keypoints, strict=True)
+    )
+    return FrameResult(frame.index, frame.pts, frame.time, persons, frame.damaged)
+
+
+def _chunk(frame: Frame) -> int:
+    height, width = frame.image.shape[:2]
+    size: int = max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
+    return frame.index // size
+
+
+def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise UsageError(f"a frame must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
+    return array
+
+
+def _require_sane(conf: float, interval: int, box_scale: float) -> None:
+    if not 0 <= conf <= 1:
+        raise UsageError(f"--conf must lie between 0 and 1, got {conf}")
+    if interval < 1:
+        raise UsageError(f"--interval must be at least 1, got {interval}")
+    if not 0.1 <= box_scale <= 10:
+        raise UsageError(f"the box scale must lie between 0.1 and 10, got {box_scale}")

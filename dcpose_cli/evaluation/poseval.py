@@ -1,0 +1,183 @@
+"""Average precision of 15 joints as poseval computes it; equal to its figures. Source: SPEC 7.5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..files import shown
+from .polygons import strictly_inside
+from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson, read_frames
+
+_MATCH: Final = 0.5  # of a head size
+_HEAD_SHARE: Final = 0.6  # head size = this share of the head box's diagonal
+
+#: Columns of PoseTrack's tables -> evaluation joints.
+TABLE: Final[dict[str, tuple[int, ...]]] = {
+    "Head": (12, 13, 14),
+    "Shou": (8, 9),
+    "Elb": (7, 10),
+    "Wri": (6, 11),
+    "Hip": (2, 3),
+    "Knee": (1, 4),
+    "Ankl": (0, 5),
+}
+
+Video = tuple[Sequence[EvalFrame], Sequence[EvalFrame]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ApResult:
+    """AP of a set of videos, in percent; arrays are (15,) in the order of poseval_files.EVAL_JOINTS.
+
+    precision, recall: with every predicted joint kept. ground_truth: annotated joints. frames: evaluated, that is with
+    annotated people.
+    """
+
+    ap: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    ground_truth: NDArray[np.int64]
+    frames: int
+
+    @property
+    def total(self) -> float:
+        """Mean AP over the joints that occur in the ground truth; NaN without any."""
+        return _mean(self.ap)
+
+    def table(self) -> dict[str, float]:
+        """The seven groups and the total (over joints, not over groups)."""
+        groups = {name: _mean(self.ap[list(joints)]) for name, joints in TABLE.items()}
+        return groups | {"Total": self.total}
+
+
+def evaluate_ap(ground_truth: Path, predicted: Path) -> ApResult:
+    """AP of prediction files against ground truth files, in PoseTrack17 or PoseTrack18 style, mixed as you like.
+
+    Both are files, or both folders: then every .json of `ground_truth` needs a namesake in `predicted`, and the frames
+    of all videos form one ranking. Frames are paired by their place in the list. Raises InputError.
+    """
+    pairs = _pairs(Path(ground_truth), Path(predicted))
+    return evaluate_videos(_read_pair(truth, prediction) for truth, prediction in pairs)
+
+
+def _pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
+    if not ground_truth.is_dir():
+        return [(ground_truth, predicted)]
+    names = sorted(path.name for path in ground_truth.glob("*.json"))
+    if not names:
+        raise InputError(f"{shown(ground_truth)} holds no .json file: give a folder of ground truth files")
+    missing = [name for name in names if not (predicted / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{shown(predicted)} lacks {shown(missing[0])} and {len(missing) - 1} more: predict every video"
+        )
+    return [(ground_truth / name, predicted / name) for name in names]
+
+
+def _read_pair(truth: Path, prediction: Path) -> Video:
+    pair = read_frames(truth), read_frames(prediction)
+    if len(pair[0]) != len(pair[1]):
+        counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
+        raise InputError(f"{shown(prediction)} has {counts}: list every frame, people or not")
+    if any(person.head_box is None for frame in pair[0] for person in frame.people):
+        raise InputError(f"{shown(truth)} has people without a head box: AP needs one for each")
+    return pair
+
+
+def evaluate_videos(videos: Iterable[Video]) -> ApResult:
+    """The same for frames in memory: pairs of (ground truth, predicted) frames, equally long."""
+    joints = len(EVAL_JOINTS)
+    scores: list[list[float]] = [[] for _ in range(joints)]
+    labels: list[list[bool]] = [[] for _ in range(joints)]
+    annotated = np.zeros(joints, np.int64)
+    frames = 0
+    for truth, predicted in videos:
+        for truth_frame, predicted_frame in zip(truth, predicted, strict=True):
+            if not truth_frame.people:
+                continue
+            frames += 1
+            people = _outside(truth_frame.people, truth_frame.ignore)
+            guesses = _outside(predicted_frame.people, truth_frame.ignore)
+            annotated += sum((_present(person) for person in people), start=np.zeros(joints, np.int64))
+            correct = _assign(people, guesses)
+            for guess, hits in zip(guesses, correct, strict=True):
+                for joint in np.flatnonzero(_present(guess)):
+                    scores[joint].append(float(guess.scores[joint]))
+                    labels[joint].append(bool(hits[joint]))
+    curves = [_average_precision(scores[joint], labels[joint], int(annotated[joint])) for joint in range(joints)]
+    ap, precision, recall = (np.array(column) for column in zip(*curves, strict=True))
+    return ApResult(100 * ap, 100 * precision, 100 * recall, annotated, frames)
+
+
+def _present(person: EvalPerson) -> NDArray[np.bool_]:
+    return ~np.isnan(person.points[:, 0])
+
+
+def _outside(people: Sequence[EvalPerson], ignore: Sequence[NDArray[np.float64]]) -> list[EvalPerson]:
+    """People with the points inside ignore regions removed; without any point left they are gone."""
+    kept = []
+    for person in people:
+        points = person.points.copy()
+        for joint in np.flatnonzero(_present(person)):
+            if any(strictly_inside(points[joint], polygon) for polygon in ignore):
+                points[joint] = np.nan
+        if not np.isnan(points).all():
+            kept.append(EvalPerson(points, person.scores, person.head_box))
+    return kept
+
+
+def _head_size(person: EvalPerson) -> float:
+    if person.head_box is None:
+        raise ValueError("a person of the ground truth has no head box")
+    x1, y1, x2, y2 = person.head_box
+    return float(_HEAD_SHARE * np.hypot(x2 - x1, y2 - y1))
+
+
+def _assign(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> NDArray[np.bool_]:
+    """Which joints of which guess are right: (len(guesses), 15). One guess per person, by share of matching joints."""
+    matches = np.zeros((len(guesses), len(people), len(EVAL_JOINTS)), bool)
+    for column, person in enumerate(people):
+        for row, guess in enumerate(guesses):
+            distance = np.hypot(*(guess.points - person.points).T)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                matches[row, column] = distance / _head_size(person) <= _MATCH
+    correct = np.zeros((len(guesses), len(EVAL_JOINTS)), bool)
+    if not len(people) or not len(guesses):
+        return correct
+    counts = np.array([_present(person).sum() for person in people])
+    share = matches.sum(axis=2) / counts
+    best = share.argmax(axis=1)  # each guess keeps its best person, the first on ties
+    only_best = np.where(np.arange(len(people)) == best[:, None], share, 0.0)
+    for column in range(len(people)):
+        row = int(only_best[:, column].argmax())
+        if only_best[row, column] > 0:
+            correct[row] = matches[row, column]
+    return correct
+
+
+def _average_precision(scores: Sequence[float], labels: Sequence[bool], annotated: int) -> tuple[float, float, float]:
+    """Area under the monotone precision envelope, and precision and recall of the whole list; shares."""
+    if not annotated:
+        return float("nan"), float("nan"), float("nan")
+    if not scores:
+        return 0.0, 0.0, 0.0
+    label = np.asarray(labels, np.float64)
+    order = np.lexsort((label, -np.asarray(scores)))  # wrong joints first among equal scores
+    found = np.cumsum(label[order])
+    precision = found / np.arange(1, len(found) + 1)
+    recall = found / annotated
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(recall, prepend=0.0)
+    return float((envelope * steps).sum()), float(precision[-1]), float(recall[-1])
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

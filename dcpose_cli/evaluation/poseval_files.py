@@ -1,0 +1,115 @@
+"""PoseTrack annotation files in both styles, read into what the AP of poseval needs (SPEC 7.4, 7.5).
+
+PoseTrack18: `images`, `annotations`, `categories`. PoseTrack17: `annolist` of frames with `annorect`. Joints are kept
+in the order of poseval's 15 evaluation joints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..files import shown
+from ..skeleton import EVAL_SLOTS, JOINT_NAMES
+
+#: Names of the 15 evaluated joints, 0 = right ankle ... 14 = head top.
+EVAL_JOINTS: Final[tuple[str, ...]] = tuple(JOINT_NAMES[slot] for slot in EVAL_SLOTS)
+
+_NO_SCORE: Final = -9999.0  # what poseval takes for a point without one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalPerson:
+    """One person. points: (15, 2) pixels, NaN where absent. scores: (15,). head_box: xyxy, None in predictions."""
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    head_box: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalFrame:
+    """One frame. ignore: polygons, each (K, 2) pixels."""
+
+    people: list[EvalPerson]
+    ignore: list[NDArray[np.float64]]
+
+
+def read_frames(path: Path) -> list[EvalFrame]:
+    """All frames of a file in list order. Raises InputError when it is neither of the two styles."""
+    path = Path(path)
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{shown(path)} is not valid JSON: give a PoseTrack annotation file") from error
+    try:
+        return frames_of(data)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        raise InputError(f"{shown(path)} is not a PoseTrack annotation file: {reason}; check the file") from error
+
+
+def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:
+    """The same for parsed JSON; raises KeyError, TypeError or ValueError when it is neither style."""
+    if "annolist" in data:
+        return [_frame17(frame) for frame in data["annolist"]]
+    return _frames18(data)
+
+
+def _frames18(data: Mapping[str, Any]) -> list[EvalFrame]:
+    (category,) = data["categories"]
+    slots = [category["keypoints"].index(name) for name in EVAL_JOINTS]
+    by_image: dict[int, list[EvalPerson]] = {image["id"]: [] for image in data["images"]}
+    for entry in data["annotations"]:
+        by_image[entry["image_id"]].append(_person18(entry, slots))
+    return [EvalFrame(by_image[image["id"]], _ignore18(image)) for image in data["images"]]
+
+
+def _person18(entry: Mapping[str, Any], slots: list[int]) -> EvalPerson:
+    keypoints = np.asarray(entry["keypoints"], np.float64).reshape(-1, 3)[slots]
+    absent = (keypoints == 0).all(axis=1)
+    given = entry.get("scores") or []
+    scores = np.asarray(given, np.float64)[slots] if len(given) else np.full(len(slots), _NO_SCORE)
+    head = entry.get("bbox_head")
+    box = (head[0], head[1], head[0] + head[2], head[1] + head[3]) if head else None
+    return EvalPerson(np.where(absent[:, None], np.nan, keypoints[:, :2]), scores, box)
+
+
+def _ignore18(image: Mapping[str, Any]) -> list[NDArray[np.float64]]:
+    regions = zip(image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or [], strict=True)
+    return [np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)]) for x, y in regions]
+
+
+def _frame17(frame: Mapping[str, Any]) -> EvalFrame:
+    ignore = [
+        np.array([(_scalar(point["x"]), _scalar(point["y"])) for point in region["point"]], np.float64).reshape(-1, 2)
+        for region in frame.get("ignore_regions") or []
+    ]
+    return EvalFrame([_person17(rect) for rect in frame.get("annorect") or []], ignore)
+
+
+def _person17(rect: Mapping[str, Any]) -> EvalPerson:
+    points = np.full((len(EVAL_JOINTS), 2), np.nan)
+    scores = np.full(len(EVAL_JOINTS), _NO_SCORE)
+    annopoints = rect.get("annopoints") or []
+    for point in annopoints[0]["point"] if annopoints else []:
+        joint = int(_scalar(point["id"]))
+        points[joint] = _scalar(point["x"]), _scalar(point["y"])
+        scores[joint] = _scalar(point["score"]) if "score" in point else _NO_SCORE
+    sides = [_scalar(rect[key]) for key in ("x1", "y1", "x2", "y2") if key in rect]
+    box = (sides[0], sides[1], sides[2], sides[3]) if len(sides) == 4 else None
+    return EvalPerson(points, scores, box)
+
+
+def _scalar(value: Any) -> float:
+    """PoseTrack17 wraps every number in a list; some writers do not."""
+    return float(value[0] if isinstance(value, list) else value)

@@ -1,0 +1,71 @@
+"""Numbers and names of a PoseTrack18 file as dcpose writes it: ids, paths, the category. Source: SPEC 7.4."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ..skeleton import EDGES, JOINT_NAMES
+
+#: Version of the `dcpose` object; raised when a reader of the old one would go wrong.
+FORMAT_VERSION: Final = 1
+
+FRAMES_PER_SEQUENCE: Final = 10_000
+_TYPE_MPII: Final = 1
+_TYPE_UNIT: Final = 10**10
+_PEOPLE_PER_IMAGE: Final = 100
+_BEYOND_ALL_IMAGES: Final = 10**13
+_FILE_NAME: Final = re.compile(r"images/[^/]+/(\d+)_mpii[^/]*/(\d{6})\.jpg")
+
+
+def image_id(index: int) -> int:
+    """PoseTrack's id of frame `index`: type, sequence and frame number; unique up to 10^10 frames."""
+    sequence, frame = divmod(index, FRAMES_PER_SEQUENCE)
+    return _TYPE_MPII * _TYPE_UNIT + (sequence + 1) * FRAMES_PER_SEQUENCE + frame
+
+
+def frame_index(identity: int) -> int:
+    """The frame of an `image_id`; negative for an id of another type or sequence."""
+    return identity - image_id(0)
+
+
+def annotation_id(image: int, number: int) -> int:
+    """The id of person `number` of an image: image * 100 + number while that leaves the next image's ids alone.
+
+    The hundredth person and later ones get ids above those of every possible image, so ids stay unique.
+    """
+    block, rest = divmod(number, _PEOPLE_PER_IMAGE)
+    return block * _BEYOND_ALL_IMAGES + image * _PEOPLE_PER_IMAGE + rest
+
+
+def image_entry(index: int, nframes: int) -> dict[str, Any]:
+    """The `images` entry of frame `index`; nframes: entries that share its sequence."""
+    sequence, frame = divmod(index, FRAMES_PER_SEQUENCE)
+    identity = image_id(index)
+    return {
+        "file_name": f"images/val/{sequence + 1:06d}_mpii_dcpose/{frame:06d}.jpg",
+        "id": identity,
+        "frame_id": identity,
+        "vid_id": f"{sequence + 1:06d}",
+        "nframes": nframes,
+        "is_labeled": True,
+        "has_no_densepose": True,
+    }
+
+
+def file_name_matches(name: str, index: int) -> bool:
+    """Whether an `images` file name says the same frame as its id."""
+    found = _FILE_NAME.fullmatch(name)
+    if found is None:
+        return False
+    return (int(found[1]) - 1) * FRAMES_PER_SEQUENCE + int(found[2]) == index
+
+
+#: The one category: 17 joint names and the limbs, numbered from 1 as COCO does.
+CATEGORY: Final[dict[str, Any]] = {
+    "supercategory": "person",
+    "id": 1,
+    "name": "person",
+    "keypoints": list(JOINT_NAMES),
+    "skeleton": [[start + 1, end + 1] for start, end in EDGES],
+}

@@ -1,0 +1,185 @@
+"""Files that are whole or not there: atomic outputs, checks made before work starts, fingerprints.
+
+An output is written beside its target under a hidden temporary name, synced to the disk and renamed, so a reader of
+the target sees the old state or the finished file, never a part of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dcpose_cli.errors import InputError, OutputError, UsageError
+
+#: Ending of every temporary file; what is left under it after a crash may be deleted.
+TEMP_SUFFIX = ".part"
+
+_MAX_NAME_BYTES = 255
+_CHUNK_BYTES = 1 << 20
+_FULL = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file size limit reached"}
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """`path` as it can stand in a one-line message: control characters and broken encodings are escaped."""
+    text = os.fspath(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def output_error(exc: BaseException, path: Path) -> OutputError:
+    """The OutputError for a failed write to `path`; says "disk full" where that was the cause."""
+    code = getattr(exc, "errno", None)
+    if code in _FULL:
+        return OutputError(f"{_FULL[code]} while writing {shown(path)}: free some space or write elsewhere")
+    reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return OutputError(f"cannot write {shown(path)}: {reason}; choose another output or folder")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes. Raises InputError when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as exc:
+        raise InputError(f"cannot read {shown(path)}: {exc.strerror}; check the file") from exc
+    return digest.hexdigest()
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """True when both names lead to one existing file, through symbolic or hard links too."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
+
+
+def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError when writing `target` would replace one of `inputs`."""
+    for source in inputs:
+        if same_file(target, source):
+            raise UsageError(f"output {shown(target)} is the input {shown(source)}: choose another output")
+
+
+def require_free_target(target: Path, *, overwrite: bool) -> None:
+    """Raise OutputError when `target` is a folder, or exists and `overwrite` is off."""
+    if target.is_dir():
+        raise OutputError(f"output {shown(target)} is a folder: name a file")
+    if not overwrite and os.path.lexists(target):
+        raise OutputError(f"output {shown(target)} exists already: pass --overwrite or choose another name")
+
+
+def require_writable_folder(folder: Path) -> None:
+    """Raise OutputError unless a file can be made in `folder`, tried by making one."""
+    try:
+        _create_new(temporary_name(folder / "check")).unlink()
+    except FileNotFoundError as exc:
+        raise OutputError(f"output folder {shown(folder)} does not exist: create it first") from exc
+    except NotADirectoryError as exc:
+        raise OutputError(f"output folder {shown(folder)} is not a folder: choose another") from exc
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+
+
+def temporary_name(target: Path) -> Path:
+    """A fresh hidden name beside `target`, never longer than file systems allow."""
+    ending = f".{secrets.token_hex(4)}{TEMP_SUFFIX}"
+    room = _MAX_NAME_BYTES - len(ending) - 1
+    stem = os.fsencode(target.name)[:room].decode("utf-8", "ignore")
+    return target.with_name(f".{stem}{ending}")
+
+
+class AtomicFile:
+    """An output under construction: write to `temp`, then `commit()` puts it at `target` or `discard()` removes it.
+
+    As a context manager it commits on success and discards when the block raises. Raises OutputError at construction
+    when `target` exists (without `overwrite`) or its folder cannot be written, and from `commit()` when the target
+    appeared meanwhile or the disk is full.
+    """
+
+    def __init__(self, target: Path, *, overwrite: bool = False) -> None:
+        require_free_target(target, overwrite=overwrite)
+        require_writable_folder(target.parent)
+        self.target = target
+        self._overwrite = overwrite
+        self._open = True
+        try:
+            self.temp = _create_new(temporary_name(target))
+        except OSError as exc:
+            raise output_error(exc, target) from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+    def commit(self) -> None:
+        """Sync the temporary file, give it the target's name and sync the folder."""
+        if not self._open:
+            return
+        try:
+            _sync(self.temp)
+            self._publish()
+        except OSError as exc:
+            raise output_error(exc, self.target) from exc
+        finally:
+            self.discard()
+        with contextlib.suppress(OSError):  # not every file system can sync a folder
+            _sync(self.target.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file; nothing happens after a commit."""
+        if self._open:
+            self._open = False
+            with contextlib.suppress(OSError):
+                self.temp.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        if self._overwrite:
+            self.temp.replace(self.target)
+            return
+        try:
+            # A hard link fails when the name is taken: no file that appeared meanwhile is lost.
+            os.link(self.temp, self.target)
+        except FileExistsError:
+            require_free_target(self.target, overwrite=False)
+            raise
+        except OSError:  # a file system without hard links
+            require_free_target(self.target, overwrite=False)
+            self.temp.rename(self.target)
+
+
+def write_atomic(target: Path, data: bytes | str, *, overwrite: bool = False) -> None:
+    """Write `data` (text as UTF-8) to `target`, wholly or not at all. Raises OutputError."""
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with AtomicFile(target, overwrite=overwrite) as output:
+        try:
+            output.temp.write_bytes(raw)
+        except OSError as exc:
+            raise output_error(exc, target) from exc
+
+
+def _create_new(path: Path) -> Path:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return path
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

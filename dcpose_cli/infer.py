@@ -1,0 +1,169 @@
+"""A loaded network at work: device, precision, batching, and backing off when memory runs out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .crop import crop_affines, sample_crops
+from .decode import peaks, to_image
+from .errors import DeviceError, UsageError
+from .nets import DCPose
+from .weights import LoadedModel
+
+#: Person windows in one pass, by device.
+DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 8, "cuda": 64, "mps": 16}
+_PRECISIONS: Final[dict[str, torch.dtype]] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """ "auto" -> the best device there is; anything else is checked. Raises DeviceError or UsageError."""
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from error
+    if device.type not in DEFAULT_BATCH:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{name} was asked for, but {torch.cuda.device_count()} CUDA devices are here; use --device cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("mps was asked for, but this machine has none; use --device cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """ "auto" -> bf16 (else fp16) on CUDA, fp32 elsewhere. Raises UsageError."""
+    if name == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.float32
+    if name not in _PRECISIONS:
+        raise UsageError(f"unknown precision {name!r}; use auto, {', '.join(_PRECISIONS)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 is slow and inexact on a CPU; use --precision fp32 or bf16")
+    return _PRECISIONS[name]
+
+
+class PoseNetwork:
+    """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
+
+    The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        batch: int | None = None,
+        box_scale: float = 1.25,
+    ) -> None:
+        if batch is not None and batch < 1:
+            raise UsageError(f"--batch must be at least 1, got {batch}")
+        self.model, self.device, self.box_scale = model, device, box_scale
+        self.precision = resolve_precision(precision, device)
+        self.batch = batch or DEFAULT_BATCH[device.type]
+        self.input_size = model.header.input_size
+        self._absent = [j for j in range(17) if j not in model.header.predicts]
+        self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
+
+    def poses(
+        self,
+        frames: Sequence[NDArray[np.uint8]],
+        windows: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        margins: NDArray[np.int64],
+        pixel_aspect: float = 1.0,
+    ) -> NDArray[np.float32]:
+        """Keypoints of N person windows.
+
+        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 3) positions in `frames` of previous,
+        current and next. boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height;
+        crops show people undistorted. Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not
+        predict are (0, 0, 0). Raises DeviceError.
+        """
+        out = np.zeros((len(boxes), 17, 3), np.float32)
+        if not len(boxes):
+            return out
+        pixels = torch.from_numpy(np.stack(frames)).to(self.device, non_blocking=True)
+        first = 0
+        while first < len(boxes):
+            last = min(first + self.batch, len(boxes))
+            try:
+                part = slice(first, last)
+                out[part] = self._pass(pixels, windows[part], boxes[part], margins[part], pixel_aspect)
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                self._back_off(error)
+                continue
+            first = last
+        out[:, self._absent] = 0
+        return out
+
+    @torch.inference_mode()
+    def _pass(
+        self,
+        pixels: Tensor,
+        windows: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        margins: NDArray[np.int64],
+        pixel_aspect: float,
+    ) -> NDArray[np.float32]:
+        square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
+        affines = crop_affines(square, self.input_size, self.box_scale)
+        affines[:, :, 0] *= pixel_aspect
+        maps = self._heatmaps(pixels, windows, affines, margins)
+        found = peaks(maps).cpu().numpy()
+        poses = to_image(found, square, (maps.shape[3], maps.shape[2]), self.box_scale)
+        poses[..., 0] /= pixel_aspect
+        return poses
+
+    def _heatmaps(
+        self, pixels: Tensor, windows: NDArray[np.int64], affines: NDArray[np.float64], margins: NDArray[np.int64]
+    ) -> Tensor:
+        count = len(affines)
+        three = isinstance(self._net, DCPose)
+        order = (1, 0, 2) if three else (1,)  # the network's order: current, previous, next
+        index = torch.from_numpy(np.concatenate([windows[:, k] for k in order]))
+        crops = sample_crops(pixels, index, np.concatenate([affines] * len(order)), self.input_size)
+        crops = crops.contiguous(memory_format=torch.channels_last)
+        low = self.precision != torch.float32
+        context = torch.autocast(self.device.type, self.precision) if low else contextlib.nullcontext()
+        with context:
+            maps = self._net.backbone(crops) if isinstance(self._net, DCPose) else self._net(crops)
+            maps = maps.float()
+            if isinstance(self._net, DCPose):
+                current, previous, following = maps.split(count)
+                margin = torch.from_numpy(margins).to(self.device)
+                maps = self._net.head(current, previous, following, margin).final
+        out: Tensor = maps.float()
+        return out
+
+    def _back_off(self, error: BaseException) -> None:
+        text = str(error).lower()
+        lacking = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "memory" in text
+        if not lacking:
+            raise error
+        if self.batch == 1:
+            raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
+        self.batch //= 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

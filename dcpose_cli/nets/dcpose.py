@@ -1,0 +1,170 @@
+"""DCPose (CVPR 2021): heatmaps of three frames, merged, compared and resampled (SPEC 4, the *code* column of 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
+
+from ..skeleton import NUM_JOINTS
+from .blocks import residual_chain
+from .hrnet import HRNet, HRNetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DCPoseConfig:
+    """Shape of a DCPose network; the defaults are the published PoseTrack models.
+
+    input_size: crop width and height in pixels, multiples of 16. prf_blocks, ptm_blocks, combine_blocks,
+    combine_width: the residual-step chains. dilations: one deformable convolution each.
+    """
+
+    backbone: HRNetConfig = field(default_factory=HRNetConfig)
+    input_size: tuple[int, int] = (288, 384)
+    prf_blocks: int = 2
+    ptm_blocks: int = 1
+    combine_blocks: int = 2
+    combine_width: int = 64
+    dilations: tuple[int, ...] = (3, 6, 9, 12, 15)
+
+
+class DCPoseMaps(NamedTuple):
+    """Everything of one pass, each (B, 17, h, w): single-frame heatmaps, merged ones and the final ones."""
+
+    current: Tensor
+    previous: Tensor
+    next: Tensor
+    merged: Tensor
+    final: Tensor
+
+
+class Warp(nn.Module):
+    """One dilation of the pose correction network: offsets and masks from `f`, samples of the merged heatmaps.
+
+    `offset_mask` holds the 2 * 9 * J offset and the 9 * J mask channels in one convolution. Masks are raw and signed
+    (no sigmoid). SPEC 4.2 step 7.
+    """
+
+    def __init__(self, features: int, joints: int, dilation: int) -> None:
+        super().__init__()
+        self.joints, self.dilation = joints, dilation
+        self.offset_mask = nn.Conv2d(features, 27 * joints, 3, padding=dilation, dilation=dilation, bias=False)
+        self.weight = nn.Parameter(torch.zeros(joints, joints, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(joints))
+
+    def forward(self, f: Tensor, merged: Tensor) -> Tensor:
+        """f (B, features, h, w), merged (B, J, h, w) -> (B, J, h, w) float32."""
+        both = self.offset_mask(f).float()
+        offset, mask = both.split([18 * self.joints, 9 * self.joints], dim=1)
+        return deform(merged.float(), offset, mask, self.weight.float(), self.bias.float(), self.dilation)
+
+
+def deform(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """Modulated deformable 3x3 convolution, one deformable group per input channel, always in float32.
+
+    x (B, J, h, w); offset (B, 18 * J, h, w), per joint and tap (dy, dx); mask (B, 9 * J, h, w); weight (J, J, 3, 3);
+    bias (J,). Returns (B, J, h, w). torchvision's operator on CUDA. Elsewhere `sample_deformed`: torchvision's CPU
+    kernel is serial (ten times slower backward), and MPS has none.
+    """
+    with torch.autocast(device_type=x.device.type, enabled=False):
+        if x.device.type != "cuda":
+            return sample_deformed(x, offset, mask, weight, bias, dilation)
+        out: Tensor = deform_conv2d(
+            x, offset.contiguous(), weight, bias, padding=dilation, dilation=dilation, mask=mask.contiguous()
+        )
+    return out
+
+
+def sample_deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """The same numbers as torchvision's operator: all taps sampled at once, then one matrix product."""
+    b, joints, h, w = x.shape
+    tap = torch.arange(9, device=x.device)
+    ys = torch.arange(h, device=x.device)[None, :, None] + ((tap // 3 - 1) * dilation)[:, None, None]
+    xs = torch.arange(w, device=x.device)[None, None, :] + ((tap % 3 - 1) * dilation)[:, None, None]
+    moved = offset.reshape(b * joints, 9, 2, h, w)
+    gy = (moved[:, :, 0] + ys) * (2 / max(h - 1, 1)) - 1
+    gx = (moved[:, :, 1] + xs) * (2 / max(w - 1, 1)) - 1
+    grid = torch.stack([gx, gy], dim=-1).view(b * joints, 9 * h, w, 2)
+    samples = F.grid_sample(x.reshape(b * joints, 1, h, w), grid, padding_mode="zeros", align_corners=True)
+    weighted = samples.view(b, 9 * joints, h * w) * mask.reshape(b, 9 * joints, h * w)
+    return (weight.reshape(joints, 9 * joints) @ weighted + bias[:, None]).view(b, joints, h, w)
+
+
+class DCPose(nn.Module):
+    """The full network. `net(x, margin)` returns the final heatmaps.
+
+    x: (B, 9, H, W) normalised RGB in the order current, previous, next. margin: (B, 2), frames from previous to
+    current and from current to next, both >= 1; integers welcome. Returns (B, 17, H / 4, W / 4) float32.
+    """
+
+    def __init__(self, config: DCPoseConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or DCPoseConfig()
+        joints = config.backbone.joints
+        self.backbone = HRNet(config.backbone)
+        self.prf = residual_chain(4 * joints, 2 * joints, config.prf_blocks)
+        self.ptm = residual_chain(3 * joints, joints, config.ptm_blocks)
+        self.combine = residual_chain(3 * joints, config.combine_width, config.combine_blocks)
+        self.warps = nn.ModuleList(Warp(config.combine_width, joints, d) for d in config.dilations)
+
+    def forward(self, x: Tensor, margin: Tensor) -> Tensor:
+        """Final heatmaps, (B, 17, H / 4, W / 4) float32."""
+        return self.maps(x, margin).final
+
+    def maps(self, x: Tensor, margin: Tensor) -> DCPoseMaps:
+        """The same pass with its single-frame, merged and final heatmaps."""
+        count = len(x)
+        frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]])
+        current, previous, following = self.backbone(frames).float().split(count)
+        return self.head(current, previous, following, margin)
+
+    def head(self, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> DCPoseMaps:
+        """From three sets of heatmaps (B, 17, h, w) to the final ones; margin as in `forward`."""
+        merged, f = self.merge(current, previous, following, margin)
+        total = torch.zeros_like(current)
+        for warp in self.warps:
+            total = total + warp(f, merged)
+        return DCPoseMaps(current, previous, following, merged, total / len(self.warps))
+
+    def merge(self, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+        """PTM's heatmaps (B, 17, h, w) and the features (B, width, h, w) that steer the deformable step."""
+        margin = margin.to(device=current.device, dtype=current.dtype)
+        total = margin.sum(dim=1)
+        # The nearer frame in time weighs more.
+        w_prev = (margin[:, 1] / total)[:, None, None, None]
+        w_next = (margin[:, 0] / total)[:, None, None, None]
+        to_prev, to_next = current - previous, current - following
+        prf = self.prf(interleave(to_prev, to_prev * w_prev, to_next, to_next * w_next))
+        merged = self.ptm(interleave(current, previous * w_prev, following * w_next))
+        return merged, self.combine(torch.cat([prf, merged], dim=1))
+
+
+def interleave(*maps: Tensor) -> Tensor:
+    """k maps (B, J, h, w) -> (B, J * k, h, w), joint-major: all of joint 0, then all of joint 1, ..."""
+    return torch.stack(maps, dim=2).flatten(1, 2)
+
+
+def init_head(net: DCPose, std: float = 0.001) -> None:
+    """Start values of the head for training (SPEC 8.2): the deformable weights are identities.
+
+    The residual-step chains start He-normal, not N(0, 0.001): behind batch norm the scale of the weights is
+    irrelevant at first, but a tiny one makes the first updates of Adam huge in relative terms.
+    """
+    for chain in (net.prf, net.ptm, net.combine):
+        for module in chain.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    for warp in net.warps:
+        assert isinstance(warp, Warp)
+        nn.init.normal_(warp.offset_mask.weight, 0.0, std)
+        with torch.no_grad():
+            warp.weight.zero_()
+            for joint in range(NUM_JOINTS):
+                warp.weight[joint, joint, 1, 1] = 1.0
+            warp.bias.zero_()

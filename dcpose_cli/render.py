@@ -1,0 +1,226 @@
+"""People drawn over a frame: limbs, joints, boxes and identities.
+
+One hue per track, the same in every frame. The person's left limbs are a light shade of it and the right limbs a deep
+one, so that crossed legs stay readable. Limbs and joints are outlined in near-black, which keeps them visible on any
+background, and everything is sized by the frame and by the person.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .skeleton import EDGES, JOINT_NAMES
+from .types import Person
+
+_SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
+_ONE = 1 << _SHIFT
+_FAR = 30_000.0  # pixels; beyond this OpenCV's fixed-point arithmetic is not safe
+_GOLDEN_ANGLE = 137.508  # degrees: successive tracks get hues far apart, for any number of tracks
+_FIRST_HUE = 235.0  # degrees; blue stands out from skin, grass and tarmac
+_OUTLINE = (18, 18, 22)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_CAP_HEIGHT = 21.0  # pixels of a digit at font scale 1
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The shades of one track, RGB: `left` and `right` limbs, `centre` for head, neck, box and label."""
+
+    left: Colour
+    right: Colour
+    centre: Colour
+
+    def of_joint(self, slot: int) -> Colour:
+        """The shade of a joint slot, by the person's own left and right."""
+        name = JOINT_NAMES[slot]
+        if name.startswith("left_"):
+            return self.left
+        return self.right if name.startswith("right_") else self.centre
+
+
+def _oklch_to_rgb(lightness: float, chroma: float, hue: float) -> Colour:
+    """OKLCH (lightness 0..1, chroma, hue in degrees) as 8-bit sRGB; chroma is lowered until the colour exists."""
+    for share in np.linspace(1.0, 0.0, 21):
+        a = share * chroma * math.cos(math.radians(hue))
+        b = share * chroma * math.sin(math.radians(hue))
+        roots = np.array(
+            [
+                lightness + 0.3963377774 * a + 0.2158037573 * b,
+                lightness - 0.1055613458 * a - 0.0638541728 * b,
+                lightness - 0.0894841775 * a - 1.2914855480 * b,
+            ]
+        )
+        linear = _LMS_TO_RGB @ roots**3
+        if linear.min() >= -1e-3 and linear.max() <= 1.0 + 1e-3:
+            break
+    linear = np.clip(linear, 0.0, 1.0)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    red, green, blue = np.rint(encoded * 255).astype(int).tolist()
+    return red, green, blue
+
+
+_LMS_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+
+@lru_cache(maxsize=1024)
+def track_palette(track_id: int) -> Palette:
+    """The colours of a track; depends on nothing but its id."""
+    hue = (_FIRST_HUE + _GOLDEN_ANGLE * track_id) % 360.0
+    return Palette(
+        left=_oklch_to_rgb(0.84, 0.14, hue),
+        right=_oklch_to_rgb(0.60, 0.21, hue),
+        centre=_oklch_to_rgb(0.74, 0.18, hue),
+    )
+
+
+def draw_people(
+    image: NDArray[np.uint8],
+    people: Sequence[Person],
+    *,
+    kpt_thr: float,
+    boxes: bool = True,
+    ids: bool = True,
+) -> NDArray[np.uint8]:
+    """Draw people over a copy of a frame.
+
+    image: (H, W, 3) uint8, RGB; never written to. people: of this frame, pixel coordinates of `image`.
+    kpt_thr: joints with less confidence are left out, and limbs that end in one. Absent joints (x = y = 0 with no
+    confidence) and joints that are not finite are left out at any threshold. boxes, ids: draw the person's box and
+    its track id.
+    Returns a new (H, W, 3) uint8 RGB array. Raises ValueError when `image` is not (H, W, 3) uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    canvas = np.array(image, order="C", copy=True)
+    if 0 in canvas.shape:
+        return canvas
+    # Whoever stands lower in the picture is usually nearer, and is drawn on top.
+    ordered = sorted(people, key=lambda person: (float(person.bbox[1] + person.bbox[3]), person.track_id))
+    for person in ordered:
+        palette = track_palette(person.track_id)
+        if boxes:
+            _draw_box(canvas, person.bbox, palette.centre)
+        _draw_skeleton(canvas, person, palette, kpt_thr)
+    if ids:
+        for person in ordered:
+            _draw_label(canvas, str(person.track_id), person.bbox, track_palette(person.track_id).centre)
+    return canvas
+
+
+def _frame_unit(canvas: NDArray[np.uint8]) -> float:
+    """One unit of size for a frame: 1 at 640x360, 3 at 1080p, 6 at 4K, never under 0.8."""
+    return max(math.sqrt(canvas.shape[0] * canvas.shape[1]) / 480.0, 0.8)
+
+
+def _limb_width(canvas: NDArray[np.uint8], bbox: NDArray[np.float32]) -> float:
+    """Pixels; the frame sets it, and small people get thinner limbs so that they are not buried."""
+    unit = _frame_unit(canvas)
+    person = float(max(bbox[2], bbox[3]))
+    by_person = person / 55.0 if math.isfinite(person) else math.inf
+    return max(min(3.0 * unit, by_person), 1.4 * min(unit, 1.5))
+
+
+def drawn_joints(keypoints: NDArray[np.float32], kpt_thr: float) -> NDArray[np.bool_]:
+    """Which of (17, 3) keypoints are drawn at a threshold: (17,) bool."""
+    with np.errstate(invalid="ignore"):
+        absent = (keypoints[:, 0] == 0) & (keypoints[:, 1] == 0) & (keypoints[:, 2] <= 0)
+        near = np.isfinite(keypoints).all(axis=1) & (np.abs(keypoints[:, :2]) < _FAR).all(axis=1)
+        shown: NDArray[np.bool_] = near & ~absent & (keypoints[:, 2] >= kpt_thr)
+    return shown
+
+
+def _fixed(x: float, y: float) -> tuple[int, int]:
+    return round(float(x) * _ONE), round(float(y) * _ONE)
+
+
+def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, kpt_thr: float) -> None:
+    shown = drawn_joints(person.keypoints, kpt_thr)
+    width = _limb_width(canvas, person.bbox)
+    border = max(width * 0.4, 0.8)
+    limbs = [edge for edge in EDGES if shown[edge[0]] and shown[edge[1]]]
+    points = [_fixed(x, y) if ok else (0, 0) for (x, y, _), ok in zip(person.keypoints, shown, strict=True)]
+    joints = [slot for slot in range(len(points)) if shown[slot]]
+    radius = width * 0.95
+    # All outlines first: one person reads as one figure, without dark seams where limbs meet.
+    for start, end in limbs:
+        _draw_limb(canvas, points[start], points[end], width + 2 * border, _OUTLINE)
+    for slot in joints:
+        _draw_disc(canvas, points[slot], radius + border, _OUTLINE)
+    for start, end in limbs:
+        _draw_limb(canvas, points[start], points[end], width, palette.of_joint(end))
+    for slot in joints:
+        _draw_disc(canvas, points[slot], radius, palette.of_joint(slot))
+        _draw_disc(canvas, points[slot], radius * 0.45, (255, 255, 255))
+
+
+def _draw_limb(
+    canvas: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int], width: float, colour: Colour
+) -> None:
+    cv2.line(canvas, start, end, colour, max(round(width), 1), cv2.LINE_AA, _SHIFT)
+
+
+def _draw_disc(canvas: NDArray[np.uint8], centre: tuple[int, int], radius: float, colour: Colour) -> None:
+    cv2.circle(canvas, centre, max(round(radius * _ONE), _ONE // 2), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _corners(bbox: NDArray[np.float32]) -> tuple[float, float, float, float] | None:
+    """x0, y0, x1, y1 of an xywh box, or None for one that cannot be drawn."""
+    x, y, width, height = (float(value) for value in bbox)
+    corners = (x, y, x + width, y + height)
+    if not all(math.isfinite(value) and abs(value) < _FAR for value in corners) or width <= 0 or height <= 0:
+        return None
+    return corners
+
+
+def _draw_box(canvas: NDArray[np.uint8], bbox: NDArray[np.float32], colour: Colour) -> None:
+    corners = _corners(bbox)
+    if corners is None:
+        return
+    unit = _frame_unit(canvas)
+    width = max(round(0.9 * unit), 1)
+    first, last = _fixed(corners[0], corners[1]), _fixed(corners[2], corners[3])
+    if unit > 1.8:  # a dark edge on a one-pixel line would be louder than the person
+        cv2.rectangle(canvas, first, last, _OUTLINE, width + 2 * max(round(0.3 * unit), 1), cv2.LINE_AA, _SHIFT)
+    cv2.rectangle(canvas, first, last, colour, width, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_label(canvas: NDArray[np.uint8], text: str, bbox: NDArray[np.float32], colour: Colour) -> None:
+    """The track id on a tag at the box's upper left corner, moved inside the frame."""
+    corners = _corners(bbox)
+    if corners is None:
+        return
+    unit = _frame_unit(canvas)
+    cap = max(5.5 * unit + 3.0, 8.0)
+    scale = cap / _FONT_CAP_HEIGHT
+    stroke = max(round(1.1 * unit), 1)
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, stroke)
+    pad = max(round(3.0 * unit), 2)
+    tag_width, tag_height = text_width + 2 * pad, text_height + 2 * pad
+    height, width = canvas.shape[:2]
+    left = min(max(round(corners[0]), 0), max(width - tag_width, 0))
+    top = min(max(round(corners[1]) - tag_height, 0), max(height - tag_height, 0))
+    cv2.rectangle(canvas, (left, top), (left + tag_width - 1, top + tag_height - 1), _OUTLINE, cv2.FILLED)
+    edge = max(round(0.5 * unit), 1)
+    cv2.rectangle(
+        canvas,
+        (left + edge, top + edge),
+        (left + tag_width - 1 - edge, top + tag_height - 1 - edge),
+        colour,
+        cv2.FILLED,
+    )
+    cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, _OUTLINE, stroke, cv2.LINE_AA)

@@ -1,0 +1,247 @@
+"""Augmentation: geometry and colour shared by the frames of a window, damage frame by frame (SPEC 8.4 and beyond)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..crop import SCALE_UNIT, box_to_center_scale, crop_affine
+from ..skeleton import FLIP_ORDER, UPPER_BODY
+from .pack import PoseSample
+from .recipe import AugmentConfig
+
+_UPPER = np.zeros(17, bool)
+_UPPER[list(UPPER_BODY)] = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """Crops of one sample: images (K, h, w, 3) uint8 RGB; joints (K, 17, 3) in crop pixels and weight."""
+
+    images: NDArray[np.uint8]
+    joints: NDArray[np.float32]
+
+
+def plain_crops(sample: PoseSample, size: tuple[int, int], enlarge: float) -> Crops:
+    """The crops of inference: the box of the current frame, no variation."""
+    center, scale = box_to_center_scale(sample.boxes[_current(sample)], size, enlarge)
+    matrix = crop_affine(center[0], scale[0], size)
+    return _cut(sample.pictures, sample.joints, [matrix] * len(sample.pictures), size)
+
+
+def random_crops(
+    sample: PoseSample,
+    size: tuple[int, int],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    *,
+    occluder: NDArray[np.uint8],
+    window: bool,
+) -> Crops:
+    """One random variation. occluder: any other picture, its patches cover bodies.
+
+    window: three frames are returned (previous, current, next), made out of a still by a small smooth motion where
+    the sample has only one; otherwise one frame, a random one of a window.
+    """
+    pictures, joints, boxes = sample.pictures, sample.joints, sample.boxes
+    if not window and len(pictures) == 3:
+        pick = int(rng.integers(3))
+        pictures, joints, boxes = pictures[pick : pick + 1], joints[pick : pick + 1], boxes[pick : pick + 1]
+    current = len(pictures) // 2
+    center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
+    degrees = 0.0
+    if rng.random() < config.rotation_prob:
+        degrees = float(np.clip(config.rotation * rng.standard_normal(), -2.2 * config.rotation, 2.2 * config.rotation))
+    if rng.random() < config.turn_prob:
+        degrees += 180.0
+    matrix = crop_affine(center, scale, size, degrees)
+    matrices = [matrix] * len(pictures)
+    if window and len(pictures) == 1:
+        pictures, joints = pictures * 3, np.repeat(joints, 3, axis=0)
+        matrices = _smooth_motion(matrix, size, rng)
+    crops = _cut(pictures, joints, matrices, size)
+    if rng.random() < config.flip_prob:
+        crops = flip(crops)
+    images = _colour(crops.images, config.color, rng)
+    body = _body_box(crops.joints[len(images) // 2], size)
+    for k in range(len(images)):
+        chance = config.damage if k == len(images) // 2 else config.neighbour_damage
+        if rng.random() < chance:
+            images[k] = damage(images[k], body, occluder, rng)
+    return Crops(images, crops.joints)
+
+
+def flip(crops: Crops) -> Crops:
+    """Mirror images and joints; left and right change names."""
+    width = crops.images.shape[2]
+    joints = crops.joints[:, list(FLIP_ORDER)].copy()
+    joints[..., 0] = width - 1 - joints[..., 0]
+    return Crops(np.ascontiguousarray(crops.images[:, :, ::-1]), joints)
+
+
+def half_body(
+    joints: NDArray[np.float32], size: tuple[int, int], draw: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Centre (2,) and scale (2,) around the upper (draw < 0.5) or lower joints, None where too few are labelled.
+
+    joints: (17, 3) in pixels of the picture. draw: a standard normal number (SPEC 8.4).
+    """
+    seen = joints[:, 2] > 0
+    upper, lower = joints[seen & _UPPER, :2], joints[seen & ~_UPPER, :2]
+    if draw < 0.5 and len(upper) > 2:
+        chosen = upper
+    else:
+        chosen = lower if len(lower) > 2 else upper
+    if len(chosen) < 2:
+        return None
+    extent = chosen.max(axis=0) - chosen.min(axis=0)
+    aspect = size[0] / size[1]
+    w, h = float(extent[0]), float(extent[1])
+    w, h = (w, w / aspect) if w > aspect * h else (h * aspect, h)
+    scale = np.array([w, h], np.float32) / np.float32(SCALE_UNIT) * np.float32(1.5)
+    return chosen.mean(axis=0).astype(np.float32), scale
+
+
+def damage(
+    image: NDArray[np.uint8],
+    body: tuple[float, float, float, float],
+    occluder: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """One kind of damage to a crop: motion blur, defocus, a cover, or coarse pixels. body: xyxy of the joints."""
+    kind = int(rng.integers(4))
+    span = max(body[2] - body[0], body[3] - body[1], 8.0)
+    if kind == 0:
+        return motion_blur(image, span * rng.uniform(0.05, 0.25), rng.uniform(0, 180))
+    if kind == 1:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.8, 4.0))), np.uint8)
+    if kind == 2:
+        return cover(image, body, occluder, rng)
+    return coarsen(image, float(rng.uniform(1.5, 4.0)), int(rng.integers(15, 60)))
+
+
+def motion_blur(image: NDArray[np.uint8], length: float, degrees: float) -> NDArray[np.uint8]:
+    """Blur along a line of `length` pixels."""
+    half = max(1, round(length / 2))
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    dx, dy = half * np.cos(np.radians(degrees)), half * np.sin(np.radians(degrees))
+    start, end = (round(half - dx), round(half - dy)), (round(half + dx), round(half + dy))
+    cv2.line(kernel, start, end, (1.0,), 1)
+    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+
+
+def cover(
+    image: NDArray[np.uint8],
+    body: tuple[float, float, float, float],
+    occluder: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Hide 10-35 % of the body's box behind a patch of another picture or a plain colour."""
+    h, w = image.shape[:2]
+    bw, bh = body[2] - body[0], body[3] - body[1]
+    area, ratio = rng.uniform(0.1, 0.35), np.exp(rng.uniform(-0.7, 0.7))
+    pw = int(np.clip(np.sqrt(area * bw * bh * ratio), 4, w))
+    ph = int(np.clip(np.sqrt(area * bw * bh / ratio), 4, h))
+    x = int(np.clip(rng.uniform(body[0], body[2]) - pw / 2, 0, w - pw))
+    y = int(np.clip(rng.uniform(body[1], body[3]) - ph / 2, 0, h - ph))
+    out = image.copy()
+    oh, ow = occluder.shape[:2]
+    if rng.random() < 0.7 and oh > 8 and ow > 8:
+        cw, ch = int(rng.integers(ow // 3, ow + 1)), int(rng.integers(oh // 3, oh + 1))
+        ox, oy = int(rng.integers(ow - cw + 1)), int(rng.integers(oh - ch + 1))
+        out[y : y + ph, x : x + pw] = cv2.resize(occluder[oy : oy + ch, ox : ox + cw], (pw, ph))
+    else:
+        out[y : y + ph, x : x + pw] = rng.integers(0, 256, 3, dtype=np.uint8)
+    return out
+
+
+def coarsen(image: NDArray[np.uint8], factor: float, quality: int) -> NDArray[np.uint8]:
+    """Fewer pixels, then JPEG at `quality`."""
+    h, w = image.shape[:2]
+    small = cv2.resize(image, (max(8, int(w / factor)), max(8, int(h / factor))), interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    back = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.resize(back, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _current(sample: PoseSample) -> int:
+    return len(sample.pictures) // 2
+
+
+def _choose_box(
+    joints: NDArray[np.float32],
+    box: NDArray[np.float32],
+    size: tuple[int, int],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    centers, scales = box_to_center_scale(box, size, config.enlarge)
+    center, scale = centers[0], scales[0]
+    if (joints[:, 2] > 0).sum() > 8 and rng.random() < config.half_body_prob:
+        center, scale = half_body(joints, size, float(rng.standard_normal())) or (center, scale)
+    # Detectors miss the box of a label by a few per cent.
+    center = center + (rng.standard_normal(2) * config.shift * scale * SCALE_UNIT).astype(np.float32)
+    factor = float(np.clip(1 + config.scale * rng.standard_normal(), 1 - config.scale, 1 + config.scale))
+    return center.astype(np.float32), (scale * factor).astype(np.float32)
+
+
+def _smooth_motion(
+    matrix: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator
+) -> list[NDArray[np.float64]]:
+    """Three matrices: the camera drifts, turns and zooms a little around the current one."""
+    drift = rng.standard_normal(2) * 0.025 * size[1]
+    turn, zoom = rng.standard_normal() * 2.0, rng.standard_normal() * 0.02
+    out = []
+    for t in (-1.0, 0.0, 1.0):
+        c, s = np.cos(np.radians(turn * t)), np.sin(np.radians(turn * t))
+        linear = (1 + zoom * t) * np.array([[c, s], [-s, c]])
+        middle = np.array(size) / 2
+        out.append(
+            np.concatenate(
+                [linear @ matrix[:, :2], (linear @ (matrix[:, 2] - middle) + middle + drift * t)[:, None]], axis=1
+            )
+        )
+    return out
+
+
+def _cut(
+    pictures: tuple[NDArray[np.uint8], ...],
+    joints: NDArray[np.float32],
+    matrices: list[NDArray[np.float64]],
+    size: tuple[int, int],
+) -> Crops:
+    w, h = size
+    images = np.stack(
+        [cv2.warpAffine(p, m, size, flags=cv2.INTER_LINEAR) for p, m in zip(pictures, matrices, strict=True)]
+    )
+    moved = joints.copy()
+    for k, m in enumerate(matrices):
+        moved[k, :, :2] = joints[k, :, :2] @ m[:, :2].T + m[:, 2]
+    outside = (moved[..., 0] < 0) | (moved[..., 0] > w - 1) | (moved[..., 1] < 0) | (moved[..., 1] > h - 1)
+    moved[..., 2] *= ~outside
+    return Crops(images.astype(np.uint8, copy=False), moved)
+
+
+def _colour(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Contrast, brightness, tint and now and then grey, alike for all frames of a window."""
+    if strength <= 0:
+        return images.copy()
+    gain = 1 + strength * rng.uniform(-1, 1) + 0.4 * strength * rng.uniform(-1, 1, 3)
+    shift = 255 * 0.4 * strength * rng.uniform(-1, 1)
+    table = np.clip(np.arange(256)[:, None] * gain + shift, 0, 255).astype(np.uint8)
+    out = np.stack([cv2.LUT(image, table[None]) for image in images])
+    if rng.random() < 0.1:
+        grey = out.mean(axis=3, keepdims=True).astype(np.uint8)
+        out = np.repeat(grey, 3, axis=3)
+    return out
+
+
+def _body_box(joints: NDArray[np.float32], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    seen = joints[joints[:, 2] > 0, :2]
+    if len(seen) < 2:
+        return 0.0, 0.0, float(size[0]), float(size[1])
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

@@ -1,0 +1,168 @@
+"""The optimisation loop both stages share: schedule, averaging, checkpoints that resume exactly."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import OutputError, WeightsError
+from .recipe import StageConfig
+
+#: Seconds between checkpoints.
+CHECKPOINT_EVERY = 600.0
+#: Steps between lines of the log.
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a line of the log says. rate: samples per second."""
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    rate: float
+
+
+def learning_rate(step: int, config: StageConfig) -> float:
+    """Linear warm-up, then a cosine down to `final_lr` of the peak."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    t = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(t, 1.0))))
+
+
+class Average:
+    """Exponential moving average of a network's parameters and buffers, in float32."""
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """Take in the weights after `step`; early steps count more."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+class Loop:
+    """Runs `loss_of(step)` through AdamW. Everything random is a function of the step, so that a resumed run repeats
+    an uninterrupted one bit for bit on the same CPU and thread count."""
+
+    def __init__(
+        self,
+        name: str,
+        net: nn.Module,
+        parameters: list[nn.Parameter],
+        config: StageConfig,
+        folder: Path,
+        *,
+        device: torch.device,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device
+        self.report = report
+        matrices = [p for p in parameters if p.ndim > 1]
+        vectors = [p for p in parameters if p.ndim <= 1]
+        self.parameters = parameters
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=config.lr,
+            fused=True,
+        )
+        self.average = Average(net, config.ema)
+        self.step = 0
+        self.path = folder / f"{name}.ckpt"
+
+    def resume(self) -> bool:
+        """Continue from the stage's checkpoint, if there is one. Raises WeightsError when it cannot be read."""
+        if not self.path.is_file():
+            return False
+        try:
+            data = torch.load(self.path, map_location=self.device, weights_only=True)
+            self.net.load_state_dict(data["net"])
+            self.optimizer.load_state_dict(data["optimizer"])
+            self.average.state = data["average"]
+            self.step = int(data["step"])
+        except Exception as error:  # a damaged zip raises whatever its reader meets
+            raise WeightsError(f"cannot resume from {self.path}: {error}; delete it to start over") from error
+        return True
+
+    def run(self, loss_of: Callable[[int], Tensor], validate: Callable[[], dict[str, float]] | None = None) -> None:
+        """Train to the last step; a checkpoint every CHECKPOINT_EVERY seconds and one at the end."""
+        saved = logged = time.monotonic()
+        losses: list[float] = []
+        while self.step < self.config.steps:
+            lr = learning_rate(self.step, self.config)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            loss = loss_of(self.step)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+            self.optimizer.step()
+            self.step += 1
+            self.average.update(self.net, self.step)
+            losses.append(float(loss.detach()))
+            now = time.monotonic()
+            if self.step % LOG_EVERY == 0 or self.step == self.config.steps:
+                rate = len(losses) * self.config.batch / max(now - logged, 1e-9)
+                self._log(Progress(self.name, self.step, self.config.steps, sum(losses) / len(losses), lr, rate))
+                losses, logged = [], now
+            if now - saved > CHECKPOINT_EVERY or self.step == self.config.steps:
+                self.save()
+                if validate is not None:
+                    self._note(validate())
+                saved = logged = time.monotonic()
+
+    def save(self) -> None:
+        """Write the checkpoint atomically."""
+        data: dict[str, Any] = {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state,
+            "step": self.step,
+        }
+        part = self.path.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                torch.save(data, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.path)
+        except OSError as error:
+            raise OutputError(f"cannot write the checkpoint {self.path}: {error.strerror}") from error
+
+    def _log(self, progress: Progress) -> None:
+        row = [progress.stage, progress.step, f"{progress.loss:.5f}", f"{progress.lr:.3e}", f"{progress.rate:.1f}"]
+        self._append("log.csv", ["stage", "step", "loss", "lr", "samples_per_s"], row)
+        self.report(progress)
+
+    def _note(self, values: dict[str, float]) -> None:
+        row = [self.name, self.step, *(f"{v:.4f}" for v in values.values())]
+        self._append("validation.csv", ["stage", "step", *values], row)
+
+    def _append(self, name: str, header: list[str], row: list[object]) -> None:
+        path = self.folder / name
+        fresh = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(header)
+            writer.writerow(row)

@@ -1,0 +1,167 @@
+"""Reader of the training pack: COCO-style JSON beside tar files of pictures, single people and three-frame windows."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..skeleton import LABELLED_SLOTS, NUM_JOINTS
+
+#: Weight of a joint whose teacher was unsure (v = 1) and of a joint in a doubtful annotation.
+UNSURE_WEIGHT = 0.4
+SUSPECT_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseSample:
+    """One labelled person: a still (one picture) or a window (previous, current, next; all cut alike).
+
+    pictures: (H, W, 3) uint8 RGB each, one or three. joints: (K, 17, 3) float32, x and y in pixels of the picture and
+    the weight of the label in 0..1, K as pictures. boxes: (K, 4) float32 xywh. margin: frames from previous to current
+    and from current to next. human: labelled by a person. name: source and file or clip.
+    """
+
+    pictures: tuple[NDArray[np.uint8], ...]
+    joints: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    margin: tuple[int, int]
+    human: bool
+    source: str
+    name: str
+
+
+def read_parts(
+    root: Path,
+    parts: Sequence[str],
+    *,
+    split: str | None,
+    exclude: Iterable[str] = (),
+    limit: int | None = None,
+) -> list[PoseSample]:
+    """Read the named parts (`stills`, `triplets2`, ...) of the pack in `root`, all pictures decoded.
+
+    split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spread.
+    Raises InputError when a part or its pictures cannot be read.
+    """
+    out: list[PoseSample] = []
+    for part in parts:
+        out.extend(_read_part(root, part, split, frozenset(exclude), limit))
+    return out
+
+
+def _read_part(
+    root: Path, part: str, split: str | None, exclude: frozenset[str], limit: int | None
+) -> list[PoseSample]:
+    path = root / f"{part}.json"
+    folder = root / "images"
+    if not path.is_file() and (root / part / f"{part}.json").is_file():
+        path, folder = root / part / f"{part}.json", root / part
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the training part {path}: {error}; check --data") from error
+    people: dict[int, list[dict[str, Any]]] = {}
+    for annotation in data["annotations"]:
+        people.setdefault(annotation["image_id"], []).append(annotation)
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for image in data["images"]:
+        if (split is None or image.get("split") == split) and image.get("source") not in exclude:
+            groups.setdefault(image.get("triplet", ("still", image["id"])), []).append(image)
+    chosen = list(groups.values())
+    if limit is not None and len(chosen) > limit:
+        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, limit).astype(int)]
+    samples: list[PoseSample] = []
+    with _Tars(folder) as tars:
+        for images in chosen:
+            samples.extend(_samples(images, people, tars))
+    return samples
+
+
+class _Tars:
+    """Open tar files, each once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, tarfile.TarFile] = {}
+
+    def __enter__(self) -> _Tars:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for tar in self._open.values():
+            tar.close()
+
+    def picture(self, image: dict[str, Any]) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB."""
+        shard = image["shard"]
+        try:
+            if shard not in self._open:
+                self._open[shard] = tarfile.open(self._folder / shard)
+            member = self._open[shard].extractfile(image["file_name"])
+            data = member.read() if member else b""
+        except (OSError, KeyError, tarfile.TarError) as error:
+            raise InputError(f"cannot read {image['file_name']} from {self._folder / shard}: {error}") from error
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise InputError(f"{image['file_name']} in {self._folder / shard} is not a picture")
+        return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+
+
+def _samples(images: list[dict[str, Any]], people: dict[int, list[dict[str, Any]]], tars: _Tars) -> list[PoseSample]:
+    images = sorted(images, key=lambda im: "pcn".index(im.get("role", "c")))
+    annotations = [people.get(im["id"], []) for im in images]
+    window = len(images) == 3
+    if (window and not all(len(a) == 1 for a in annotations)) or not annotations[0]:
+        return []
+    pictures = tuple(tars.picture(im) for im in images)
+    if window:
+        gaps = {im["role"]: int(im.get("gap", 0)) for im in images}
+        margin = (max(1, -gaps.get("p", -1)), max(1, gaps.get("n", 1)))
+        rows = [[a[0] for a in annotations]]
+    else:
+        margin, rows = (1, 1), [[a] for a in annotations[0]]
+    first = images[0]
+    name = str(first.get("clip", first["file_name"]))
+    return [
+        PoseSample(
+            pictures=pictures,
+            joints=np.stack([joints_of(a) for a in row]),
+            boxes=np.array([a["bbox"] for a in row], np.float32),
+            margin=margin,
+            human=row[0].get("label_kind") == "human",
+            source=str(first.get("source", "")),
+            name=name,
+        )
+        for row in rows
+        if "keypoints" in row[0]
+    ]
+
+
+def joints_of(annotation: dict[str, Any]) -> NDArray[np.float32]:
+    """(17, 3) x, y, weight of a pack annotation.
+
+    v = 2 weighs 1. v = 1 weighs 1 where a person placed it (hidden but known), UNSURE_WEIGHT where a teacher did.
+    Annotations marked `suspect` weigh half.
+    """
+    out = np.zeros((NUM_JOINTS, 3), np.float32)
+    out[list(LABELLED_SLOTS)] = np.array(annotation["keypoints"], np.float32).reshape(15, 3)
+    if "ears" in annotation:
+        out[3:5] = np.array(annotation["ears"], np.float32).reshape(2, 3)
+    v = out[:, 2].copy()
+    kinds = annotation.get("joint_kind")
+    human = np.array([kinds[j] == "h" for j in range(NUM_JOINTS)]) if kinds else np.zeros(NUM_JOINTS, bool)
+    if not kinds and annotation.get("label_kind") == "human":
+        human[:] = True
+    out[:, 2] = np.where(v >= 2, 1.0, np.where(v >= 1, np.where(human, 1.0, UNSURE_WEIGHT), 0.0))
+    if annotation.get("suspect"):
+        out[:, 2] *= SUSPECT_WEIGHT
+    return out

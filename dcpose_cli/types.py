@@ -1,0 +1,165 @@
+"""Values that travel between the stages. All are frozen; every array says its shape, dtype and unit.
+
+Pixel coordinates are those of the upright frame: x to the right, y down, (0, 0) the centre of the first pixel.
+Boxes are xywh unless a name says xyxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a container says about its video before anything is decoded.
+
+    width, height: of the upright frame, in pixels (after rotation, before padding).
+    rotation: degrees the stored picture is turned clockwise for display (0, 90, 180, 270).
+    mirrored: True when the display matrix also mirrors the picture.
+    sample_aspect_ratio: width of a pixel over its height in the upright frame.
+    time_base: seconds per PTS tick. fps: average rate, None when unknown (it lies on variable-rate clips).
+    frame_count: declared number of frames, None when undeclared; a hint for progress, never a promise.
+    duration: seconds, None when unknown.
+    """
+
+    path: Path
+    width: int
+    height: int
+    rotation: int
+    mirrored: bool
+    sample_aspect_ratio: Fraction
+    time_base: Fraction
+    fps: Fraction | None
+    frame_count: int | None
+    duration: float | None
+    start_time: float
+    codec: str
+    pix_fmt: str
+    stream_index: int
+    has_audio: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded, upright frame.
+
+    index: number among the decoded frames of the whole file, from 0.
+    pts: presentation time in ticks of VideoInfo.time_base. time: the same in seconds.
+    image: (H, W, 3) uint8, RGB.
+    damaged: the decoder reported damage in this frame.
+    """
+
+    index: int
+    pts: int
+    time: float
+    image: NDArray[np.uint8]
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """People found in one frame. boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32 in 0..1."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @staticmethod
+    def empty() -> Detections:
+        """No people."""
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedBoxes:
+    """People of one frame with identities.
+
+    boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32; track_ids: (N,) int64, from 0, stable over time.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    track_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @staticmethod
+    def empty() -> TrackedBoxes:
+        """No people."""
+        return TrackedBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Three frames around `current`; at the ends of a clip and at cuts a neighbour is `current` itself.
+
+    margin: frames between previous and current, and between current and next; both >= 1 (SPEC 6.4).
+    """
+
+    previous: Frame
+    current: Frame
+    next: Frame
+    margin: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person in one frame.
+
+    keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum).
+    bbox: (4,) float32 xywh, the detector's box. score: the detector's confidence in 0..1.
+    """
+
+    track_id: int
+    bbox: NDArray[np.float32]
+    score: float
+    keypoints: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """The people of one frame; `index`, `pts` and `time` as in Frame."""
+
+    index: int
+    pts: int
+    time: float
+    people: tuple[Person, ...] = ()
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """What decoding met. frames: delivered; damaged: delivered but flagged; errors: places skipped."""
+
+    frames: int = 0
+    damaged: int = 0
+    errors: int = 0
+
+    @property
+    def damaged_share(self) -> float:
+        """Share of the input that was damaged or lost, in 0..1."""
+        total = self.frames + self.errors
+        return (self.damaged + self.errors) / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateSummary:
+    """What a finished run produced: paths (None when not asked for), counts and warnings."""
+
+    source: Path
+    video: Path | None
+    json: Path | None
+    frames: int
+    people: int
+    tracks: int
+    decode: DecodeReport
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())

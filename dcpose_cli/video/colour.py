@@ -1,0 +1,68 @@
+"""Colours between what codecs store and RGB: the right matrix and range each way."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+#: Codes shared by H.273 and libavutil (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic).
+BT709 = 1
+LIMITED_RANGE = 1
+FULL_RANGE = 2
+
+# libswscale's numbers: bilinear, accurate rounding, full chroma interpolation. Without the last two a grey ramp comes
+# back 1.7 levels darker; with them the mean error is 0.02.
+_SCALING = 0x2 | 0x40000 | 0x2000
+_SWS_BT601 = 5
+_UNSPECIFIED = 2
+_RGB_MATRIX = 0
+
+
+class ToRgb:
+    """Converts decoded frames of any pixel format to RGB, scaling those whose size changed mid-stream."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8 RGB, not yet turned upright. Raises av.FFmpegError for formats nobody can read."""
+        converted = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=_source_matrix(frame),
+            src_color_range=FULL_RANGE if frame.format.name.startswith("yuvj") else None,
+            dst_color_range=FULL_RANGE,
+            interpolation=_SCALING,
+            threads=1,
+        )
+        return np.asarray(converted.to_ndarray(), np.uint8)
+
+
+class ToYuv420:
+    """Converts RGB to limited-range BT.709 yuv420p, what every H.264 player expects of it."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, image: NDArray[np.uint8]) -> av.VideoFrame:
+        """The frame for the encoder. image: (H, W, 3) uint8 RGB with even H and W."""
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            format="yuv420p",
+            src_color_range=FULL_RANGE,
+            dst_colorspace=BT709,
+            dst_color_range=LIMITED_RANGE,
+            interpolation=_SCALING,
+            threads=1,
+        )
+
+
+def _source_matrix(frame: av.VideoFrame) -> int | None:
+    """The matrix to assume, None for the one the frame names. Untagged video: BT.709 from HD sizes on, else BT.601."""
+    if frame.colorspace not in (_UNSPECIFIED, _RGB_MATRIX) or frame.format.is_rgb:
+        return None
+    return BT709 if min(frame.width, frame.height) > 576 or max(frame.width, frame.height) >= 1280 else _SWS_BT601

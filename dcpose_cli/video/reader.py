@@ -1,0 +1,156 @@
+"""A video as a stream of upright RGB frames with reliable times; damage is skipped, flagged and counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from dcpose_cli.errors import InputError, UsageError
+from dcpose_cli.files import shown
+from dcpose_cli.types import DecodeReport, Frame
+from dcpose_cli.video.clock import Clock
+from dcpose_cli.video.colour import ToRgb
+from dcpose_cli.video.decoding import FrameDecoder
+from dcpose_cli.video.probe import choose_stream, probe_fully
+from dcpose_cli.video.source import open_input
+
+
+class VideoReader:
+    """Frames of one video, read once, one at a time in memory.
+
+    start, end: seconds from the first frame of the file; frames with start <= time < end are delivered. Frames before
+    `start` are decoded too, so that `Frame.index` always counts from the first frame of the file.
+    max_frames: deliver at most so many. info: what the file says of itself. report: live counts of the decoding.
+
+    Raises, at construction: as `probe`, and UsageError for a range that cannot be meant. While iterating: InputError
+    when nothing can be decoded, UsageError when no frame lies in the range.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        max_frames: int | None = None,
+        allow_network: bool = False,
+    ) -> None:
+        _require_range(start, end, max_frames)
+        self._path = path
+        self._start = start or 0.0
+        self._end = end
+        self._max_frames = max_frames
+        self._allow_network = allow_network
+        self._probe = probe_fully(path, allow_network=allow_network)
+        self.info = self._probe.info
+        self._frames = self._damaged = self._errors = self._unread = 0
+        self._container: InputContainer | None = None
+        self._used = False
+
+    @property
+    def report(self) -> DecodeReport:
+        """Frames delivered, flagged as damaged, and places lost, up to now."""
+        return DecodeReport(self._frames, self._damaged, self._errors)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file; an iteration under way ends with its current frame."""
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames. Raises UsageError on a second iteration: open a new reader."""
+        if self._used:
+            raise UsageError(f"{shown(self._path)} was read already: open a new VideoReader")
+        self._used = True
+        return self._read()
+
+    def _read(self) -> Iterator[Frame]:
+        self._container = open_input(self._path, allow_network=self._allow_network)
+        stream = choose_stream(self._container, self._path)
+        decoder = FrameDecoder(self._container, stream)
+        clock = Clock(self.info.time_base, self.info.fps)
+        to_rgb = ToRgb()
+        decoded = skipped_errors = 0
+        first_pts = last_stamp = 0
+        for index, (picture, damaged) in enumerate(decoder.frames()):
+            decoded, last_stamp = index + 1, index if picture.pts is None else picture.pts
+            pts = clock.next(picture.pts)
+            first_pts = pts if index == 0 else first_pts
+            moment = float((pts - first_pts) * self.info.time_base)
+            if self._end is not None and moment >= self._end:
+                return self._require_some(decoded)
+            if moment < self._start:
+                skipped_errors = decoder.errors
+                continue
+            self._errors = decoder.errors - skipped_errors + self._unread
+            frame = self._convert(picture, to_rgb, index, pts, damaged)
+            if frame is None:
+                continue
+            self._frames += 1
+            self._damaged += frame.damaged
+            yield frame
+            if self._container is None or self._frames == self._max_frames:
+                return None
+        lost = self._lost(stream, decoded, last_stamp, first_pts)
+        self._errors = max(decoder.errors + self._unread, lost) - skipped_errors
+        return self._require_some(decoded)
+
+    def _convert(self, picture: av.VideoFrame, to_rgb: ToRgb, index: int, pts: int, damaged: bool) -> Frame | None:
+        """The upright RGB frame; None when its pixel format cannot be converted."""
+        try:
+            stored = to_rgb(picture, self._probe.stored_width, self._probe.stored_height)
+        except (av.FFmpegError, ValueError):
+            self._unread += 1
+            self._errors += 1
+            return None
+        image = self._probe.orientation.apply(stored)
+        return Frame(index, pts, float(pts * self.info.time_base), image, damaged)
+
+    def _lost(self, stream: VideoStream, decoded: int, last_stamp: int, first_pts: int) -> int:
+        """Frames the container lists, within the range asked for, that were not decoded; 0 where it keeps no list."""
+        format_name = stream.container.format.name
+        listed = decoded
+        if "mov" in format_name:
+            limit = None if self._end is None else first_pts + self._end / float(self.info.time_base)
+            entries = (e for e in stream.index_entries if not e.is_discard)
+            listed = sum(1 for e in entries if limit is None or e.timestamp < limit)
+        elif format_name == "avi" and self._end is None and self.info.fps == 1 / self.info.time_base:
+            # AVI stamps are frame numbers, and a recorder may leave numbers out: only a missing tail is a loss.
+            listed = decoded + max(0, stream.frames - 1 - last_stamp)
+        lost = listed - decoded
+        # One frame less without any complaint of the decoder is how encoders end streams, not damage.
+        return lost if lost > 1 else 0
+
+    def _require_some(self, decoded: int) -> None:
+        if self._frames:
+            return
+        if decoded == 0 or self._errors:
+            raise InputError(f"not a single frame of {shown(self._path)} can be decoded: the file is damaged")
+        raise UsageError(
+            f"no frame of {shown(self._path)} lies in the range asked for: it has {decoded} frames; lower the start"
+        )
+
+
+def _require_range(start: float | None, end: float | None, max_frames: int | None) -> None:
+    # Written so that NaN fails too.
+    if start is not None and not 0 <= start < float("inf"):
+        raise UsageError(f"start {start} is not a time: give seconds from 0")
+    if end is not None and not end > (start or 0.0):
+        raise UsageError(f"end {end} is not after the start: give seconds later than it")
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"a limit of {max_frames} frames leaves nothing: give 1 or more")

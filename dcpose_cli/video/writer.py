@@ -1,0 +1,231 @@
+"""A new video with the input's clock and sound: H.264, whole at its target or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from dcpose_cli.errors import OutputError, UsageError
+from dcpose_cli.files import AtomicFile, output_error, sha256_of, shown
+from dcpose_cli.types import VideoInfo
+from dcpose_cli.video.audio import AudioTrack
+from dcpose_cli.video.colour import BT709, LIMITED_RANGE, ToYuv420
+
+#: Output containers by file name ending.
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+# Fragments of one second while writing, so that a killed run leaves what it had; closing turns them into a plain file.
+# delay_moov lets the header wait for the first stamps: without it the clock of the output would start at zero.
+_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
+# x264's macroblock tree made 1 run in 10 differ by some bytes (small frames, variable rate); without it none of 60 did.
+_REPEATABLE = {"mbtree": "0"}
+_MIN_TIMESCALE = 10_000
+_MAX_FPS = 240
+_DEFAULT_FPS = Fraction(25)
+_KEYFRAME_SECONDS = 2
+_MAX_TICKS_PER_SECOND = 2**31 - 1
+#: How far the sound may run past the last frame.
+_SOUND_TAIL_S = 0.25
+
+
+class VideoWriter:
+    """Writes frames to `path` (.mp4, .mov or .mkv) as H.264 yuv420p, BT.709.
+
+    info: the input's; its time base, frame rate and pixel shape are kept. audio_from: file whose sound is carried
+    over, None for silence. start, end: the range of the input being written, seconds from its first frame. Frames keep
+    their PTS exactly (Matroska: to its millisecond), except that with `start`, or when the first one is negative, the
+    output begins at 0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
+
+    As a context manager it publishes the file on success and removes every trace when the block raises. `warnings`
+    says what happened to the sound; `sha256` is the finished file's. Raises UsageError for another ending; OutputError
+    when the target exists (without `overwrite`), its folder cannot be written, or writing fails.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        info: VideoInfo,
+        *,
+        audio_from: Path | None,
+        start: float | None = None,
+        end: float | None = None,
+        overwrite: bool = False,
+        crf: int = 20,
+        preset: str = "veryfast",
+        threads: int = 2,
+        allow_network: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._format = FORMATS.get(self.path.suffix.lower(), "")
+        if not self._format:
+            raise UsageError(f"output {shown(path)} must end in {', '.join(FORMATS)}: choose one of them")
+        self.info = info
+        self.warnings: list[str] = []
+        self.pts_offset = 0
+        self.sha256 = ""
+        self._audio_from = audio_from
+        self._cut_start = bool(start)
+        self._latest = float("inf") if end is None else info.start_time + end
+        self._allow_network = allow_network
+        self._encoder_options = {"crf": str(crf), "preset": preset, "threads": str(threads), **_REPEATABLE}
+        self._shape: tuple[int, int] | None = None
+        self._last_pts: int | None = None
+        self._to_yuv = ToYuv420()
+        self._output: OutputContainer | None = None
+        self._audio: AudioTrack | None = None
+        self._file = AtomicFile(self.path, overwrite=overwrite)
+
+    @property
+    def temp(self) -> Path:
+        """Where the video is while it is being written; what is there can be decoded even after a crash."""
+        return self._file.temp
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, image: NDArray[np.uint8], pts: int) -> None:
+        """Append a frame. image: (H, W, 3) uint8 RGB, one size throughout; pts: later than the one before."""
+        try:
+            if self._output is None:
+                self._begin(image, pts)
+            self._check(image, pts)
+            frame = self._to_yuv(_padded_to_even(image))
+            frame.pts, frame.time_base = pts - self.pts_offset, self.info.time_base
+            self._mux(frame)
+            if self._audio is not None:
+                self._audio.pump(min(self._seconds(pts), self._latest))
+            self._last_pts = pts
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self.path) from exc
+
+    def close(self) -> None:
+        """Finish the file and put it at its target. Raises OutputError; then nothing is left behind."""
+        if self._output is None or self._last_pts is None:
+            self.abort()
+            raise OutputError(f"no frames were written to {shown(self.path)}: the input gave none")
+        try:
+            self._finish(self._output, self._last_pts)
+            self.sha256 = sha256_of(self._file.temp)
+            self._file.commit()
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self.path) from exc
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stop writing and remove the temporary file; does nothing after `close`."""
+        self._release()
+        self._file.discard()
+
+    def _begin(self, image: NDArray[np.uint8], pts: int) -> None:
+        self._shape = image.shape[:2]
+        self.pts_offset = pts if self._cut_start or pts < 0 else 0
+        try:
+            self._open(pts, self._audio_from)
+        except (av.FFmpegError, ValueError) as exc:
+            if isinstance(exc, OSError) or self._audio is None or not self._audio.present:
+                raise
+            self._release()
+            self.warnings.append(f"sound of {shown(self._audio_from or '')} was left out: it does not fit the output")
+            self._open(pts, None)
+
+    def _open(self, pts: int, audio_from: Path | None) -> None:
+        options = {"flush_packets": "1", **({} if self._format == "matroska" else self._mp4_options())}
+        self._output = av.open(str(self._file.temp), "w", format=self._format, container_options=options)
+        self._stream = self._add_video(self._output)
+        if audio_from is not None:
+            since = self._seconds(pts) if self._cut_start else None
+            self._audio = AudioTrack(audio_from, self._output, since=since, allow_network=self._allow_network)
+            self._audio.offset = float(self.pts_offset * self.info.time_base)
+        self._output.start_encoding()
+
+    def _add_video(self, output: OutputContainer) -> VideoStream:
+        height, width = self._shape or (0, 0)
+        fps = self.info.fps if self.info.fps and self.info.fps <= _MAX_FPS else _DEFAULT_FPS
+        stream = output.add_stream("libx264", rate=fps.limit_denominator(1001), options=self._encoder_options)
+        context = stream.codec_context
+        context.width, context.height = width + width % 2, height + height % 2
+        context.pix_fmt = "yuv420p"
+        context.time_base = self._ticks()
+        context.gop_size = max(1, round(fps * _KEYFRAME_SECONDS))
+        context.sample_aspect_ratio = self.info.sample_aspect_ratio.limit_denominator(2**15)
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
+        stream.time_base = self._ticks()
+        return stream
+
+    def _ticks(self) -> Fraction:
+        """The clock of the output: the input's, which every container here can hold, or microseconds if too fine."""
+        return self.info.time_base if self.info.time_base.denominator <= _MAX_TICKS_PER_SECOND else Fraction(1, 10**6)
+
+    def _frame_ticks(self) -> int:
+        """Length of a frame at the average rate, at least one tick."""
+        return max(1, round(1 / ((self.info.fps or _DEFAULT_FPS) * self.info.time_base)))
+
+    def _mp4_options(self) -> dict[str, str]:
+        """Fragments, and one clock for tracks and movie: a late start is stored in the movie's, else milliseconds."""
+        scale = self._ticks().denominator
+        while scale < _MIN_TIMESCALE:
+            scale *= 2
+        return {**_FRAGMENTS, "video_track_timescale": str(scale), "movie_timescale": str(scale)}
+
+    def _check(self, image: NDArray[np.uint8], pts: int) -> None:
+        if image.dtype != np.uint8 or image.shape != (*(self._shape or ()), 3):
+            raise UsageError(f"a frame for {shown(self.path)} has shape {image.shape}, {image.dtype}: keep one size")
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise UsageError(f"frames for {shown(self.path)} go back in time ({self._last_pts} to {pts}): sort them")
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        if self._output is None:
+            return
+        for packet in self._stream.encode(frame):
+            # Without it the edit list of an MP4 can end before its last frame.
+            packet.duration = packet.duration or self._frame_ticks()
+            self._output.mux(packet)
+
+    def _finish(self, output: OutputContainer, last_pts: int) -> None:
+        self._mux(None)
+        if self._audio is not None:
+            stop = self._seconds(last_pts + self._frame_ticks()) + _SOUND_TAIL_S
+            self._audio.finish(min(stop, self._latest))
+        output.close()
+
+    def _release(self) -> None:
+        if self._audio is not None:
+            self.warnings += self._audio.warnings
+            self._audio.close()
+            self._audio = None
+        output, self._output = self._output, None
+        if output is not None:
+            # Its trailer may fail as the packets did; the first error is the one to report.
+            with contextlib.suppress(av.FFmpegError, ValueError):
+                output.close()
+
+    def _seconds(self, pts: int) -> float:
+        return float(pts * self.info.time_base)
+
+
+def _padded_to_even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image with its last column and row repeated where the size is odd, as 4:2:0 needs."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)

@@ -1,0 +1,253 @@
+"""Models on disk: which exist, where their files are, and how they are loaded without running anybody's code.
+
+A model is a folder with `model.safetensors`; the architecture travels in the file's metadata, so that the file alone
+builds the network. Weights may be stored in float16; they are always loaded as float32.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ._paths import models_dir
+from ._schema import build
+from .errors import InputError, UsageError, WeightsError
+from .files import sha256_of, shown, write_atomic
+from .nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+
+WEIGHTS_NAME = "model.safetensors"
+CHECKSUMS_NAME = "SHA256SUMS"
+#: Key of the JSON text in the safetensors metadata.
+METADATA_KEY = "dcpose"
+FORMAT_VERSION = 1
+#: What `--model auto` takes, best first.
+AUTO_MODELS = ("dcpose-s",)
+#: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
+JOINT_ORDERS = ("posetrack", "coco")
+
+PoseNet = DCPose | HRNet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelHeader:
+    """What a weights file says of itself.
+
+    kind: "dcpose" (three frames) or "hrnet" (one frame). input_size: crop width and height in pixels.
+    predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
+    network: the architecture. source: where the weights came from.
+    """
+
+    kind: str
+    name: str
+    input_size: tuple[int, int]
+    predicts: tuple[int, ...]
+    joints: str
+    network: DCPoseConfig | HRNetConfig
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A network in evaluation mode with its header, file and the file's SHA-256."""
+
+    net: PoseNet
+    header: ModelHeader
+    path: Path
+    sha256: str
+
+
+def shipped_models() -> list[Path]:
+    """Folders of the shipped models that hold weights (pose networks and detectors), sorted by name."""
+    root = models_dir()
+    return sorted(p.parent for p in root.glob(f"*/{WEIGHTS_NAME}")) if root.is_dir() else []
+
+
+def find_weights(model: str | Path) -> Path:
+    """The weights file of a shipped model's name, "auto", a model folder, or a safetensors file.
+
+    Raises WeightsError when there is none, and names what there is.
+    """
+    if str(model) == "auto":
+        for name in AUTO_MODELS:
+            if (models_dir() / name / WEIGHTS_NAME).is_file():
+                return models_dir() / name / WEIGHTS_NAME
+        raise WeightsError(f"no pose model in {shown(models_dir())}; name one with --model")
+    path = Path(model)
+    for candidate in (path / WEIGHTS_NAME, path, models_dir() / path / WEIGHTS_NAME):
+        if candidate.is_file():
+            if candidate.suffix != ".safetensors":
+                raise WeightsError(f"{shown(path)} is not a safetensors file; convert it with dcpose models import")
+            return candidate
+    known = ", ".join(p.name for p in shipped_models()) or "none"
+    raise WeightsError(f"there is no model {shown(path)}; shipped models: {known}")
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNet:
+    """Build the network of a model (name, folder or file) on `device`, in evaluation mode, float32.
+
+    A DCPose network is called as net(x, margin): x (B, 9, H, W) float32 normalised RGB in the order current, previous,
+    next; margin (B, 2). It returns (B, 17, H / 4, W / 4) float32. An HRNet is called as net(x) with x (B, 3, H, W).
+    Raises WeightsError.
+    """
+    return open_model(folder, device).net
+
+
+def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """`load_model` with the header and the hash of the file. Raises WeightsError."""
+    path = find_weights(model)
+    header, state = read_weights(path)
+    net: PoseNet = DCPose(header.network) if isinstance(header.network, DCPoseConfig) else HRNet(header.network)
+    load_state(net, state, path)
+    return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The JSON of a weights file's metadata. Raises WeightsError when it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{shown(path)} is damaged or not a safetensors file: {error}") from error
+    try:
+        data = json.loads(metadata[METADATA_KEY])
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{shown(path)} has no dcpose header; convert it with dcpose models import") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
+        raise WeightsError(f"{shown(path)} has a header this version does not know; update dcpose")
+    return data
+
+
+def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    """Header and tensors (float32) of a pose model. Raises WeightsError."""
+    header = _header(read_metadata(path), path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{shown(path)} is damaged: {error}") from error
+    return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _header(data: dict[str, Any], path: Path) -> ModelHeader:
+    kinds = {"dcpose": DCPoseConfig, "hrnet": HRNetConfig}
+    kind = data.get("kind")
+    if kind not in kinds:
+        raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(kinds)})")
+    try:
+        fields = {k: v for k, v in data.items() if k not in ("format", "network")}
+        network = build(kinds[kind], data["network"])
+        return ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"the header of {shown(path)} does not fit: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeaderFields:
+    """The part of a header that has the same shape for every kind."""
+
+    kind: str
+    name: str
+    input_size: tuple[int, int]
+    predicts: tuple[int, ...]
+    joints: str
+    source: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
+    """Strictly load `state`; WeightsError lists the first five tensors that are missing, extra or misshapen.
+
+    Batch norm's step counters mean nothing in evaluation and may be absent.
+    """
+    wanted = net.state_dict()
+    problems: list[str] = []
+    for name, value in wanted.items():
+        if name not in state:
+            if not name.endswith("num_batches_tracked"):
+                problems.append(f"missing {name}")
+        elif state[name].shape != value.shape:
+            problems.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(value.shape)}")
+    problems += [f"unexpected {name}" for name in state if name not in wanted]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(f"{shown(path)} does not fit its network: {'; '.join(problems[:5])}{more}")
+    net.load_state_dict({**wanted, **state})
+
+
+def save_model(
+    net: PoseNet,
+    folder: Path,
+    *,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    joints: str = "posetrack",
+    predicts: tuple[int, ...] | None = None,
+    input_size: tuple[int, int] = (288, 384),
+    source: str = "",
+    overwrite: bool = False,
+) -> Path:
+    """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
+
+    dtype: how floating tensors are stored. input_size: crop of an HRNet (a DCPose network knows its own). Raises OutputError.
+    """
+    config = net.config
+    size = config.input_size if isinstance(config, DCPoseConfig) else input_size
+    header = {
+        "format": FORMAT_VERSION,
+        "kind": "dcpose" if isinstance(net, DCPose) else "hrnet",
+        "name": name,
+        "input_size": list(size),
+        "predicts": list(predicts if predicts is not None else range(17)),
+        "joints": joints,
+        "source": source,
+        "network": asdict(config),
+    }
+    tensors = {
+        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
+        for k, v in net.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+    target = folder / WEIGHTS_NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, save(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
+    return target
+
+
+def checksums() -> dict[str, str]:
+    """Relative file -> SHA-256 of the shipped models, from SHA256SUMS. Raises WeightsError without it."""
+    path = models_dir() / CHECKSUMS_NAME
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise WeightsError(f"cannot read {shown(path)}: {error.strerror}; reinstall dcpose") from error
+    return {name.strip().lstrip("*"): digest for digest, _, name in (line.partition(" ") for line in lines if line)}
+
+
+def verify(path: Path) -> str:
+    """SHA-256 of a shipped model's file after comparing it with the published one.
+
+    Raises WeightsError when they differ, UsageError for a file that is not among the shipped ones.
+    """
+    root = models_dir()
+    try:
+        relative = path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError as error:
+        raise UsageError(f"{shown(path)} is not one of the shipped models; only those have a published hash") from error
+    wanted = checksums().get(relative)
+    try:
+        found = sha256_of(path)
+    except InputError as error:
+        raise WeightsError(str(error)) from error
+    if wanted != found:
+        raise WeightsError(f"{shown(path)} is not the published file (sha256 {found[:12]}...); reinstall dcpose")
+    return found

@@ -1,0 +1,82 @@
+"""A stream of frames -> windows of previous, current and next frame (SPEC 6.4)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .types import Frame, Window
+
+#: Side of the thumbnails that cuts are looked for in, pixels.
+_THUMB: Final = 32
+#: A cut changes the picture by more than this on average (grey levels) ...
+_CUT_DIFFERENCE: Final = 28.0
+#: ... and moves more than this share of its colours to other bins.
+_CUT_COLOURS: Final = 0.35
+
+
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 -> (<= 32, <= 32, 3) uint8, every n-th pixel."""
+    h, w = image.shape[:2]
+    rows = np.linspace(0, h - 1, min(h, _THUMB)).astype(int)
+    columns = np.linspace(0, w - 1, min(w, _THUMB)).astype(int)
+    thumb: NDArray[np.uint8] = image[rows[:, None], columns]
+    return thumb
+
+
+def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether two successive thumbnails belong to different scenes.
+
+    Motion changes many pixels but few colours, a change of light many colours but moderately; a cut does both.
+    """
+    if np.abs(before.astype(np.int16) - after.astype(np.int16)).mean() < _CUT_DIFFERENCE:
+        return False
+    a, b = _colours(before), _colours(after)
+    return bool(np.abs(a - b).sum() / 2 > _CUT_COLOURS)
+
+
+def _colours(thumb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Shares of 4 x 4 x 4 colour bins."""
+    bins = (thumb // 64).astype(np.int64).reshape(-1, 3) @ np.array([16, 4, 1])
+    return np.bincount(bins, minlength=64) / len(bins)
+
+
+def windows(frames: Iterable[Frame], interval: int = 1) -> Iterator[Window]:
+    """One window per frame, in order, each as soon as its next frame is known.
+
+    interval: frames between the current frame and its neighbours. Towards the ends of the stream and at scene cuts a
+    neighbour is the farthest frame of the same scene within the interval; where there is none it is the current
+    frame, with margin 1. At most 2 * interval + 1 frames are held.
+    """
+    if interval < 1:
+        raise ValueError(f"interval must be at least 1, got {interval}")
+    held: deque[tuple[Frame, int]] = deque()
+    scene, last_thumb = 0, None
+    ready = 0  # position in `held` of the next current frame
+    for frame in frames:
+        thumb = thumbnail(frame.image)
+        if last_thumb is not None and is_cut(last_thumb, thumb):
+            scene += 1
+        last_thumb = thumb
+        held.append((frame, scene))
+        if len(held) - ready > interval:
+            yield _window(held, ready, interval)
+            ready += 1
+            if ready > interval:
+                held.popleft()
+                ready -= 1
+    while ready < len(held):
+        yield _window(held, ready, interval)
+        ready += 1
+
+
+def _window(held: deque[tuple[Frame, int]], at: int, interval: int) -> Window:
+    current, scene = held[at]
+    before = next((d for d in range(min(interval, at), 0, -1) if held[at - d][1] == scene), 0)
+    room = min(interval, len(held) - 1 - at)
+    after = next((d for d in range(room, 0, -1) if held[at + d][1] == scene), 0)
+    return Window(held[at - before][0], current, held[at + after][0], (max(1, before), max(1, after)))

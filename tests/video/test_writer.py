@@ -1,0 +1,450 @@
+"""What is written plays like the input, and is whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from dcpose_cli.errors import OutputError, UsageError
+from dcpose_cli.video import VideoReader, VideoWriter, audio, probe
+
+
+def transcribe(source, target, *, sound=True, start=None, end=None, max_frames=None, **options):
+    """Read `source` and write every frame to `target`; returns (frames, finished writer)."""
+    with (
+        VideoReader(source, start=start, end=end, max_frames=max_frames) as video,
+        VideoWriter(target, video.info, audio_from=source if sound else None, start=start, end=end, **options) as out,
+    ):
+        frames = []
+        for frame in video:
+            out.write(frame.image, frame.pts)
+            frames.append(frame)
+    return frames, out
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read(path):
+    with VideoReader(path) as video:
+        return list(video)
+
+
+def exact_times(path):
+    """Presentation times in seconds as exact fractions, in order."""
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("a.mkv", Fraction(1, 1000)),
+        ("a.mp4", Fraction(1, 30000)),
+        ("a.mp4", Fraction(1, 90000)),
+        ("a.mp4", Fraction(1, 16383)),
+        ("a.ts", Fraction(1, 90000)),
+        ("a.avi", Fraction(1, 25)),
+        ("a.nut", Fraction(1001, 30000)),
+    ],
+)
+def test_times_are_kept_exactly(clips, name, base):
+    unit = max(1, round(Fraction(1, 25) / base))
+    stamps = [0, unit, 2 * unit, 5 * unit, 5 * unit + max(1, unit // 40), 9 * unit, 10 * unit]
+    if name == "a.avi":
+        stamps = list(range(7))
+    source = clips.make(name, pts=stamps, time_base=base, options={"bf": "2"} if name != "a.avi" else None)
+    frames, _ = transcribe(source, clips.folder / "out.mp4")
+    assert len(frames) == 7
+    assert exact_times(clips.folder / "out.mp4") == exact_times(source)
+
+
+def test_start_that_is_not_zero_is_kept(clips):
+    source = clips.make("late.mkv", pts=[1400 + 40 * i for i in range(12)], time_base=Fraction(1, 1000), audio="aac")
+    transcribe(source, clips.folder / "out.mp4")
+    assert exact_times(clips.folder / "out.mp4")[0] == Fraction(7, 5)
+    assert exact_times(clips.folder / "out.mp4") == exact_times(source)
+
+
+def test_negative_start_is_moved_to_zero_with_its_sound(clips):
+    source = clips.make(frames=30, audio="aac")
+    with VideoWriter(clips.folder / "out.mp4", probe(source), audio_from=source) as out:
+        for index in range(25):
+            out.write(clips.picture(index), (index - 3) * 512)
+    assert out.pts_offset * out.info.time_base == Fraction(-3, 25)
+    assert exact_times(clips.folder / "out.mp4") == [Fraction(index, 25) for index in range(25)]
+    first = clips.sound_times(clips.folder / "out.mp4")[0]
+    assert first == pytest.approx(clips.sound_times(source)[0] + 3 / 25, abs=0.001)
+
+
+def test_pixels_survive(clips):
+    source = clips.make(frames=8, size=(96, 64))
+    frames, _ = transcribe(source, clips.folder / "out.mp4", crf=4)
+    for before, after in zip(frames, read(clips.folder / "out.mp4"), strict=True):
+        assert np.abs(before.image.astype(int) - after.image).mean() < 2
+    with av.open(str(clips.folder / "out.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+        assert (context.colorspace, context.color_range, context.color_primaries, context.color_trc) == (1, 1, 1, 1)
+
+
+def test_output_is_upright(clips, turned):
+    degrees, _, matrix = turned
+    source = clips.make(frames=3, matrix=matrix, sar=Fraction(4, 3))
+    frames, _ = transcribe(source, clips.folder / "out.mp4", crf=4)
+    info = probe(clips.folder / "out.mp4")
+    assert (info.rotation, info.mirrored) == (0, False)
+    assert (info.width, info.height) == ((48, 64) if degrees % 180 else (64, 48))
+    assert info.sample_aspect_ratio == (Fraction(3, 4) if degrees % 180 else Fraction(4, 3))
+    assert np.abs(read(clips.folder / "out.mp4")[0].image.astype(int) - frames[0].image).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(321, 241), (1, 1), (2, 2), (17, 16), (16, 17)])
+def test_odd_sizes_grow_by_one(clips, size):
+    info = probe(clips.make())
+    image = clips.picture(0, *size)
+    with VideoWriter(clips.folder / "out.mp4", info, audio_from=None, crf=1) as out:
+        for pts in range(3):
+            out.write(image, pts)
+    frames = read(clips.folder / "out.mp4")
+    width, height = size
+    assert frames[0].image.shape == (height + height % 2, width + width % 2, 3)
+    assert len(frames) == 3
+    if width > 16:
+        edge = frames[0].image[: height // 3, -1].astype(int)
+        assert np.abs(edge - image[: height // 3, -1]).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "expected"),
+    [
+        ("a.mp4", "aac", "aac"),
+        ("a.ts", "aac", "aac"),
+        ("a.mkv", "libopus", "opus"),
+        ("a.avi", "libmp3lame", "mp3"),
+        ("b.ts", "libmp3lame", "mp3"),
+    ],
+)
+def test_sound_is_copied(clips, name, codec, expected):
+    source = clips.make(name, frames=50, audio=codec)
+    _, out = transcribe(source, clips.folder / "out.mp4")
+    assert out.warnings == []
+    with av.open(str(clips.folder / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == expected
+        assert sum(frame.samples for frame in container.decode(audio=0)) >= 1.8 * 48000
+    before, after = clips.sound_times(source), clips.sound_times(clips.folder / "out.mp4")
+    assert len(after) == len(before)
+    assert after == pytest.approx(before, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "start"),
+    [
+        ("a.mkv", "pcm_s16le", 0.0),
+        ("a.avi", "pcm_s16le", 0.0),
+        ("a.mkv", "flac", 0.0),
+        ("a.ts", "ac3", 0.0),
+        ("a.mkv", "pcm_s16le", 0.3),
+    ],
+)
+def test_sound_is_encoded_where_mp4_cannot_hold_it(clips, name, codec, start):
+    source = clips.make(name, frames=50, audio=codec, audio_start=start)
+    _, out = transcribe(source, clips.folder / "out.mp4")
+    assert out.warnings == []
+    with av.open(str(clips.folder / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        frames = list(container.decode(audio=0))
+    wave = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    loud = np.flatnonzero(np.abs(wave) > 0.1)
+    began = frames[0].time + loud[0] / 48000
+    assert began == pytest.approx(start, abs=0.03)
+    assert (loud[-1] - loud[0]) / 48000 == pytest.approx(2.0, abs=0.3 if start else 0.06)
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_cut_begins_at_zero_in_sync(clips, codec):
+    source = clips.make("a.mkv", frames=100, audio=codec)
+    frames, out = transcribe(source, clips.folder / "out.mp4", start=1.0, end=2.0)
+    assert [frame.index for frame in frames] == list(range(25, 50))
+    assert out.pts_offset == frames[0].pts
+    assert exact_times(clips.folder / "out.mp4") == [Fraction(i, 25) for i in range(25)]
+    sound = clips.sound_times(clips.folder / "out.mp4")
+    assert -0.03 < sound[0] < 0.04
+    assert 0.9 < sound[-1] < 1.04
+
+
+def test_sound_stops_with_the_pictures(clips):
+    source = clips.make(frames=100, audio="aac")
+    transcribe(source, clips.folder / "out.mp4", max_frames=25)
+    assert 0.95 < clips.sound_times(clips.folder / "out.mp4")[-1] < 1.3
+
+
+def test_damaged_sound_never_kills_the_video(clips):
+    source = clips.make("a.mkv", frames=50, audio="flac")
+    broken = clips.folder / "sound.mkv"
+    broken.write_bytes(source.read_bytes())
+    clips.flip_bytes(broken, 600)
+    with VideoReader(source) as video, VideoWriter(clips.folder / "o.mp4", video.info, audio_from=broken) as out:
+        for frame in video:
+            out.write(frame.image, frame.pts)
+    assert len(read(clips.folder / "o.mp4")) == 50
+    assert any("damaged places" in warning for warning in out.warnings)
+
+
+def test_sound_file_that_is_none_is_left_out(clips):
+    source = clips.make(frames=5)
+    junk = clips.folder / "junk.wav"
+    junk.write_bytes(b"no sound" * 100)
+    with VideoReader(source) as video, VideoWriter(clips.folder / "o.mp4", video.info, audio_from=junk) as out:
+        for frame in video:
+            out.write(frame.image, frame.pts)
+    assert len(read(clips.folder / "o.mp4")) == 5
+    assert len(out.warnings) == 1
+    assert "left out" in out.warnings[0]
+
+
+def test_sound_the_container_refuses_is_left_out(clips, monkeypatch):
+    source = clips.make("a.mkv", frames=5, audio="libopus")
+    monkeypatch.setitem(audio._COPYABLE, "mov", frozenset({"opus"}))
+    _, out = transcribe(source, clips.folder / "out.mov")
+    assert len(read(clips.folder / "out.mov")) == 5
+    assert any("left out" in warning for warning in out.warnings)
+
+
+def test_empty_sound_track(clips):
+    source = clips.make(frames=10, audio="aac")
+    info = probe(source)
+    with VideoWriter(clips.folder / "o.mp4", info, audio_from=source, start=0.2) as out:
+        # Far behind the end of the sound: the track exists but nothing goes into it.
+        for pts in range(5):
+            out.write(clips.picture(pts), 512 * 25 * 60 + pts * 512)
+    assert len(read(clips.folder / "o.mp4")) == 5
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".MP4"])
+def test_containers(clips, suffix):
+    source = clips.make(frames=20, audio="aac")
+    target = clips.folder / f"out{suffix}"
+    _, out = transcribe(source, target)
+    assert len(read(target)) == 20
+    assert len(clips.sound_times(target)) == len(clips.sound_times(source))
+    assert out.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert not out.temp.exists()
+
+
+def test_finished_mp4_is_a_plain_one(clips):
+    transcribe(clips.make(frames=60), clips.folder / "out.mp4")
+    with av.open(str(clips.folder / "out.mp4")) as container:
+        assert container.streams.video[0].frames == 60
+        assert float(container.duration / av.time_base) == pytest.approx(2.4, abs=0.05)
+    boxes, data, at = [], (clips.folder / "out.mp4").read_bytes(), 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        boxes.append(data[at + 4 : at + 8])
+        at += size if size > 1 else int.from_bytes(data[at + 8 : at + 16], "big")
+    assert b"moof" not in boxes
+    assert boxes.count(b"moov") == 1
+
+
+def test_other_endings_are_refused(clips):
+    info = probe(clips.make())
+    for name in ("out.avi", "out", "out.mp4.txt"):
+        with pytest.raises(UsageError, match=r"\.mp4"):
+            VideoWriter(clips.folder / name, info, audio_from=None)
+
+
+def test_target_is_checked_at_construction(clips):
+    source = clips.make()
+    info = probe(source)
+    kept = source.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        VideoWriter(source, info, audio_from=None)
+    with pytest.raises(OutputError, match="does not exist"):
+        VideoWriter(clips.folder / "none/out.mp4", info, audio_from=None)
+    assert source.read_bytes() == kept
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+def test_overwrite_replaces_at_the_end_only(clips):
+    source = clips.make()
+    (clips.folder / "out.mp4").write_bytes(b"old")
+    with VideoReader(source) as video:
+        out = VideoWriter(clips.folder / "out.mp4", video.info, audio_from=None, overwrite=True)
+        for frame in video:
+            out.write(frame.image, frame.pts)
+        assert (clips.folder / "out.mp4").read_bytes() == b"old"
+        out.close()
+    assert len(read(clips.folder / "out.mp4")) == 12
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_exception_leaves_nothing(clips, error):
+    info = probe(clips.make())
+
+    def fail_midway():
+        with VideoWriter(clips.folder / "out.mp4", info, audio_from=clips.folder / "clip.mp4") as out:
+            for pts in range(30):
+                out.write(clips.picture(pts), pts)
+            assert out.temp.stat().st_size > 0
+            raise error
+
+    with pytest.raises(error):
+        fail_midway()
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+def test_misuse_is_named(clips):
+    info = probe(clips.make())
+    with pytest.raises(OutputError, match="no frames"):
+        VideoWriter(clips.folder / "out.mp4", info, audio_from=None).close()
+    out = VideoWriter(clips.folder / "out.mp4", info, audio_from=None)
+    out.write(clips.picture(0), 5)
+    with pytest.raises(UsageError, match="back in time"):
+        out.write(clips.picture(0), 5)
+    with pytest.raises(UsageError, match="shape"):
+        out.write(clips.picture(0, 32, 32), 6)
+    out.abort()
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+class FullDisk:
+    """An output that runs out of space at packet `at`, or while closing."""
+
+    def __init__(self, real, at):
+        self._real, self._left = real, at
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def mux(self, packets):
+        for packet in packets if isinstance(packets, list) else [packets]:
+            self._left -= 1
+            if self._left == 0:
+                av.error.err_check(-errno.ENOSPC)
+            self._real.mux(packet)
+
+    def close(self):
+        self._real.close()
+        if self._left > 0:
+            av.error.err_check(-errno.ENOSPC)
+
+
+@pytest.mark.parametrize("at", [20, 10_000], ids=["frame", "close"])
+def test_full_disk(clips, monkeypatch, at):
+    source = clips.make(frames=100, audio="aac")
+    original = av.open
+
+    def opened(file, mode="r", *args, **kwargs):
+        real = original(file, mode, *args, **kwargs)
+        return FullDisk(real, at) if mode == "w" else real
+
+    monkeypatch.setattr(av, "open", opened)
+    with pytest.raises(OutputError, match=r"disk full while writing .*out\.mp4"):
+        transcribe(source, clips.folder / "out.mp4", sound=False)
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+def test_encoder_that_cannot_open(clips):
+    info = probe(clips.make())
+    with (
+        pytest.raises(OutputError, match=r"out\.mp4"),
+        VideoWriter(clips.folder / "out.mp4", info, audio_from=None, preset="no-such-preset") as out,
+    ):
+        out.write(clips.picture(0), 0)
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+WRITE_FOREVER = """
+import sys, numpy as np, resource
+from dcpose_cli.video import VideoReader, VideoWriter, probe
+from dcpose_cli.errors import DCPoseError
+source, target, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+rng = np.random.default_rng(0)
+try:
+    with VideoWriter(target, probe(source), audio_from=source) as out:
+        for pts in range(2000):
+            out.write(rng.integers(0, 255, (96, 128, 3), np.uint8), pts * 512)
+            print(pts, flush=True)
+except DCPoseError as error:
+    print(type(error).__name__, error, flush=True)
+    sys.exit(error.exit_code)
+"""
+
+
+def start_writer(root, clips, limit=0):
+    command = [sys.executable, "-c", WRITE_FOREVER, clips.make(frames=100, audio="aac"), clips.folder / "o.mp4", limit]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_killed_writer_leaves_a_temp_that_decodes(root, clips):
+    with start_writer(root, clips) as process:
+        for line in process.stdout:
+            if line.strip() == "150":
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert not (clips.folder / "o.mp4").exists()
+    (left,) = clips.folder.glob(".*.part")
+    frames = read(left)
+    assert len(frames) >= 90
+    assert [frame.time for frame in frames] == pytest.approx([i / 25 for i in range(len(frames))])
+    assert clips.sound_times(left)[-1] > 2.0
+
+
+def test_file_size_limit(root, clips):
+    with start_writer(root, clips, limit=300_000) as process:
+        lines = process.stdout.read().splitlines()
+    assert process.returncode == 4
+    assert lines[-1].startswith("OutputError file size limit reached while writing")
+    assert 5 < int(lines[-2]) < 1900
+    assert names(clips.folder) == ["clip.mp4"]
+
+
+def test_memory_is_flat_with_sound(clips):
+    source = clips.make(frames=240, size=(32, 32), audio="pcm_s16le", name="a.mkv")
+    process = psutil.Process()
+    image = np.random.default_rng(0).integers(0, 255, (360, 480, 3), np.uint8)
+    base = 0
+    with VideoWriter(clips.folder / "o.mp4", probe(source), audio_from=source, preset="ultrafast") as out:
+        for pts in range(240):
+            out.write(image, pts * 40)
+            if pts == 80:
+                base = process.memory_info().rss
+        # 160 further frames would be 83 MB.
+        assert base > 0
+        assert process.memory_info().rss - base < 20e6
+
+
+def test_same_input_same_output(clips):
+    source = clips.make(frames=30, audio="pcm_s16le", name="a.mkv")
+    digests = set()
+    for run in range(6):
+        _, out = transcribe(source, clips.folder / f"{run}.mp4")
+        digests.add(out.sha256)
+    assert len(digests) == 1
+
+
+@pytest.mark.shared
+def test_real_clip_with_everything(shared, clips):
+    source = shared / "samples/portrait.mp4"
+    frames, out = transcribe(source, clips.folder / "out.mp4", preset="ultrafast")
+    assert exact_times(clips.folder / "out.mp4") == exact_times(source)
+    assert clips.sound_times(clips.folder / "out.mp4") == pytest.approx(clips.sound_times(source))
+    assert out.warnings == []
+    info = probe(clips.folder / "out.mp4")
+    assert (info.width, info.height, info.rotation) == (360, 640, 0)
+    assert len(frames) == 75
