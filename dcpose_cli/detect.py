@@ -278,21 +278,30 @@ class PersonDetector:
         return list(found[:count].float().cpu())
 
     def _boxes(self, rows: torch.Tensor, boxer: Letterbox) -> Detections:
-        if rows.shape[1] == 6:  # end-to-end networks: (N, 6) xyxy, score, class; nothing to suppress
-            mine = rows[(rows[:, 5] == self._model.person) & (rows[:, 4] >= self._conf)]
-            xyxy, scores = mine[:, :4], mine[:, 4]
-        else:  # (4 + classes, N) centre xywh, class scores
-            best = rows[4:].max(0)
-            mine = rows[:, (best.indices == self._model.person) & (best.values >= self._conf)]
-            scores = mine[4 + self._model.person]
-            xyxy = torch.cat([mine[:2] - mine[2:4] / 2, mine[:2] + mine[2:4] / 2]).T
-        order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
-        xyxy, scores = xyxy[order], scores[order]
-        if rows.shape[1] != 6:
-            keep = torchvision.ops.nms(xyxy, scores, self._iou)
-            keep = keep[_not_nested(xyxy[keep].numpy())]
-            xyxy, scores = xyxy[keep], scores[keep]
-        return boxer.back(xyxy[:_MAX_PEOPLE].numpy(), scores[:_MAX_PEOPLE].numpy())
+        return boxer.back(*select(rows, self._model.person, self._conf, self._iou))
+
+
+def select(rows: torch.Tensor, person: int, conf: float, iou: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A network's raw rows for one picture -> people: boxes (N, 4) xyxy and scores (N,), best first.
+
+    rows: (4 + classes, A) centre xywh and class scores, or (A, 6) xyxy, score, class of end-to-end networks, in which
+    nothing is left to suppress.
+    """
+    if rows.shape[1] == 6:
+        mine = rows[(rows[:, 5] == person) & (rows[:, 4] >= conf)]
+        xyxy, scores = mine[:, :4], mine[:, 4]
+    else:
+        best = rows[4:].max(0)
+        mine = rows[:, (best.indices == person) & (best.values >= conf)]
+        scores = mine[4 + person]
+        xyxy = torch.cat([mine[:2] - mine[2:4] / 2, mine[:2] + mine[2:4] / 2]).T
+    order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
+    xyxy, scores = xyxy[order], scores[order]
+    if rows.shape[1] != 6:
+        keep = torchvision.ops.nms(xyxy, scores, iou)
+        keep = keep[torch.from_numpy(_not_nested(xyxy[keep].numpy()))]
+        xyxy, scores = xyxy[keep], scores[keep]
+    return xyxy[:_MAX_PEOPLE].numpy(), scores[:_MAX_PEOPLE].numpy()
 
 
 def _not_nested(xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -26,3 +26,56 @@ def shared() -> Path:
     if not (SHARED / "reference").is_dir():
         pytest.skip("needs the reference and data folder beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def golden() -> object:
+    """tests/golden.py."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("golden", ROOT / "tests" / "golden.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def w48_folder(tmp_path_factory: pytest.TempPathFactory, golden: object) -> Path:
+    """DCPose-W48 with formula-filled weights, saved as an official legacy .pth and brought in by the importer."""
+    import torch
+
+    from dcpose_cli.checkpoints import import_checkpoint
+
+    folder = tmp_path_factory.mktemp("w48")
+    container = {
+        "begin_epoch": 20,
+        "state_dict": {f"module.{k}": v for k, v in golden.official_state().items()},
+        "optimizer": {"state": {}, "param_groups": []},
+        "tensorboard_global_steps": 1,
+    }
+    torch.save(container, folder / "epoch_19_state.pth", _use_new_zipfile_serialization=False)
+    import_checkpoint(folder / "epoch_19_state.pth", folder / "dcpose-w48")
+    (folder / "epoch_19_state.pth").unlink()
+    return folder / "dcpose-w48"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small DCPose model folder with random weights."""
+    import torch
+
+    from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
+    from dcpose_cli.nets.dcpose import init_head
+    from dcpose_cli.nets.hrnet import init_weights
+    from dcpose_cli.weights import save_model
+
+    torch.manual_seed(3)
+    backbone = HRNetConfig(
+        width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1)
+    )
+    net = DCPose(DCPoseConfig(backbone=backbone, input_size=(48, 64), combine_width=8, dilations=(2, 4)))
+    init_weights(net.backbone)
+    init_head(net)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(net, folder, name="tiny", dtype=torch.float16)
+    return folder

@@ -27,8 +27,9 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # Fragments of one second while writing, so that a killed run leaves what it had; closing turns them into a plain file.
 # delay_moov lets the header wait for the first stamps: without it the clock of the output would start at zero.
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
-# x264's macroblock tree made 1 run in 10 differ by some bytes (small frames, variable rate); without it none of 60 did.
-_REPEATABLE = {"mbtree": "0"}
+# No B-frames. With them x264 wrote other bytes in 1 run of 10 (small frames, variable rate; without: none of 250), and
+# an MP4 whose sound turns out empty loses its last frame.
+_REPEATABLE = {"bf": "0"}
 _MIN_TIMESCALE = 10_000
 _MAX_FPS = 240
 _DEFAULT_FPS = Fraction(25)
@@ -148,7 +149,10 @@ class VideoWriter:
             self._open(pts, None)
 
     def _open(self, pts: int, audio_from: Path | None) -> None:
-        options = {"flush_packets": "1", **({} if self._format == "matroska" else self._mp4_options())}
+        # The second option: where the sound has a hole or an early end, pictures wait for it one second, not ten.
+        options = {"flush_packets": "1", "max_interleave_delta": "1000000"}
+        if self._format != "matroska":
+            options |= self._mp4_options()
         self._output = av.open(str(self._file.temp), "w", format=self._format, container_options=options)
         self._stream = self._add_video(self._output)
         if audio_from is not None:
@@ -197,7 +201,7 @@ class VideoWriter:
         if self._output is None:
             return
         for packet in self._stream.encode(frame):
-            # Without it the edit list of an MP4 can end before its last frame.
+            # Tells the muxer how long the last frame lasts.
             packet.duration = packet.duration or self._frame_ticks()
             self._output.mux(packet)
 

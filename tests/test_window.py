@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dcpose_cli.types import Frame
+from dcpose_cli.window import is_cut, thumbnail, windows
+
+
+def scene(seed: int, count: int, first: int = 0) -> list[Frame]:
+    """Frames of a smooth picture that drifts slowly; another seed is another scene."""
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 256, 3)
+    ramp = np.linspace(-40, 40, 120)[None, :, None] * rng.uniform(-1, 1, 3)
+    picture = np.clip(base + ramp + np.zeros((80, 1, 1)), 0, 255).astype(np.uint8)
+    return [Frame(first + i, first + i, float(first + i), np.roll(picture, 2 * i, axis=1)) for i in range(count)]
+
+
+def triples(frames: list[Frame], interval: int = 1) -> list[tuple[int, int, int, tuple[int, int]]]:
+    return [(w.previous.index, w.current.index, w.next.index, w.margin) for w in windows(frames, interval)]
+
+
+def test_ends_are_clamped_with_margin_one():
+    assert triples(scene(1, 3)) == [(0, 0, 1, (1, 1)), (0, 1, 2, (1, 1)), (1, 2, 2, (1, 1))]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_shortest_clips(count):
+    found = triples(scene(1, count))
+    assert [t[1] for t in found] == list(range(count))
+    assert found[0][0] == 0
+    assert found[-1][2] == count - 1
+
+
+def test_interval_and_its_margins():
+    found = triples(scene(1, 6), interval=2)
+    assert found[0] == (0, 0, 2, (1, 2))
+    assert found[1] == (0, 1, 3, (1, 2))
+    assert found[3] == (1, 3, 5, (2, 2))
+    assert found[4] == (2, 4, 5, (2, 1))
+    assert found[5] == (3, 5, 5, (2, 1))
+
+
+def test_never_across_a_cut():
+    frames = [*scene(1, 3), *scene(2, 3, first=3)]
+    assert is_cut(thumbnail(frames[2].image), thumbnail(frames[3].image))
+    found = triples(frames)
+    assert found[2] == (1, 2, 2, (1, 1))
+    assert found[3] == (3, 3, 4, (1, 1))
+
+
+def test_motion_and_light_are_no_cuts():
+    rng = np.random.default_rng(5)
+    picture = rng.integers(0, 256, (9, 16, 3)).repeat(20, axis=0).repeat(20, axis=1).astype(np.uint8)
+    moved = np.roll(picture, 60, axis=1)
+    brighter = np.clip(picture * 1.1 + 5, 0, 255).astype(np.uint8)
+    assert np.abs(picture.astype(int) - moved).mean() > 28
+    assert not is_cut(thumbnail(picture), thumbnail(moved))
+    assert not is_cut(thumbnail(picture), thumbnail(brighter))
+
+
+def test_only_frames_in_flight_are_held():
+    alive = 0
+
+    class Tracked(np.ndarray):
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    def stream():
+        nonlocal alive
+        for i in range(40):
+            alive += 1
+            yield Frame(i, i, float(i), np.zeros((8, 8, 3), np.uint8).view(Tracked))
+            assert alive < 25  # views count too
+
+    assert sum(1 for _ in windows(stream(), 2)) == 40
+
+
+def test_interval_must_be_positive():
+    with pytest.raises(ValueError, match="interval"):
+        next(windows([], 0))
