@@ -138,9 +138,7 @@ class Tracker:
             self._next_id += 1
         return best
 
-    def _by_clothes(
-        self, box: NDArray[np.float32], look: NDArray[np.float32] | None, free: dict[int, _Seen]
-    ) -> int:
+    def _by_clothes(self, box: NDArray[np.float32], look: NDArray[np.float32] | None, free: dict[int, _Seen]) -> int:
         if look is None:
             return -1
         likeness = {

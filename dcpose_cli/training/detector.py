@@ -2,6 +2,8 @@
 
 A bare loop around ultralytics' network and loss: bf16 autocast, channels_last, AdamW, warm-up and cosine to the end
 of the time budget, moving average of the weights, checkpoints from which a run continues exactly.
+
+    python -m dcpose_cli.training.detector DATA FOLDER --recipe models/person-n/recipe.toml
 """
 
 from __future__ import annotations
@@ -12,49 +14,65 @@ import csv
 import json
 import logging
 import math
-import os
 import signal
 import time
+import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import nn
 
 from dcpose_cli import _ultralytics
-from dcpose_cli.training.detector_data import (
-    CROP_PARTS,
-    DETECTION_PARTS,
-    PADDING_GREY,
-    Canvas,
-    CanvasMaker,
-    PackReader,
-    Picture,
-    box_iou,
-    intersection,
-)
+from dcpose_cli._schema import build
+from dcpose_cli.detect import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector
+from dcpose_cli.errors import UsageError
+from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
+from dcpose_cli.training.detector_data import CROP_PARTS, DETECTION_PARTS, PackReader, Picture, label_others
+from dcpose_cli.training.detector_score import evaluate
+
+CHECKPOINT_NAME = "checkpoint.pt"
+OTHERS_NAME = "others.json"
+LOG_EVERY_STEPS = 50
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorPhase:
+    """A stretch of the training: from this share of the budget on, canvases of this side in pixels, so many a step."""
+
+    start: float
+    size: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorRecipe:
     """How a detector is trained.
 
-    seconds: time budget of training proper, validation included. steps: if set, replaces the time budget (exact runs).
-    sizes: (share of the budget at which it starts, canvas side in pixels, batch size), ascending.
+    seconds: time budget, validation included. steps: if set, replaces it, so that a run can be repeated exactly.
+    mosaic, mosaic_end: share of mosaics, and that after `mosaic_until` of the budget. crop_share: share of tiles that
+    are crops of one person. unsure_weight: of background at the finest level where people may be unboxed.
+    imgsz: long side in pixels to which the finished detector scales frames.
     """
 
+    name: str = "person-n"
     architecture: str = "yolov8n.yaml"
+    imgsz: int = 416
     seconds: float = 5400.0
     steps: int | None = None
-    sizes: tuple[tuple[float, int, int], ...] = ((0.0, 192, 32), (0.40, 256, 32), (0.85, 320, 24))
+    phases: tuple[DetectorPhase, ...] = (
+        DetectorPhase(start=0.0, size=192, batch=32),
+        DetectorPhase(start=0.33, size=256, batch=32),
+        DetectorPhase(start=0.72, size=320, batch=24),
+    )
     learning_rate: float = 2e-3
     final_rate: float = 0.02
     warmup_steps: int = 300
@@ -63,9 +81,21 @@ class DetectorRecipe:
     ema: float = 0.999
     mosaic: float = 0.55
     mosaic_end: float = 0.3
+    mosaic_until: float = 0.88
+    crop_share: float = 0.45
     unsure_weight: float = 0.4
     checkpoint_seconds: float = 600.0
+    validation_sizes: tuple[int, ...] = (256, 416)
     seed: int = 1
+
+
+def load_detector_recipe(path: Path) -> DetectorRecipe:
+    """Reads a recipe. Raises UsageError on a missing file, unknown keys or wrong types."""
+    try:
+        recipe: DetectorRecipe = build(DetectorRecipe, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"cannot use the recipe {path}: {error}; compare it with models/person-n") from error
+    return recipe
 
 
 class MaskedBCE(nn.Module):
@@ -86,91 +116,95 @@ class MaskedBCE(nn.Module):
 def anchor_weights(
     canvases: Sequence[Canvas], points: NDArray[np.float32], strides: NDArray[np.float32], unsure_weight: float
 ) -> NDArray[np.float32]:
-    """Weights of negatives, (B, A): 0 inside ignore boxes, `unsure_weight` for the finest level in unsure regions.
+    """Weights of negatives, (B, A): 0 on doubtful places, `unsure_weight` for the finest level in unsure regions.
 
     points: (A, 2) anchor centres in canvas pixels. strides: (A,).
     """
     out = np.ones((len(canvases), len(points)), np.float32)
     finest = strides == strides.min()
     for row, canvas in zip(out, canvases, strict=True):
-        for x1, y1, x2, y2 in canvas.unsure:
-            inside = (points[:, 0] >= x1) & (points[:, 0] < x2) & (points[:, 1] >= y1) & (points[:, 1] < y2)
-            row[inside & finest] = unsure_weight
-        for x1, y1, x2, y2 in canvas.ignore:
-            inside = (points[:, 0] >= x1) & (points[:, 0] <= x2) & (points[:, 1] >= y1) & (points[:, 1] <= y2)
-            row[inside] = 0.0
+        for box in canvas.unsure:
+            row[_inside(points, box) & finest] = unsure_weight
+        for box in canvas.ignore:
+            row[_inside(points, box)] = 0.0
     return out
+
+
+def _inside(points: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(((points >= box[:2]) & (points <= box[2:])).all(1), np.bool_)
+
+
+def anchor_points(shapes: Sequence[tuple[int, int]], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Centres (A, 2) in canvas pixels and strides (A,) of the anchors of feature maps with these (rows, columns)."""
+    points, strides = [], []
+    for rows, columns in shapes:
+        stride = size / rows
+        y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+        points.append(np.stack([x.ravel() + 0.5, y.ravel() + 0.5], 1) * stride)
+        strides.append(np.full(rows * columns, stride, np.float32))
+    return np.concatenate(points).astype(np.float32), np.concatenate(strides)
 
 
 def collate(canvases: Sequence[Canvas], size: int) -> dict[str, torch.Tensor]:
     """Batch in ultralytics' form: img (B, 3, S, S) float in 0..1, boxes as normalised centre xywh."""
     img = torch.from_numpy(np.stack([c.image for c in canvases])).permute(0, 3, 1, 2).float().div_(255)
-    rows, index = [], []
-    for number, canvas in enumerate(canvases):
-        box = canvas.boxes
-        rows.append(np.concatenate([(box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]], 1) / size)
-        index.append(np.full(len(box), number, np.float32))
-    boxes = torch.from_numpy(np.concatenate(rows).astype(np.float32))
+    boxes = np.concatenate([c.boxes for c in canvases])
+    centred = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1) / size
+    owners = np.repeat(np.arange(len(canvases), dtype=np.float32), [len(c.boxes) for c in canvases])
     return {
         "img": img.contiguous(memory_format=torch.channels_last),
-        "bboxes": boxes,
+        "bboxes": torch.from_numpy(centred.astype(np.float32)),
         "cls": torch.zeros(len(boxes), 1),
-        "batch_idx": torch.from_numpy(np.concatenate(index)),
+        "batch_idx": torch.from_numpy(owners),
     }
 
 
-def _parameter_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    plain = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": plain, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-@dataclass
+@dataclass(slots=True)
 class _Progress:
     step: int = 0
     elapsed: float = 0.0
     samples: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class DetectorTrainer:
-    """Trains one detector in `folder` (checkpoint.pt, log.csv, validation.csv) and continues from what lies there."""
+    """Trains one detector in `folder` (checkpoint.pt, log.csv, validation.csv) and continues from what lies there.
+
+    Set `stop` (from a signal handler, say) to end after the current step with a checkpoint.
+    """
 
     def __init__(self, recipe: DetectorRecipe, maker: CanvasMaker, validation: Sequence[Picture], folder: Path) -> None:
         self.recipe, self.maker, self.validation, self.folder = recipe, maker, validation, folder
         torch.manual_seed(recipe.seed)
         self.rng = np.random.default_rng(recipe.seed)
         self.model = _ultralytics.detection_model(recipe.architecture).train()
-        self.model = self.model.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.model).eval()
-        for parameter in self.average.parameters():
-            parameter.requires_grad_(False)
+        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.criterion = _ultralytics.detection_loss(self.model)
-        self.bce = MaskedBCE()
-        self.criterion.bce = self.bce
+        self.bce = self.criterion.bce = MaskedBCE()
+        decay = [p for p in self.model.parameters() if p.ndim > 1]
+        rest = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99)
+            [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.99),
         )
         self.progress = _Progress()
         self.stop = False
-        self._anchors: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        if (folder / "checkpoint.pt").exists():
-            self._load(folder / "checkpoint.pt")
+        if (folder / CHECKPOINT_NAME).exists():
+            self._load(folder / CHECKPOINT_NAME)
 
     def run(self) -> None:
         """Trains to the end of the budget, or until `stop` is set; always leaves a checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic() - self.progress.elapsed
-        saved = self.progress.elapsed
-        seen = tick = 0.0
+        saved, mark = self.progress.elapsed, (self.progress.step, self.progress.elapsed)
         sums = np.zeros(4)
         while not self.stop and self.share() < 1:
             sums += self._step()
-            seen += 1
             self.progress.elapsed = time.monotonic() - begin
-            if self.progress.step % 50 == 0:
-                self._write_log(sums / seen, seen, self.progress.elapsed - tick if tick else 0.0)
-                sums[:], seen, tick = 0, 0, self.progress.elapsed
+            if self.progress.step % LOG_EVERY_STEPS == 0:
+                self._write_log(sums, *mark)
+                sums[:], mark = 0, (self.progress.step, self.progress.elapsed)
             if self.progress.elapsed - saved >= self.recipe.checkpoint_seconds and self.share() < 1:
                 saved = self.progress.elapsed
                 self._save()
@@ -185,13 +219,17 @@ class DetectorTrainer:
             return self.progress.step / self.recipe.steps
         return self.progress.elapsed / self.recipe.seconds
 
-    def validate(self) -> dict[str, float]:
-        """Scores the averaged weights on the validation pictures and appends them to validation.csv."""
-        row = {"step": self.progress.step, "elapsed": round(self.progress.elapsed), "samples": self.progress.samples}
-        row |= evaluate(self.average, self.validation, size=416)
-        _append(self.folder / "validation.csv", row)
-        log.info("validation %s", json.dumps(row))
-        return row
+    def validate(self) -> None:
+        """Scores the averaged weights on the validation pictures and appends the rows to validation.csv."""
+        for size in self.recipe.validation_sizes if self.validation else ():
+            row = {"step": self.progress.step, "elapsed": round(self.progress.elapsed)}
+            row |= evaluate(self.average, self.validation, size)
+            _append(self.folder / "validation.csv", row)
+            log.info("validation %s", json.dumps(row))
+
+    def export(self, target: Path) -> Path:
+        """Writes the averaged weights as a model folder; returns the file."""
+        return save_detector(self.average, target, name=self.recipe.name, imgsz=self.recipe.imgsz)
 
     def _rate(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.recipe.warmup_steps)
@@ -200,60 +238,47 @@ class DetectorTrainer:
 
     def _step(self) -> NDArray[np.float64]:
         share = self.share()
-        _, size, batch = [s for s in self.recipe.sizes if s[0] <= share][-1]
-        mosaic = self.recipe.mosaic if share < 0.88 else self.recipe.mosaic_end
-        canvases = [self.maker.make(self.rng, size, mosaic) for _ in range(batch)]
-        data = collate(canvases, size)
+        phase = [p for p in self.recipe.phases if p.start <= share][-1]
+        mosaic = self.recipe.mosaic if share < self.recipe.mosaic_until else self.recipe.mosaic_end
+        canvases = [self.maker.make(self.rng, phase.size, mosaic) for _ in range(phase.batch)]
+        data = collate(canvases, phase.size)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         with torch.autocast("cpu", torch.bfloat16):
             output = self.model(data["img"])
         output = {k: v.float() if isinstance(v, torch.Tensor) else v for k, v in output.items()}
-        points, strides = self._anchor_points(output["feats"], size)
-        self.bce.weight = torch.from_numpy(
-            anchor_weights(canvases, points, strides, self.recipe.unsure_weight)
-        ).unsqueeze(-1)
-        parts, _ = self.criterion(output, data)
-        loss = parts.sum() / batch
-        loss.backward()
+        points, strides = anchor_points([tuple(f.shape[2:]) for f in output["feats"]], phase.size)
+        weights = anchor_weights(canvases, points, strides, self.recipe.unsure_weight)
+        self.bce.weight = torch.from_numpy(weights).unsqueeze(-1)
+        parts = self.criterion(output, data)[0] / phase.batch
+        parts.sum().backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
             self._update_average()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
-        self.progress.samples += batch
-        return np.array([*(parts.detach() / batch).tolist(), float(norm)])
-
-    def _anchor_points(self, feats: Sequence[torch.Tensor], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if size not in self._anchors:
-            points, strides = [], []
-            for level in feats:
-                rows, columns = level.shape[2:]
-                stride = size / rows
-                y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-                points.append(np.stack([x.ravel() + 0.5, y.ravel() + 0.5], 1) * stride)
-                strides.append(np.full(rows * columns, stride, np.float32))
-            self._anchors[size] = np.concatenate(points), np.concatenate(strides)
-        return self._anchors[size]
+        self.progress.samples += phase.batch
+        return np.array([*parts.detach().tolist(), float(norm)])
 
     def _update_average(self) -> None:
         decay = self.recipe.ema * (1 - math.exp(-(self.progress.step + 1) / 200))
-        # buffers (batch norm statistics) are averaged too
         ours, theirs = self.average.state_dict(), self.model.state_dict()
         floats = [k for k, v in theirs.items() if v.dtype.is_floating_point]
         torch._foreach_lerp_([ours[k] for k in floats], [theirs[k] for k in floats], 1 - decay)
 
-    def _write_log(self, mean: NDArray[np.float64], steps: float, seconds: float) -> None:
-        names = ("box", "cls", "dfl", "norm")
+    def _write_log(self, sums: NDArray[np.float64], step: int, elapsed: float) -> None:
+        steps = self.progress.step - step
+        seconds = max(self.progress.elapsed - elapsed, 1e-6)
         row: dict[str, float] = {
             "step": self.progress.step,
             "elapsed": round(self.progress.elapsed, 1),
             "samples": self.progress.samples,
             "lr": round(self._rate(), 7),
-            "steps_per_s": round(steps / seconds, 3) if seconds else 0.0,
+            "steps_per_s": round(steps / seconds, 3),
         }
-        _append(self.folder / "log.csv", row | {n: round(float(v), 4) for n, v in zip(names, mean, strict=True)})
+        means = zip(("box", "cls", "dfl", "norm"), sums / max(steps, 1), strict=True)
+        _append(self.folder / "log.csv", row | {name: round(float(value), 4) for name, value in means})
 
     def _save(self) -> None:
         state = {
@@ -261,13 +286,13 @@ class DetectorTrainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "progress": {k: v for k, v in asdict(self.progress).items() if k != "history"},
+            "progress": asdict(self.progress),
             "torch_rng": torch.get_rng_state(),
             "numpy_rng": json.dumps(self.rng.bit_generator.state),
         }
         temporary = self.folder / "checkpoint.tmp"
         torch.save(state, temporary)
-        temporary.replace(self.folder / "checkpoint.pt")
+        temporary.replace(self.folder / CHECKPOINT_NAME)
 
     def _load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
@@ -279,6 +304,30 @@ class DetectorTrainer:
         self.rng.bit_generator.state = json.loads(state["numpy_rng"])
 
 
+def save_detector(model: nn.Module, target: Path, *, name: str, imgsz: int) -> Path:
+    """Writes a one-class detector as `target`/model.safetensors with its architecture in the metadata.
+
+    Kernels are stored as float16; vectors (biases and batch norm, 1 % of the bytes) as float32.
+    """
+    architecture = {k: v for k, v in model.yaml.items() if k in {"backbone", "head", "scales", "scale"}}  # type: ignore
+    header = {
+        "format": FORMAT_VERSION,
+        "kind": "detector",
+        "name": name,
+        "names": ["person"],
+        "nc": 1,
+        "imgsz": imgsz,
+        "architecture": architecture,
+    }
+    state = {k: v.detach() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    tensors = {k: (v.half() if v.ndim > 1 else v.float()).contiguous() for k, v in state.items()}
+    target.mkdir(parents=True, exist_ok=True)
+    temporary = target / f".{WEIGHTS_NAME}.part"
+    save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(header)})
+    temporary.replace(target / WEIGHTS_NAME)
+    return target / WEIGHTS_NAME
+
+
 def _append(path: Path, row: dict[str, Any]) -> None:
     fresh = not path.exists()
     with path.open("a", newline="") as handle:
@@ -288,37 +337,38 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-def load_pictures(
-    root: Path, others: Path | None = None
-) -> tuple[list[Picture], list[Picture], list[Picture]]:
-    """(whole pictures, crops, validation pictures) of the training pack in `root`."""
+def load_pictures(root: Path, others: Path | None = None) -> tuple[list[Picture], list[Picture], list[Picture]]:
+    """(whole pictures, crops, validation pictures) of the training pack in `root`, nothing on both sides."""
     reader = PackReader(root, others)
     held = reader.origins(DETECTION_PARTS, "val")
-    validation = reader.pictures(("det", "det3"), "val")
     return (
         reader.pictures(DETECTION_PARTS, "train", without=held),
         reader.pictures(CROP_PARTS, "train", without=held),
-        validation,
+        reader.pictures(("det", "det3"), "val"),
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m dcpose_cli.training.detector DATA FOLDER`: trains, or continues what lies in FOLDER."""
+    """Trains, or continues what lies in FOLDER, and exports when the budget is used."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path, help="folder of the training pack")
     parser.add_argument("folder", type=Path, help="where checkpoint and logs go")
-    parser.add_argument("--seconds", type=float, default=DetectorRecipe.seconds, help="time budget")
-    parser.add_argument("--others", type=Path, help="boxes of other people on the crops (JSON)")
+    parser.add_argument("--recipe", type=Path, required=True, help="recipe.toml")
+    parser.add_argument("--teacher", help="detector that labels the other people of the crops, once, e.g. yolov8n.pt")
+    parser.add_argument("--export", type=Path, help="model folder to write at the end")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    whole, crops, validation = load_pictures(options.data, options.others)
+    others = options.folder / OTHERS_NAME
+    if options.teacher and not others.exists():
+        options.folder.mkdir(parents=True, exist_ok=True)
+        teacher = PersonDetector(options.teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
+        label_others(PackReader(options.data), teacher.detect, others)
+    recipe = load_detector_recipe(options.recipe)
+    whole, crops, validation = load_pictures(options.data, others if others.exists() else None)
     log.info("%d whole pictures, %d crops, %d for validation", len(whole), len(crops), len(validation))
-    trainer = DetectorTrainer(
-        DetectorRecipe(seconds=options.seconds), CanvasMaker(whole, crops), validation, options.folder
-    )
+    trainer = DetectorTrainer(recipe, CanvasMaker(whole, crops, recipe.crop_share), validation, options.folder)
 
     def finish(*_: object) -> None:
         trainer.stop = True
@@ -326,6 +376,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
     trainer.run()
+    if options.export and not trainer.stop:
+        trainer.export(options.export)
 
 
 if __name__ == "__main__":

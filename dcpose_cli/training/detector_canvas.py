@@ -77,7 +77,7 @@ def _cells(rng: np.random.Generator, size: int, mosaic: float) -> list[tuple[int
     columns, rows = [0, x, size], [0, y, size]
     if kind > 0.85:
         columns = rows = [0, size // 3, 2 * size // 3, size]
-    return [(l, t, r, b) for t, b in pairwise(rows) for l, r in pairwise(columns)]
+    return [(left, top, right, low) for top, low in pairwise(rows) for left, right in pairwise(columns)]
 
 
 def _scale(rng: np.random.Generator, picture: Picture, cell: tuple[int, int, int, int], size: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli.errors import InputError
+from dcpose_cli.types import Detections
 
 #: Whole pictures with boxes, and crops around one labelled person.
 DETECTION_PARTS: Final = ("det", "det2", "det3", "det4")
@@ -111,9 +112,11 @@ class PackReader:
             people: dict[int, list[dict[str, Any]]] = {}
             for row in data["annotations"]:
                 people.setdefault(row["image_id"], []).append(row)
-            for info in data["images"]:
-                if info["split"] == split and self._wanted(info) and not (_origins(info) & without):
-                    out.append(self._picture(part, info, people.get(info["id"], [])))
+            out += [
+                self._picture(part, info, people.get(info["id"], []))
+                for info in data["images"]
+                if info["split"] == split and self._wanted(info) and not (_origins(info) & without)
+            ]
         return out
 
     def origins(self, parts: Sequence[str], split: str) -> frozenset[str]:
@@ -124,6 +127,13 @@ class PackReader:
                 if info["split"] == split:
                     found |= _origins(info)
         return frozenset(found)
+
+    def crops(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """File name and picture of every wanted crop."""
+        for part in CROP_PARTS:
+            for info in self._index(part)["images"]:
+                if self._wanted(info):
+                    yield info["file_name"], self._decode(info)
 
     def _index(self, part: str) -> dict[str, Any]:
         path = self._root / f"{part}.json"
@@ -145,21 +155,34 @@ class PackReader:
             return Picture(image, boxes, ignore, complete)
         row = people[0]
         human = [_xyxy(b) for b in row.get("other_boxes", ())] if part == "stills3" else []
-        boxes, ignore = crop_labels(
-            _xyxy(row["bbox"]), info["source"], self._others.get(info["file_name"], []), human
-        )
+        boxes, ignore = crop_labels(_xyxy(row["bbox"]), info["source"], self._others.get(info["file_name"], []), human)
         return Picture(image, boxes, ignore, complete=False)
 
     def _decode(self, info: dict) -> NDArray[np.uint8]:
         shard = info["shard"]
         if shard not in self._tars:
-            self._tars[shard] = tarfile.open(self._root / "images" / shard)
+            self._tars[shard] = tarfile.open(self._root / "images" / shard)  # noqa: SIM115 - read on
         member = self._tars[shard].extractfile(info["file_name"])
         data = member.read() if member else b""
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise InputError(f"{info['file_name']} in {shard} is not a picture; unpack the training pack again")
         return np.ascontiguousarray(image[..., ::-1])
+
+
+def label_others(
+    reader: PackReader, detect: Callable[[Sequence[NDArray[np.uint8]]], Sequence[Detections]], target: Path
+) -> None:
+    """Writes a stock detector's boxes on the crops, xyxy and score by file name, as `PackReader` takes them."""
+    found: dict[str, list[list[float]]] = {}
+    for name, image in reader.crops():
+        people = detect([image])[0]
+        rows = np.concatenate([people.boxes[:, :2], people.boxes[:, :2] + people.boxes[:, 2:]], 1)
+        found[name] = [
+            [*(round(float(v), 1) for v in row), round(float(score), 3)]
+            for row, score in zip(rows, people.scores, strict=True)
+        ]
+    target.write_text(json.dumps(found))
 
 
 def _origins(info: dict[str, Any]) -> set[str]:

@@ -27,9 +27,9 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # Fragments of one second while writing, so that a killed run leaves what it had; closing turns them into a plain file.
 # delay_moov lets the header wait for the first stamps: without it the clock of the output would start at zero.
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
-# No B-frames. With them x264 wrote other bytes in 1 run of 10 (small frames, variable rate; without: none of 250), and
-# an MP4 whose sound turns out empty loses its last frame.
-_REPEATABLE = {"bf": "0"}
+# x264's macroblock tree made 1 run in 30 differ by some bytes (small frames, variable rate); without it 0 of 240.
+# And no B-frames: with them an MP4 whose sound turns out empty loses its last frame.
+_REPEATABLE = {"mbtree": "0", "bf": "0"}
 _MIN_TIMESCALE = 10_000
 _MAX_FPS = 240
 _DEFAULT_FPS = Fraction(25)
