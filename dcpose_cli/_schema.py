@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -11,12 +11,16 @@ def build(cls: Any, data: Any, where: str = "") -> Any:
     """Turn nested dicts and lists (TOML, JSON) into the dataclass `cls`; TypeError names what does not fit."""
     if isinstance(cls, type) and is_dataclass(cls):
         if not isinstance(data, dict):
-            raise TypeError(f"{where or 'it'} must be a table")
+            raise TypeError(f"{where.rstrip('.') or 'it'} must be a table")
         hints = get_type_hints(cls)
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
             raise TypeError(f"unknown key {where}{unknown[0]}")
+        needed = (f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+        missing = [name for name in needed if name not in data]
+        if missing:
+            raise TypeError(f"missing key {where}{missing[0]}")
         return cls(**{key: build(hints[key], value, f"{where}{key}.") for key, value in data.items()})
     origin, args = get_origin(cls), get_args(cls)
     if origin in (UnionType, Union):

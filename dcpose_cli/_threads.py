@@ -23,12 +23,13 @@ class _End:
 class ReadAhead(Generic[T]):
     """Iterates over `source` in a thread, at most `depth` items ahead. A context manager: leaving it ends the thread.
 
-    What `source` raises is raised by the iteration, at its place in the order.
+    What `source` raises is raised by the iteration, at its place in the order. Iterate once.
     """
 
     def __init__(self, source: Iterable[T], depth: int) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._stop = threading.Event()
+        self._ended = False
         self._thread = threading.Thread(target=self._work, args=(source,), name="dcpose-read", daemon=True)
 
     def __enter__(self) -> Self:
@@ -38,13 +39,14 @@ class ReadAhead(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._ended = True
+        _join(self._thread, self._stop)
 
     def __iter__(self) -> Iterator[T]:
-        while True:
+        while not self._ended:
             item = self._queue.get()
             if isinstance(item, _End):
+                self._ended = True
                 if item.error is not None:
                     raise item.error
                 return
@@ -53,20 +55,11 @@ class ReadAhead(Generic[T]):
     def _work(self, source: Iterable[T]) -> None:
         try:
             for item in source:
-                if not self._put(item):
+                if not _put(self._queue, item, self._stop):
                     return
-            self._put(_End())
+            _put(self._queue, _End(), self._stop)
         except BaseException as error:  # handed to the consumer, who raises it
-            self._put(_End(error))
-
-    def _put(self, item: T | _End) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=_POLL)
-            except queue.Full:
-                continue
-            return True
-        return False
+            _put(self._queue, _End(error), self._stop)
 
 
 class WriteBehind(Generic[T]):
@@ -92,24 +85,18 @@ class WriteBehind(Generic[T]):
     ) -> None:
         if kind is not None:
             self._gone.set()
-        self._offer(_End())
-        self._thread.join()
+        try:
+            _put(self._queue, _End(), self._gone)
+            self._thread.join()
+        finally:  # a signal may end the wait; the thread must not outlive this block all the same
+            _join(self._thread, self._gone)
         if kind is None and self._error is not None:
             raise self._error
 
     def put(self, item: T) -> None:
         """Queue an item, waiting while `depth` of them are ahead of it."""
-        if not self._offer(item) and self._error is not None:
+        if not _put(self._queue, item, self._gone) and self._error is not None:
             raise self._error
-
-    def _offer(self, item: T | _End) -> bool:
-        while not self._gone.is_set():
-            try:
-                self._queue.put(item, timeout=_POLL)
-            except queue.Full:
-                continue
-            return True
-        return False
 
     def _run(self) -> None:
         while not self._gone.is_set():
@@ -125,3 +112,24 @@ class WriteBehind(Generic[T]):
                 self._error = error
                 self._gone.set()
                 return
+
+
+def _put(line: queue.Queue[T | _End], item: T | _End, gone: threading.Event) -> bool:
+    """Queue `item` as soon as there is room; False when the other side has gone."""
+    while not gone.is_set():
+        try:
+            line.put(item, timeout=_POLL)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _join(thread: threading.Thread, stop: threading.Event) -> None:
+    """End a thread that looks at `stop`, even when a signal handler raises while we wait for it."""
+    stop.set()
+    try:
+        thread.join()
+    except BaseException:
+        thread.join()
+        raise

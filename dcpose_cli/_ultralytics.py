@@ -142,12 +142,22 @@ def fuse(model: nn.Module) -> nn.Module:
     return fused
 
 
-def byte_tracker(**settings: float | bool) -> Any:
-    """ByteTrack with the given settings; its ids are its own business, see track.py."""
+def byte_tracker(*, lost_handicap: float, **settings: float | bool) -> Any:
+    """ByteTrack with the given settings; its ids are its own business, see track.py.
+
+    lost_handicap: added to the matching cost (1 - intersection over union) of tracks that were not seen last.
+    """
     _load()
+    from ultralytics.trackers.basetrack import TrackState
     from ultralytics.trackers.byte_tracker import BYTETracker
 
-    return BYTETracker(types.SimpleNamespace(**settings))
+    class Handicapped(BYTETracker):  # type: ignore[misc, unused-ignore]
+        def get_dists(self, tracks: list[Any], detections: list[Any]) -> Any:
+            costs = super().get_dists(tracks, detections)
+            lost = np.array([track.state == TrackState.Lost for track in tracks], np.bool_)
+            return costs + lost_handicap * lost[:, None] if costs.size else costs
+
+    return Handicapped(types.SimpleNamespace(**settings))
 
 
 def check_architecture(architecture: Mapping[str, Any]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +25,13 @@ if TYPE_CHECKING:
 
 #: Endings taken for videos.
 VIDEO_SUFFIXES: Final = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+    {
+        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+    }
 )
+#: Longest name of a result without its ending, in bytes: with `.json` it must still be a file name.
+_MAX_STEM_BYTES: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """jobs: the videos, in order of their paths. skipped: what looks like one and is none, with the reason."""
+
+    jobs: list[Job]
+    skipped: list[tuple[Path, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended: skipped, or with a summary, or with an error."""
 
@@ -43,34 +61,87 @@ class Outcome:
     error: DCPoseError | None = None
 
 
-def plan_batch(folder: Path, out: Path, *, overwrite: bool = False) -> list[Job]:
+def plan_batch(folder: Path, out: Path, *, overwrite: bool = False) -> Plan:
     """Every video below `folder` with its target below `out`: the same tree, the source's full name plus `.mp4`.
 
-    The ending is kept (`a.mov` -> `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Links, and `out` itself when it
-    lies inside `folder`, are not followed. Raises InputError or UsageError.
+    The ending is kept (`a.mov` -> `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Names too long for that are
+    cut, and names that some file systems take for one (`A.mp4`, `a.mp4`) told apart, by a hash. Links to files are
+    followed, links to folders are not, and neither is `out` when it lies inside `folder`.
+    Raises InputError or UsageError.
     """
     if not folder.exists():
-        raise InputError(f"there is no folder {shown(folder)}")
+        raise InputError(f"there is no folder {shown(folder)}; check the path")
     if not folder.is_dir():
         raise UsageError(f"{shown(folder)} is a file; use dcpose estimate for a single video")
-    jobs = []
-    for source in _videos(folder, out):
-        relative = source.relative_to(folder)
-        target = out / relative.with_name(f"{relative.name}.mp4")
-        jobs.append(Job(source, target, done=not overwrite and is_finished(source, target)))
-    if not jobs:
+    if folder.resolve() == out.resolve():
+        raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
+    sources, skipped = _videos(folder, out)
+    targets = _targets([source.relative_to(folder) for source in sources])
+    jobs = [
+        Job(source, out / target, done=not overwrite and is_finished(source, out / target))
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    if not jobs and not skipped:
         raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
-    return jobs
+    return Plan(jobs, skipped)
 
 
-def _videos(folder: Path, out: Path) -> Iterator[Path]:
+def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Videos below a folder, sorted, and what has a video's name but is none, with the reason."""
     skip = out.resolve()
-    for root, directories, names in os.walk(folder):
-        directories[:] = sorted(d for d in directories if (Path(root) / d).resolve() != skip)
-        for name in sorted(names):
-            path = Path(root) / name
-            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.is_symlink():
-                yield path
+    found: list[Path] = []
+    skipped: list[tuple[Path, str]] = []
+
+    def unreadable(error: OSError) -> None:
+        skipped.append((Path(error.filename), error.strerror or "cannot be read"))
+
+    for root, directories, names in os.walk(folder, onerror=unreadable):
+        paths = [Path(root) / name for name in sorted(directories)]
+        skipped += [(path, "a link to a folder") for path in paths if path.is_symlink()]
+        directories[:] = [path.name for path in paths if not path.is_symlink() and path.resolve() != skip]
+        for path in (Path(root) / name for name in sorted(names)):
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                reason = _unfit(path)
+                if reason:
+                    skipped.append((path, reason))
+                else:
+                    found.append(path)
+    return found, skipped
+
+
+def _unfit(path: Path) -> str:
+    """Why a path is no file to read, or nothing."""
+    try:
+        return "" if stat.S_ISREG(path.stat().st_mode) else "a pipe or device"
+    except OSError as error:  # a link into nowhere or in a circle
+        return error.strerror or "cannot be read"
+
+
+def _targets(names: list[Path]) -> list[Path]:
+    """Relative targets of relative sources, no two of them alike on any file system."""
+    plain = [_plain_target(name) for name in names]
+    alike = Counter(_folded(target) for target in plain)
+    return [
+        _marked_target(name) if alike[_folded(target)] > 1 else target
+        for name, target in zip(names, plain, strict=True)
+    ]
+
+
+def _plain_target(name: Path) -> Path:
+    if len(os.fsencode(name.name)) > _MAX_STEM_BYTES:
+        return _marked_target(name)
+    return name.with_name(f"{name.name}.mp4")
+
+
+def _marked_target(name: Path) -> Path:
+    mark = hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()[:12]
+    stem = os.fsencode(name.name)[: _MAX_STEM_BYTES - len(mark) - 1].decode("utf-8", "ignore")
+    return name.with_name(f"{stem}~{mark}.mp4")
+
+
+def _folded(path: Path) -> str:
+    """Equal for names that a file system without case, or one that composes accents, takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 def is_finished(source: Path, target: Path) -> bool:
@@ -87,31 +158,41 @@ def is_finished(source: Path, target: Path) -> bool:
 
 
 def run_jobs(jobs: Iterable[Job], config: EstimateConfig) -> Iterator[tuple[Job, Callable[[Report | None], Outcome]]]:
-    """Each job with the function that does it; the network is loaded once, when the first job needs it.
+    """Each job with the function that does it; the networks are loaded once, when the first job needs them.
 
-    A job's DCPoseError becomes its outcome; the next job goes on. Errors of the settings themselves are raised.
+    What goes wrong with a job becomes its outcome, and the next one goes on; errors of the settings and of the models
+    are raised.
     """
     shared: list[PoseEstimator] = []
 
     def start(job: Job, progress: Report | None) -> Outcome:
         if job.done:
             return Outcome(job, skipped=True)
-        from .estimator import PoseEstimator
-        from .pipeline import estimate
-
         if not shared:
-            shared.append(PoseEstimator.from_config(config))
-        # What stands at the target is unfinished, or the caller said --overwrite.
-        settings = replace(config, overwrite=True, json=None)
+            from .estimator import PoseEstimator
+
+            shared.append(PoseEstimator.from_config(config).load())
         try:
-            _make_folder(job.target.parent)
-            summary = estimate(job.source, job.target, config=settings, estimator=shared[0], progress=progress)
-        except (InputError, OutputError, UsageError) as error:
+            return Outcome(job, summary=_run_job(job, config, shared[0], progress))
+        except DCPoseError as error:
             return Outcome(job, error=error)
-        return Outcome(job, summary=summary)
+        except Exception as error:  # a bug that one video brings out must not cost the others
+            text = f"internal error at {shown(job.source)}, please report it ({type(error).__name__}: {error})"
+            failure = DCPoseError(text)
+            failure.__cause__ = error
+            return Outcome(job, error=failure)
 
     for job in jobs:
-        yield job, lambda progress, job=job: start(job, progress)  # type: ignore[misc]
+        yield job, partial(start, job)
+
+
+def _run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, progress: Report | None) -> EstimateSummary:
+    from .pipeline import estimate
+
+    _make_folder(job.target.parent)
+    # What stands at the target is unfinished, or the caller said --overwrite.
+    settings = replace(config, overwrite=True, json=None)
+    return estimate(job.source, job.target, config=settings, estimator=estimator, progress=progress)
 
 
 def _make_folder(folder: Path) -> None:

@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from .errors import InputError, OutputError, WeightsError
-from .files import output_error, shown
-from .nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from .files import require_free_target, shown
+from .nets import DCPoseConfig, HRNetConfig
 from .nets.official import from_official, is_official
 from .skeleton import EAR_SLOTS
-from .weights import WEIGHTS_NAME, PoseNet, load_state, save_model
+from .weights import WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
 
 _BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition", "stage", "final_layer")
 #: Where a container keeps its tensors, in the order they are looked for.
@@ -40,19 +41,21 @@ def import_checkpoint(
     "posetrack" or "coco" (the default for HRNets, as most published ones are COCO's).
     Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
     """
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except OSError:  # a name no file system takes, a folder we may not enter
+        there = False
+    if not there:
         raise InputError(f"there is no checkpoint {shown(file)}")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{shown(out)} is a file; name a folder with --out")
+    require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
     net, order, source = recognise(read_checkpoint(file), file)
     order = joints or order
     predicts = tuple(i for i in range(17) if i not in (EAR_SLOTS if order == "posetrack" else (1, 2)))
-    try:
-        return save_model(
-            net, out, name=name or out.name, joints=order, predicts=predicts, source=source, overwrite=overwrite
-        )
-    except OSError as error:
-        raise output_error(error, out / WEIGHTS_NAME) from error
+    return save_model(
+        net, out, name=name or out.name, joints=order, predicts=predicts, source=source, overwrite=overwrite
+    )
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
@@ -61,7 +64,9 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
         try:
             return dict(load_file(file))
         except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{shown(file)} is damaged or not a safetensors file: {error}") from error
+            raise WeightsError(
+                f"{shown(file)} is damaged or not a safetensors file: {str(error).splitlines()[0]}"
+            ) from error
     data = load_pickle(file)
     if isinstance(data, Mapping):
         for key in _CONTAINERS:
@@ -77,41 +82,60 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
 
 
 def load_pickle(file: Path) -> Any:
-    """torch.load in weights-only mode, tensors on the CPU. Raises WeightsError for anything unsafe or damaged."""
+    """torch.load in weights-only mode, tensors on the CPU. Raises WeightsError for anything unsafe or damaged.
+
+    Besides tensors and plain containers, numpy's numbers and numeric arrays are read: training tools leave them in.
+    """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
             warnings.simplefilter("ignore")  # old files: notes about storage types that do not concern the user
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"{shown(file)} was refused: it is damaged or wants to run code when loaded ({reason[:160]})"
-        ) from error
+        wanted = re.search(r"(?:GLOBAL |but got <class ')([\w.]+)", str(error))
+        if wanted:
+            raise WeightsError(
+                f"{shown(file)} was refused: to load it, {wanted[1]} would have to run; "
+                "save only the state_dict (tensors and their names) in a new file"
+            ) from error
+        raise WeightsError(f"{shown(file)} is damaged, or no checkpoint of torch; fetch it again") from error
     except Exception as error:  # torch's readers raise whatever a broken file makes them meet
-        raise WeightsError(f"{shown(file)} is not a readable checkpoint: {type(error).__name__}") from error
+        raise WeightsError(
+            f"{shown(file)} is damaged, or no checkpoint of torch ({type(error).__name__}); fetch it again"
+        ) from error
+
+
+def _numpy_globals() -> list[Any]:
+    """What a pickle of numpy's numbers and numeric arrays calls, under the names of numpy 1 and 2."""
+    calls: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+    homes = ("numpy.core.multiarray", "numpy._core.multiarray")
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    return [np.ndarray, np.dtype, *kinds, *((call, f"{home}.{name}") for home in homes for name, call in calls.items())]
 
 
 def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, str]:
     """The network of a state dict with its weights loaded, its joint order, and what the checkpoint is called."""
     if is_official(state):
         config = infer_dcpose(state, file)
-        net: PoseNet = DCPose(config)
+        net = empty_net(config, file)
         load_state(net, from_official(state), file)
         return net.eval(), "posetrack", "official DCPose checkpoint"
     backbone = strip_openmmlab(state)
     if not any(k.startswith("stage4.") for k in backbone):
         raise WeightsError(f"{shown(file)} is not a checkpoint we know (official DCPose, OpenMMLab or plain HRNet)")
-    net = HRNet(infer_hrnet(backbone, file))
+    net = empty_net(infer_hrnet(backbone, file), file)
     load_state(net, backbone, file)
     return net.eval(), "coco", "HRNet checkpoint"
 
 
 def strip_openmmlab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """OpenMMLab's names -> plain HRNet names; tensors that are not part of the network are dropped."""
+    """OpenMMLab's names -> plain HRNet names; tensors beside backbone and head are dropped.
+
+    What a backbone or head holds beyond an HRNet is kept, so that a strict load reports it.
+    """
     out: dict[str, Tensor] = {}
     for name, value in state.items():
         plain = re.sub(r"^(backbone|keypoint_head|head)\.", "", name)
-        if plain.startswith(_BACKBONE_CHILDREN):
+        if plain != name or plain.startswith(_BACKBONE_CHILDREN):
             out[plain] = value
     return out
 
@@ -125,8 +149,8 @@ def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
         return len({k.split(".")[2] for k in state if k.startswith(f"{chain}.layers.")})
 
     offsets = state.get("offsets_list.0.0.weight")
-    if offsets is None:
-        raise WeightsError(f"{shown(file)} does not fit DCPose: missing offsets_list.0.0.weight")
+    if offsets is None or offsets.ndim != 4:
+        raise WeightsError(f"{shown(file)} does not fit DCPose: offsets_list.0.0.weight is missing or misshapen")
     count = len({k.split(".")[1] for k in state if k.startswith("offsets_list.")})
     return DCPoseConfig(
         backbone=backbone,
@@ -159,8 +183,10 @@ def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
             ),
             joints=int(state["final_layer.weight"].shape[0]),
         )
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise WeightsError(f"{shown(file)} is not an HRNet with a heatmap layer: missing {error.args[0]}") from error
+    except IndexError as error:
+        raise WeightsError(f"{shown(file)} is not an HRNet: a weight has no dimensions") from error
     if config.joints != 17:
         raise WeightsError(f"{shown(file)} predicts {config.joints} joints; 17 are needed")
     return config

@@ -215,7 +215,7 @@ class PersonDetector:
         self._model, self._conf, self._iou, self._half = model, conf, iou, half
         self._imgsz = imgsz if imgsz is not None else model.imgsz
         self._batch = _CUDA_BATCH if self._device.type == "cuda" else 1
-        self._net = model.net.to(self._device, memory_format=torch.channels_last)
+        self._net = model.net.to(self._device).to(memory_format=torch.channels_last)
         if half and self._device.type == "cuda":
             self._net = self._net.half()
 

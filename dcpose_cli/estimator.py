@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,11 +30,26 @@ CHUNK_PIXELS: Final = 32_000_000
 DEFAULT_FPS: Final = 30.0
 
 
+class Detector(Protocol):
+    """What finds people. name, sha256: say in the results what it was."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """People in each (H, W, 3) uint8 RGB image, in the order of the images."""
+        ...
+
+
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, detector, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. The detector
-    is loaded when it is first needed. Raises UsageError, WeightsError or DeviceError.
+    model, device, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. detector: as there, or
+    any object that detects. A detector given by name is loaded when it is first needed.
+    Raises UsageError, WeightsError or DeviceError.
     """
 
     def __init__(
@@ -42,7 +57,7 @@ class PoseEstimator:
         model: str | Path = "auto",
         device: str = "auto",
         *,
-        detector: str | Path = DEFAULTS.detector,
+        detector: str | Path | Detector = DEFAULTS.detector,
         precision: str = "auto",
         batch: int | None = None,
         conf: float = DEFAULTS.conf,
@@ -56,8 +71,7 @@ class PoseEstimator:
         self.network = PoseNetwork(
             open_model(model), device=self.device, precision=precision, batch=batch, box_scale=box_scale
         )
-        self._detector_source = detector
-        self._detector: PersonDetector | None = None
+        self._detector = detector
 
     @staticmethod
     def from_config(config: EstimateConfig) -> PoseEstimator:
@@ -75,14 +89,19 @@ class PoseEstimator:
         )
 
     @property
-    def detector(self) -> PersonDetector:
-        """The person detector, loaded on first use."""
-        if self._detector is None:
+    def detector(self) -> Detector:
+        """The person detector, loaded on first use. Raises WeightsError or DeviceError."""
+        if isinstance(self._detector, (str, Path)):
             half = self.device.type == "cuda"
             self._detector = PersonDetector(
-                self._detector_source, device=self.device, conf=self.conf, half=half, offline=self._offline
+                self._detector, device=self.device, conf=self.conf, half=half, offline=self._offline
             )
         return self._detector
+
+    def load(self) -> PoseEstimator:
+        """Load what is loaded on first use, so that what is wrong with it shows now; returns itself."""
+        _ = self.detector
+        return self
 
     def poses(
         self,
@@ -103,7 +122,11 @@ class PoseEstimator:
             raise UsageError("previous, current and next must have one size")
         if len(margin) != 2 or min(margin) < 1:
             raise UsageError(f"margin must be two numbers of at least 1, got {margin}")
-        xywh = np.asarray(boxes, np.float32).reshape(-1, 4)
+        xywh = np.asarray(boxes, np.float32)
+        if xywh.size == 0:
+            xywh = xywh.reshape(0, 4)
+        if xywh.ndim != 2 or xywh.shape[1] != 4:
+            raise UsageError(f"boxes must be (N, 4) xywh, got {xywh.shape}")
         if not np.isfinite(xywh).all() or (xywh[:, 2:] <= 0).any():
             raise UsageError("boxes must be finite, with positive width and height")
         count = len(xywh)
@@ -122,18 +145,18 @@ class PoseEstimator:
         """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
         with VideoReader(path, start=start, end=end, max_frames=max_frames) as reader:
             aspect = float(reader.info.sample_aspect_ratio)
-            for _, result in self.analyse(reader, fps=float(reader.info.fps or DEFAULT_FPS), pixel_aspect=aspect):
+            for _, result in self.analyse(reader, fps=reader.info.fps, pixel_aspect=aspect):
                 yield result
 
     def analyse(
-        self, frames: Iterable[Frame], *, fps: float, pixel_aspect: float = 1.0
+        self, frames: Iterable[Frame], *, fps: SupportsFloat | None, pixel_aspect: float = 1.0
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
-        fps: frames per second, for the tracker. pixel_aspect: width of a pixel over its height.
+        fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
         """
         boxes: deque[TrackedBoxes] = deque()
-        tracked = self._track(frames, Tracker(fps), boxes)
+        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes)
         for _, group in groupby(windows(tracked, self.interval), key=lambda window: _chunk(window.current)):
             chunk = list(group)
             yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)

@@ -66,6 +66,7 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
     """
 
     def __init__(
@@ -84,7 +85,10 @@ class PoseNetwork:
         self.batch = batch or DEFAULT_BATCH[device.type]
         self.input_size = model.header.input_size
         self._absent = [j for j in range(17) if j not in model.header.predicts]
-        self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
+        try:
+            self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
+        except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
+            raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
 
     def poses(
         self,
@@ -104,19 +108,45 @@ class PoseNetwork:
         out = np.zeros((len(boxes), 17, 3), np.float32)
         if not len(boxes):
             return out
-        pixels = torch.from_numpy(np.stack(frames)).to(self.device, non_blocking=True)
+        try:
+            pixels = torch.from_numpy(np.stack(frames)).to(self.device)
+        except (RuntimeError, MemoryError) as error:
+            if not _lacks_memory(error):
+                raise
+            raise DeviceError(
+                f"{self.device} has too little memory for {len(frames)} frames; use --device cpu"
+            ) from error
         first = 0
         while first < len(boxes):
-            last = min(first + self.batch, len(boxes))
-            try:
-                part = slice(first, last)
-                out[part] = self._pass(pixels, windows[part], boxes[part], margins[part], pixel_aspect)
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                self._back_off(error)
-                continue
-            first = last
+            part = slice(first, first + self.batch)
+            found = self._try(pixels, windows[part], boxes[part], margins[part], pixel_aspect)
+            if found is not None:
+                out[part] = found
+                first += len(found)
         out[:, self._absent] = 0
         return out
+
+    def _try(
+        self,
+        pixels: Tensor,
+        windows: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        margins: NDArray[np.int64],
+        pixel_aspect: float,
+    ) -> NDArray[np.float32] | None:
+        """`_pass`; None, with half the batch from now on, when memory ran out."""
+        try:
+            return self._pass(pixels, windows, boxes, margins, pixel_aspect)
+        except (RuntimeError, MemoryError) as error:
+            if not _lacks_memory(error):
+                raise
+            if len(boxes) == 1:
+                raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
+            self.batch = min(self.batch, len(boxes)) // 2
+        # Only here: inside the handler the error still holds the tensors of the failed pass.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
 
     @torch.inference_mode()
     def _pass(
@@ -157,13 +187,10 @@ class PoseNetwork:
         out: Tensor = maps.float()
         return out
 
-    def _back_off(self, error: BaseException) -> None:
-        text = str(error).lower()
-        lacking = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "memory" in text
-        if not lacking:
-            raise error
-        if self.batch == 1:
-            raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
-        self.batch //= 2
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch's own error on CUDA, a RuntimeError with these words on CPU and MPS."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in ("out of memory", "not enough memory", "can't allocate memory"))

@@ -6,21 +6,24 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
-from .errors import UsageError
-from .estimator import DEFAULT_FPS, PoseEstimator
+from .errors import OutputError, UsageError
 from .export.posetrack import PoseTrackWriter
-from .files import require_free_target, require_not_input, require_writable_folder, sha256_of
+from .files import output_error, require_free_target, require_not_input, require_writable_folder, sha256_of, shown
 from .render import draw_people
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
-from .video.writer import VideoWriter
+from .video.writer import FORMATS, VideoWriter
+
+if TYPE_CHECKING:
+    from .estimator import PoseEstimator
 
 #: Frames decoded ahead of the network and waiting behind it to be drawn and encoded.
 QUEUE_FRAMES: Final = 8
@@ -29,7 +32,10 @@ _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ul
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is. total: frames expected, None when the file does not say. people: in the last frame."""
+    """Where a run is. total: frames expected, None when the file does not say. people: in the last frame.
+
+    The first report has frames 0: everything is loaded, and the run begins.
+    """
 
     frames: int
     total: int | None
@@ -59,10 +65,7 @@ def estimate(
     except TypeError as error:
         raise UsageError(f"unknown setting: {error}") from error
     source = Path(path)
-    video = Path(out) if out is not None else None
-    target = settings.json or (video.with_suffix(".json") if video else None)
-    if target is None:
-        raise UsageError("nothing to write: give out= or json=")
+    video, target = output_paths(out, settings.json)
     started = time.monotonic()
     with ExitStack() as stack:
         reader = stack.enter_context(
@@ -74,14 +77,14 @@ def estimate(
                 allow_network=settings.allow_network,
             )
         )
-        _require_outputs(source, [p for p in (video, target) if p], settings.overwrite)
-        people = estimator or PoseEstimator.from_config(settings)
+        require_outputs(source, video, target, overwrite=settings.overwrite)
+        people = estimator or _load(settings)
         run = _Run(reader, people, settings, progress)
         header = _header(source, reader.info, people, settings)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
-        writer.close({"decode": _decode_counts(reader.report), "video": sha256})
+        _finish(writer, {"decode": _decode_counts(reader.report), "video": sha256}, video)
     return EstimateSummary(
         source=source,
         video=video,
@@ -132,6 +135,7 @@ class _Run:
             start=settings.start,
             end=settings.end,
             overwrite=settings.overwrite,
+            allow_network=settings.allow_network,
         )
 
         def draw(item: tuple[Frame, FrameResult]) -> None:
@@ -145,26 +149,63 @@ class _Run:
     def _each(self, json: PoseTrackWriter, then: Callable[[Frame, FrameResult], None]) -> None:
         info = self._reader.info
         total = _expected_frames(info, self._settings)
-        fps, aspect = float(info.fps or DEFAULT_FPS), float(info.sample_aspect_ratio)
+        aspect = float(info.sample_aspect_ratio)
+        report = self._progress or (lambda progress: None)
+        report(Progress(0, total, 0))
         with ReadAhead(self._reader, QUEUE_FRAMES) as ahead:
-            for frame, result in self._estimator.analyse(ahead, fps=fps, pixel_aspect=aspect):
+            for frame, result in self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect):
                 json.write(result)
                 then(frame, result)
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
-                if self._progress is not None:
-                    self._progress(Progress(self.frames, total, len(result.people)))
+                report(Progress(self.frames, total, len(result.people)))
 
 
-def _require_outputs(source: Path, outputs: list[Path], overwrite: bool) -> None:
-    """Everything that can be wrong with the outputs, before a model is loaded."""
-    for output in outputs:
-        require_not_input(output, [source])
-        require_free_target(output, overwrite=overwrite)
-        require_writable_folder(output.parent)
-    if len({output.resolve() for output in outputs}) != len(outputs):
-        raise UsageError(f"the video and the JSON would be one file: {outputs[0]}")
+def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:
+    """The video, if one is wanted, and the JSON: beside the video unless it has a name of its own.
+
+    Raises UsageError when neither is given or both are one file.
+    """
+    video = Path(out) if out is not None else None
+    if json is not None:
+        target = Path(json)
+    elif video is not None:
+        target = video.with_suffix(".json") if video.name else video
+    else:
+        raise UsageError("nothing to write: give out= or json=")
+    if video is not None and video.resolve() == target.resolve():
+        raise UsageError(f"the video and the JSON would be one file: {shown(video)}")
+    return video, target
+
+
+def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: bool) -> None:
+    """Everything that can be wrong with the outputs, before a model is loaded. Raises UsageError or OutputError."""
+    if video is not None and video.suffix.lower() not in FORMATS and not video.is_dir():
+        raise UsageError(f"output {shown(video)} must end in {', '.join(FORMATS)}: choose one of them")
+    for output in [json] if video is None else [video, json]:
+        try:
+            require_not_input(output, [source])
+            require_free_target(output, overwrite=overwrite)
+            require_writable_folder(output.parent)
+        except OSError as error:  # a name too long, say
+            raise output_error(error, output) from error
+
+
+def _load(settings: EstimateConfig) -> PoseEstimator:
+    from .estimator import PoseEstimator  # late, so that looking at inputs and outputs does not load torch
+
+    return PoseEstimator.from_config(settings)
+
+
+def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) -> None:
+    """Publish the JSON; when that fails, say what became of the video."""
+    try:
+        writer.close(end)
+    except OutputError as error:
+        if video is None:
+            raise
+        raise OutputError(f"{error} ({shown(video)} was written, but without its JSON it is unfinished)") from error
 
 
 def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
@@ -185,19 +226,19 @@ def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: Esti
     """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
     model, detector = people.network.model, people.detector
     return {
-        "dcpose": version("dcpose"),
-        "input": {"name": source.name, "sha256": sha256_of(source)},
+        "dcpose": __version__,
+        "input": {"name": source.name, "sha256": sha256_of(source) if source.is_file() else None},
         "model": {"name": model.header.name, "sha256": model.sha256},
         "detector": {"name": detector.name, "sha256": detector.sha256},
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": {name: _version(name) for name in _LIBRARIES},
         "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "width": info.width,
         "height": info.height,
         "settings": {
-            "conf": settings.conf,
-            "interval": settings.interval,
-            "box_scale": settings.box_scale,
+            "conf": people.conf,
+            "interval": people.interval,
+            "box_scale": people.network.box_scale,
             "device": people.device.type,
             "precision": str(people.network.precision).removeprefix("torch."),
             "start": settings.start,
@@ -206,6 +247,14 @@ def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: Esti
         },
         "video": None,
     }
+
+
+def _version(package: str) -> str | None:
+    """None for one that came another way than pip: a distribution's OpenCV, say."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _decode_counts(report: DecodeReport) -> dict[str, int]:

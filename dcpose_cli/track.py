@@ -19,15 +19,18 @@ from dcpose_cli.types import Detections, TrackedBoxes
 
 #: Boxes at or above this score start tracks; weaker ones continue them.
 STRONG_SCORE: Final = 0.5
-#: ByteTrack joins a track and a box from this intersection over union on.
-LEAST_IOU: Final = 0.15
+#: ByteTrack joins a track and a box from this intersection over union on; a lost track needs more, so that someone
+#: who walks past a hidden person does not get that person's id.
+LEAST_IOU: Final = 0.1
+LOST_HANDICAP: Final = 0.15
 #: Seconds for which motion alone, and clothes as well, may bring an id back.
 MOTION_SECONDS: Final = 1.0
 MEMORY_SECONDS: Final = 4.0
 #: Without a track: overlap with the last box that keeps the id.
 RELINK_IOU: Final = 0.3
-#: Likeness of clothes (Bhattacharyya coefficient) that keeps the id, and its lead over the next candidate.
-LEAST_LIKENESS: Final = 0.7
+#: Likeness of clothes (Bhattacharyya coefficient) that keeps the id, and its lead over everybody else known: in one
+#: scene strangers are alike too, by its light and background.
+LEAST_LIKENESS: Final = 0.65
 LIKENESS_LEAD: Final = 0.05
 #: How far someone may have gone meanwhile: box heights at once, and more per second.
 REACH_HEIGHTS: Final = 1.0
@@ -84,6 +87,7 @@ class Tracker:
             track_buffer=max(1, round(MOTION_SECONDS * self._fps)),
             match_thresh=1 - LEAST_IOU,
             fuse_score=False,
+            lost_handicap=LOST_HANDICAP,
         )
         self._frame = 0
         self._ids: dict[int, int] = {}
@@ -141,13 +145,10 @@ class Tracker:
     def _by_clothes(self, box: NDArray[np.float32], look: NDArray[np.float32] | None, free: dict[int, _Seen]) -> int:
         if look is None:
             return -1
-        likeness = {
-            i: float(np.sqrt(look * s.look).sum())
-            for i, s in free.items()
-            if s.look is not None and self._in_reach(box, s)
-        }
+        likeness = {i: float(np.sqrt(look * s.look).sum()) for i, s in self._seen.items() if s.look is not None}
+        likeness = {i: v for i, v in likeness.items() if i not in free or self._in_reach(box, free[i])}
         ranked = sorted(likeness, key=lambda i: (-likeness[i], i))
-        if not ranked or likeness[ranked[0]] < LEAST_LIKENESS:
+        if not ranked or ranked[0] not in free or likeness[ranked[0]] < LEAST_LIKENESS:
             return -1
         if len(ranked) > 1 and likeness[ranked[0]] - likeness[ranked[1]] < LIKENESS_LEAD:
             return -1

@@ -20,8 +20,9 @@ from torch import Tensor
 from ._paths import models_dir
 from ._schema import build
 from .errors import InputError, UsageError, WeightsError
-from .files import sha256_of, shown, write_atomic
+from .files import output_error, sha256_of, shown, write_atomic
 from .nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from .skeleton import NUM_JOINTS
 
 WEIGHTS_NAME = "model.safetensors"
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -82,12 +83,19 @@ def find_weights(model: str | Path) -> Path:
         raise WeightsError(f"no pose model in {shown(models_dir())}; name one with --model")
     path = Path(model)
     for candidate in (path / WEIGHTS_NAME, path, models_dir() / path / WEIGHTS_NAME):
-        if candidate.is_file():
+        if _is_file(candidate):
             if candidate.suffix != ".safetensors":
                 raise WeightsError(f"{shown(path)} is not a safetensors file; convert it with dcpose models import")
             return candidate
     known = ", ".join(p.name for p in shipped_models()) or "none"
     raise WeightsError(f"there is no model {shown(path)}; shipped models: {known}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file system takes, a folder we may not enter
+        return False
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNet:
@@ -104,9 +112,27 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
     """`load_model` with the header and the hash of the file. Raises WeightsError."""
     path = find_weights(model)
     header, state = read_weights(path)
-    net: PoseNet = DCPose(header.network) if isinstance(header.network, DCPoseConfig) else HRNet(header.network)
+    net = empty_net(header.network, path)
     load_state(net, state, path)
     return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
+
+
+def empty_net(config: DCPoseConfig | HRNetConfig, path: Path) -> PoseNet:
+    """The network of `config` without memory for its weights, to be filled by `load_state`.
+
+    Shapes are compared before anything is allocated, so that a header cannot ask for more than its file holds.
+    Raises WeightsError (naming `path`) when the numbers make no network.
+    """
+    try:
+        with torch.device("meta"):
+            return DCPose(config) if isinstance(config, DCPoseConfig) else HRNet(config)
+    except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{shown(path)} describes an impossible network: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """An error's text as one line."""
+    return " ".join(str(error).split())
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -115,10 +141,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{shown(path)} is damaged or not a safetensors file: {error}") from error
+        raise WeightsError(f"{shown(path)} is damaged or not a safetensors file: {_line(error)}") from error
     try:
         data = json.loads(metadata[METADATA_KEY])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise WeightsError(f"{shown(path)} has no dcpose header; convert it with dcpose models import") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
         raise WeightsError(f"{shown(path)} has a header this version does not know; update dcpose")
@@ -132,7 +158,7 @@ def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{shown(path)} is damaged: {error}") from error
+        raise WeightsError(f"{shown(path)} is damaged: {_line(error)}") from error
     return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
@@ -143,10 +169,25 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
         raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(kinds)})")
     try:
         fields = {k: v for k, v in data.items() if k not in ("format", "network")}
-        network = build(kinds[kind], data["network"])
-        return ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"the header of {shown(path)} does not fit: {error}") from error
+        network = build(kinds[kind], data.get("network"), "network.")
+        header = ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
+        _check(header)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WeightsError(f"the header of {shown(path)} does not fit: {_line(error)}") from error
+    return header
+
+
+def _check(header: ModelHeader) -> None:
+    """ValueError for what has the right type and cannot be meant."""
+    backbone = header.network.backbone if isinstance(header.network, DCPoseConfig) else header.network
+    if backbone.joints != NUM_JOINTS:
+        raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
+    if header.joints not in JOINT_ORDERS:
+        raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
+    if any(side < 1 or side % 16 for side in header.input_size):
+        raise ValueError(f"input_size is {header.input_size}, multiples of 16 are needed")
+    if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
+        raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +208,8 @@ class _HeaderFields:
 def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
     """Strictly load `state`; WeightsError lists the first five tensors that are missing, extra or misshapen.
 
-    Batch norm's step counters mean nothing in evaluation and may be absent.
+    Batch norm's step counters mean nothing in evaluation and may be absent. A network without memory
+    (`empty_net`) gets it here, on the CPU.
     """
     wanted = net.state_dict()
     problems: list[str] = []
@@ -181,7 +223,10 @@ def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise WeightsError(f"{shown(path)} does not fit its network: {'; '.join(problems[:5])}{more}")
-    net.load_state_dict({**wanted, **state})
+    if any(value.is_meta for value in wanted.values()):
+        net.to_empty(device="cpu")
+    counters = {name: torch.zeros_like(value) for name, value in net.state_dict().items() if name not in state}
+    net.load_state_dict({**counters, **state})
 
 
 def save_model(
@@ -198,7 +243,8 @@ def save_model(
 ) -> Path:
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
-    dtype: how floating tensors are stored. input_size: crop of an HRNet (a DCPose network knows its own). Raises OutputError.
+    dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of an
+    HRNet (a DCPose network knows its own). Raises OutputError.
     """
     config = net.config
     size = config.input_size if isinstance(config, DCPoseConfig) else input_size
@@ -213,14 +259,24 @@ def save_model(
         "network": asdict(config),
     }
     tensors = {
-        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
+        k: _stored(v.detach().cpu(), dtype).contiguous()
         for k, v in net.state_dict().items()
         if not k.endswith("num_batches_tracked")
     }
     target = folder / WEIGHTS_NAME
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
     write_atomic(target, save(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
     return target
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    small = value.to(dtype)
+    return small if bool(small.isfinite().all()) else value
 
 
 def checksums() -> dict[str, str]:
@@ -228,8 +284,8 @@ def checksums() -> dict[str, str]:
     path = models_dir() / CHECKSUMS_NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise WeightsError(f"cannot read {shown(path)}: {error.strerror}; reinstall dcpose") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"cannot read {shown(path)}: {_line(error)}; reinstall dcpose") from error
     return {name.strip().lstrip("*"): digest for digest, _, name in (line.partition(" ") for line in lines if line)}
 
 
@@ -244,6 +300,8 @@ def verify(path: Path) -> str:
     except ValueError as error:
         raise UsageError(f"{shown(path)} is not one of the shipped models; only those have a published hash") from error
     wanted = checksums().get(relative)
+    if wanted is None:
+        raise UsageError(f"{shown(path)} has no published hash: it is not among the shipped files")
     try:
         found = sha256_of(path)
     except InputError as error:

@@ -28,7 +28,7 @@ app.add_typer(models_app, name="models")
 
 def main() -> None:
     """Entry point of the `dcpose` script."""
-    sys.exit(run(lambda: app(standalone_mode=True)))
+    sys.exit(run(lambda: app(prog_name="dcpose", standalone_mode=False)))
 
 
 def _version(wanted: bool) -> None:
@@ -46,7 +46,7 @@ def _root(
     pass
 
 
-def _begin(debug: bool, offline: bool) -> None:
+def _begin(debug: bool) -> None:
     if debug:
         os.environ["DCPOSE_DEBUG"] = "1"
     # What Apple's GPUs lack runs on the CPU; torch reads this when it is imported.
@@ -83,7 +83,7 @@ def estimate(
     """Annotated video and PoseTrack JSON of one or several videos."""
     from .commands import estimate_videos
 
-    _begin(debug, offline)
+    _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
         interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
@@ -115,7 +115,7 @@ def export_json(
     """PoseTrack JSON of a video, without rendering."""
     from .commands import export_one
 
-    _begin(debug, offline)
+    _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
         start=start, end=end, max_frames=max_frames, overwrite=overwrite, offline=offline,
@@ -149,7 +149,7 @@ def batch(
     """All videos of a folder; what is finished is skipped, a bad file does not stop the others."""
     from .commands import run_batch
 
-    _begin(debug, offline)
+    _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
         kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
@@ -199,7 +199,7 @@ def models_import(
     """Convert a published checkpoint; code inside a file is never run."""
     from .model_commands import import_model
 
-    _begin(debug, False)
+    _begin(debug)
     import_model(file, out, joints, overwrite=overwrite)
 
 
@@ -218,7 +218,7 @@ def train(
     """Train a model; the same command resumes an interrupted training."""
     from .train_command import train_model
 
-    _begin(debug, False)
+    _begin(debug)
     train_model(recipe, data, out, work, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
 
 

@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
 from ..types import EstimateSummary
-from .console import message, progress_display
+from .console import message, progress_display, show_traceback
 
+T = TypeVar("T")
 #: Share of damaged frames above which a finished run ends with EXIT_DAMAGED.
 DAMAGED_SHARE = 0.10
+#: Longest part of an input's name that its default output keeps, in bytes.
+_MAX_STEM_BYTES = 240
+
+_Pair = tuple[str, Path]
 
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
-    jobs = _jobs(inputs, out, config)
+    pairs = _pairs(inputs, out, config)
+    if len(pairs) > 1 and out is not None and not dry_run:
+        _make_folder(out)
+    # All inputs and outputs are looked at first: a typing error must not cost the loading of a model.
+    good = _each(pairs, lambda pair: _check(*pair, config, planned=dry_run and len(pairs) > 1), alone=len(pairs) == 1)
+    codes: list[int] = []
     if dry_run:
-        for source, target in jobs:
-            _check(source, target, config)
+        for source, target in good:
             message(f"{shown(source)} -> {shown(target)}")
-        return EXIT_OK
-    from ..estimator import PoseEstimator
-    from ..pipeline import estimate
+    elif good:
+        from ..estimator import PoseEstimator
+        from ..pipeline import estimate
 
-    estimator: PoseEstimator | None = None
-    code = EXIT_OK
-    failed = 0
-    for source, target in jobs:
-        try:
-            if estimator is None:
-                # Inputs and outputs are looked at first: a typing error must not cost the loading of a model.
-                _check(source, target, config)
-                estimator = PoseEstimator.from_config(config)
-            with progress_display(Path(source).name, quiet=quiet) as progress:
-                summary = estimate(source, target, config=config, estimator=estimator, progress=progress)
-        except DCPoseError as error:
-            if len(jobs) == 1:
-                raise
-            message(f"dcpose: {error}")
-            failed += 1
-            continue
-        code = max(code, _tell(summary, quiet=quiet))
-    return EXIT_BATCH if failed else code
+        estimator = PoseEstimator.from_config(config).load()
+
+        def run(pair: _Pair) -> None:
+            with progress_display(Path(pair[0]).name, quiet=quiet) as progress:
+                summary = estimate(*pair, config=config, estimator=estimator, progress=progress)
+            codes.append(_tell(summary, quiet=quiet))
+
+        good = _each(good, run, alone=len(pairs) == 1)
+    return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
 
 
 def export_one(video: str, out: Path, config: EstimateConfig, *, quiet: bool) -> int:
     """JSON without rendering. Returns the exit code."""
-    _check(video, out, config)
-    from ..pipeline import export_json
+    from ..pipeline import export_json, require_outputs
+    from ..video.probe import probe
 
+    probe(video, allow_network=config.allow_network)
+    require_outputs(Path(video), None, out, overwrite=config.overwrite)
     with progress_display(Path(video).name, quiet=quiet) as progress:
         summary = export_json(video, out, config=config, progress=progress)
     return _tell(summary, quiet=quiet)
@@ -60,57 +64,85 @@ def run_batch(folder: Path, out: Path, config: EstimateConfig, *, dry_run: bool,
     """All videos of a folder. Returns the exit code."""
     from ..batch import plan_batch, run_jobs
 
-    jobs = plan_batch(folder, out, overwrite=config.overwrite)
+    plan = plan_batch(folder, out, overwrite=config.overwrite)
+    for path, reason in plan.skipped:
+        message(f"dcpose: {shown(path)} is skipped: {reason}")
     if dry_run:
-        for job in jobs:
-            message(f"{'skip ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
+        for job in plan.jobs:
+            message(f"{'finished: ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
         return EXIT_OK
-    outcomes = []
-    for position, (job, start) in enumerate(run_jobs(jobs, config), start=1):
-        with progress_display(f"{position}/{len(jobs)} {job.source.name}", quiet=quiet) as progress:
+    done = finished = failed = 0
+    for position, (job, start) in enumerate(run_jobs(plan.jobs, config), start=1):
+        with progress_display(f"{position}/{len(plan.jobs)} {job.source.name}", quiet=quiet) as progress:
             outcome = start(progress)
-        outcomes.append(outcome)
         if outcome.error is not None:
-            message(f"dcpose: {outcome.error}")
-        elif not quiet and not outcome.skipped:
-            message(f"{shown(job.source)} -> {shown(job.target)}")
-    failed = sum(o.error is not None for o in outcomes)
+            _tell_error(outcome.error)
+        elif outcome.summary is not None:
+            _tell(outcome.summary, quiet=quiet)
+        done += outcome.summary is not None
+        finished += outcome.skipped
+        failed += outcome.error is not None
     if not quiet:
-        skipped = sum(o.skipped for o in outcomes)
-        message(f"{len(outcomes) - failed - skipped} done, {skipped} skipped, {failed} failed")
+        message(f"{done} done, {finished} finished before, {failed} failed, {len(plan.skipped)} skipped")
     return EXIT_BATCH if failed else EXIT_OK
 
 
-def _jobs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[tuple[str, Path]]:
+def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list[T]:
+    """`work` on each item; those it failed on are reported and left out. The error of one that is alone is raised."""
+    good = []
+    for item in items:
+        try:
+            work(item)
+        except DCPoseError as error:
+            if alone:
+                raise
+            _tell_error(error)
+        else:
+            good.append(item)
+    return good
+
+
+def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[_Pair]:
     """Inputs with the videos they become; a single one may name its file, several share a folder."""
-    if len(inputs) == 1 and out is not None and not out.is_dir():
+    folder = os.path.isdir(out) if out is not None else False  # noqa: PTH112 - Path's raises for a name too long
+    if len(inputs) == 1 and out is not None and not folder:
         return [(inputs[0], out)]
     if len(inputs) > 1 and config.json is not None:
         raise UsageError("--json names one file, but there are several inputs; leave it out")
-    if len(inputs) > 1 and out is not None and not out.is_dir():
-        if out.suffix:
-            raise UsageError(f"{shown(out)} is one file, but there are several inputs; name a folder with --out")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {shown(out)}: {error.strerror}") from error
-    folder = out or Path()
-    jobs = [(source, folder / f"{Path(source).stem}_pose.mp4") for source in inputs]
-    if len({target for _, target in jobs}) != len(jobs):
+    if len(inputs) > 1 and out is not None and not folder and out.suffix:
+        raise UsageError(f"{shown(out)} is one file, but there are several inputs; name a folder with --out")
+    pairs = [(source, (out or Path()) / _default_name(source)) for source in inputs]
+    if len({target for _, target in pairs}) != len(pairs):
         raise UsageError("two inputs have the same name; run them one by one with --out, or use dcpose batch")
-    return jobs
+    return pairs
 
 
-def _check(source: str, target: Path, config: EstimateConfig) -> None:
-    """What is wrong with input or outputs, found without loading torch."""
-    from ..files import require_free_target, require_not_input, require_writable_folder
+def _default_name(source: str) -> str:
+    stem = os.fsencode(Path(source).stem)[:_MAX_STEM_BYTES].decode("utf-8", "ignore")
+    return f"{stem}_pose.mp4"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {shown(folder)}: {error.strerror}; choose another") from error
+
+
+def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
+    """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
+    from ..pipeline import output_paths, require_outputs
     from ..video.probe import probe
 
     probe(source, allow_network=config.allow_network)
-    for output in {target, config.json or target.with_suffix(".json")}:
-        require_not_input(output, [Path(source)])
-        require_free_target(output, overwrite=config.overwrite)
-        require_writable_folder(output.parent)
+    video, json = output_paths(target, config.json)
+    if not (planned and not target.parent.exists()):
+        require_outputs(Path(source), video, json, overwrite=config.overwrite)
+
+
+def _tell_error(error: DCPoseError) -> None:
+    show_traceback(error)
+    message(f"dcpose: {error}")
 
 
 def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
@@ -126,8 +158,10 @@ def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
     if not quiet:
         written = " and ".join(shown(p) for p in (summary.video, summary.json) if p)
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
-        message(
-            f"{written}: {summary.frames} frames, {summary.tracks} people "
-            f"({summary.seconds:.1f} s, {rate:.1f} frames/s)"
-        )
+        message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s)")
     return EXIT_DAMAGED if report.damaged_share > DAMAGED_SHARE else EXIT_OK
+
+
+def _count(summary: EstimateSummary) -> str:
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    return f"{frames}, {'1 person' if summary.tracks == 1 else f'{summary.tracks} people'}"

@@ -1,30 +1,29 @@
-"""What the terminal sees: progress, messages, exit codes and signals. Results go to files, everything else to stderr."""
+"""What the terminal sees: progress, messages, exit codes, signals. Results go to files, all else to stderr."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, DCPoseError
+from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, DCPoseError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..pipeline import Progress as State
 
-
-class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt it passes through `except Exception`, and clean-up runs on its way."""
+_STOPPED: Final = {EXIT_SIGINT: "interrupted", EXIT_SIGTERM: "terminated"}
 
 
 def stderr_console() -> Console:
-    """Where messages and progress go."""
+    """Where progress goes."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
@@ -34,55 +33,94 @@ def message(text: str) -> None:
     """One line on stderr, whatever characters it holds."""
     line = " ".join(text.split("\n"))
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    try:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody is listening
         sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stderr.flush()
-    except (OSError, ValueError):
-        pass  # nobody is listening
 
 
 def run(main: Callable[[], int | None]) -> int:
     """Call `main` and turn how it ends into an exit code; a traceback only with DCPOSE_DEBUG (set by --debug)."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _occupy_standard_files()
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
         return main() or 0
     except DCPoseError as error:
-        _traceback()
+        show_traceback(error)
         message(f"dcpose: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        message("dcpose: interrupted; unfinished outputs were removed")
-        return EXIT_SIGINT
-    except Terminated:
-        message("dcpose: terminated; unfinished outputs were removed")
-        return EXIT_SIGTERM
-    except BrokenPipeError:
-        # The reader of stdout has gone; without this Python complains again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OUTPUT
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else EXIT_BUG
+        if code in _STOPPED:
+            message(f"dcpose: {_STOPPED[code]}; unfinished outputs were removed")
+            return code
+        return EXIT_OUTPUT  # the one other reason: Typer met a closed stdout
     except Exception as error:
-        _traceback()
+        if hasattr(error, "format_message"):  # Typer's own, about options and arguments
+            return _wrong_usage(error)
+        show_traceback(error)
         message(f"dcpose: internal error, please report it ({type(error).__name__}: {error}); --debug shows where")
         return EXIT_BUG
+    finally:
+        _flush_stdout()
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
-def _traceback() -> None:
+def show_traceback(error: BaseException) -> None:
+    """Where an error comes from, for --debug only."""
     if os.environ.get("DCPOSE_DEBUG"):
-        traceback.print_exc()
+        traceback.print_exception(error)
 
 
-@contextmanager
+def _wrong_usage(error: Any) -> int:
+    command = getattr(getattr(error, "ctx", None), "command_path", None) or "dcpose"
+    text = error.format_message().strip()
+    if type(error).__name__ == "NoArgsIsHelpError":  # the text is the whole help page
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text + "\n")
+    else:
+        message(f"dcpose: {text.rstrip('.')}; see {command} --help")
+    return EXIT_USAGE
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the run as an error does, with all clean-up; a second one ends it at once."""
+    for same in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(same, _stop_at_once)
+    # Not KeyboardInterrupt: that one is an ordinary event to Typer and Rich, and to nobody is it SIGTERM.
+    raise SystemExit(128 + number)
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _occupy_standard_files() -> None:
+    """Open those of stdin, stdout and stderr that are closed: else an output file gets their number, and their text."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _flush_stdout() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        # The reader of stdout has gone; without this Python complains again at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
 def progress_display(title: str, *, quiet: bool) -> Iterator[Callable[[State], None] | None]:
     """A live line with frames, frames/s, people and time left; None when quiet or when stderr is no terminal."""
     console = stderr_console()
-    if quiet or not console.is_terminal:
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns: list[Any] = [
         TextColumn("{task.description}", markup=False),
@@ -91,17 +129,34 @@ def progress_display(title: str, *, quiet: bool) -> Iterator[Callable[[State], N
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[people]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     ]
     with Progress(*columns, console=console, transient=True, refresh_per_second=8) as display:
-        task = display.add_task(title, total=None, count="loading", rate="", people="")
+        task = display.add_task(title, total=None, count="loading", rate="", people="", left="")
+        began = time.monotonic()
 
         def show(state: State) -> None:
-            spent = display.tasks[0].elapsed or 0.0
-            rate = f"{state.frames / spent:.1f} frames/s" if spent > 0.5 else ""
+            nonlocal began
+            if state.frames == 0:
+                began = time.monotonic()
             count = f"{state.frames}/{state.total}" if state.total else f"{state.frames} frames"
             who = "1 person" if state.people == 1 else f"{state.people} people"
-            display.update(task, total=state.total, completed=state.frames, count=count, rate=rate, people=who)
+            rate, left = _speed(state, time.monotonic() - began)
+            display.update(
+                task, total=state.total, completed=state.frames, count=count, rate=rate, people=who, left=left
+            )
 
         yield show
+
+
+def _speed(state: State, spent: float) -> tuple[str, str]:
+    """Frames per second and time left as text; empty while there is nothing to go by."""
+    if not state.frames or spent < 0.2:
+        return "", ""
+    rate = state.frames / spent
+    if not state.total:
+        return f"{rate:.1f} frames/s", ""
+    minutes, seconds = divmod(round(max(0, state.total - state.frames) / rate), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{rate:.1f} frames/s", f"{clock} left"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..config import DEFAULTS, EstimateConfig
+from ..config import EstimateConfig
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Speed")]
 Batch = Annotated[

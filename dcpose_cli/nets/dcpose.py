@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
-from ..skeleton import NUM_JOINTS
-from .blocks import residual_chain
+from .blocks import ResidualSteps, residual_chain
 from .hrnet import HRNet, HRNetConfig
 
 
@@ -148,11 +147,16 @@ def interleave(*maps: Tensor) -> Tensor:
     return torch.stack(maps, dim=2).flatten(1, 2)
 
 
-def init_head(net: DCPose, std: float = 0.001) -> None:
-    """Start values of the head for training (SPEC 8.2): the deformable weights are identities.
+#: Mean and standard deviation of trained heatmaps, roughly: where the merged maps' batch norm starts.
+_MAP_MEAN, _MAP_STD = 0.005, 0.06
 
-    The residual-step chains start He-normal, not N(0, 0.001): behind batch norm the scale of the weights is
-    irrelevant at first, but a tiny one makes the first updates of Adam huge in relative terms.
+
+def init_head(net: DCPose, std: float = 0.001) -> None:
+    """Start values of the head for training: its output begins near the mean of the three frames' heatmaps.
+
+    The published start (SPEC 8.2) is N(0, 0.001) everywhere with identity deformable weights, so that the output is
+    almost 0 and the head must first learn to pass heatmaps through. Here PTM begins as the weighted mean of the three
+    frames, its residual path shut; offsets begin near zero, and the mask of every centre tap near one.
     """
     for chain in (net.prf, net.ptm, net.combine):
         for module in chain.modules():
@@ -160,11 +164,31 @@ def init_head(net: DCPose, std: float = 0.001) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-    for warp in net.warps:
-        assert isinstance(warp, Warp)
-        nn.init.normal_(warp.offset_mask.weight, 0.0, std)
-        with torch.no_grad():
-            warp.weight.zero_()
-            for joint in range(NUM_JOINTS):
-                warp.weight[joint, joint, 1, 1] = 1.0
-            warp.bias.zero_()
+    first = net.ptm[0]
+    assert isinstance(first, ResidualSteps)
+    assert first.shortcut is not None
+    with torch.no_grad():
+        first.expand.bn.weight.zero_()
+        first.shortcut.bn.weight.fill_(_MAP_STD)
+        first.shortcut.bn.bias.fill_(_MAP_MEAN)
+        first.shortcut.conv.weight.zero_()
+        for joint in range(net.config.backbone.joints):
+            # Channels are joint-major: current, weighted previous, weighted next; the two weights add up to one.
+            first.shortcut.conv.weight[joint, 3 * joint : 3 * joint + 3] = 0.5
+        for warp in net.warps:
+            assert isinstance(warp, Warp)
+            _init_warp(warp, std)
+
+
+def _init_warp(warp: Warp, std: float) -> None:
+    """Identity weights, small offsets, centre masks near one."""
+    joints = warp.joints
+    features = warp.offset_mask.in_channels
+    nn.init.normal_(warp.offset_mask.weight, 0.0, std)
+    # The features are rectified unit normals, mean 0.4 each; their mean over the channels stands for "one".
+    centre = torch.arange(joints) * 9 + 4 + 18 * joints
+    warp.offset_mask.weight[centre, :, 1, 1] += 1 / (0.4 * features)
+    warp.weight.zero_()
+    for joint in range(joints):
+        warp.weight[joint, joint, 1, 1] = 1.0
+    warp.bias.zero_()

@@ -85,19 +85,19 @@ def flip(crops: Crops) -> Crops:
 def half_body(
     joints: NDArray[np.float32], size: tuple[int, int], draw: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Centre (2,) and scale (2,) around the upper (draw < 0.5) or lower joints, None where too few are labelled.
+    """Centre (2,) and scale (2,) around the upper (draw < 0.5) or lower joints, None where too few are labelled
+    or all lie in one place.
 
     joints: (17, 3) in pixels of the picture. draw: a standard normal number (SPEC 8.4).
     """
     seen = joints[:, 2] > 0
     upper, lower = joints[seen & _UPPER, :2], joints[seen & ~_UPPER, :2]
-    if draw < 0.5 and len(upper) > 2:
-        chosen = upper
-    else:
-        chosen = lower if len(lower) > 2 else upper
+    chosen = upper if (draw < 0.5 and len(upper) > 2) or len(lower) <= 2 else lower
     if len(chosen) < 2:
         return None
     extent = chosen.max(axis=0) - chosen.min(axis=0)
+    if extent.max() < 1:
+        return None
     aspect = size[0] / size[1]
     w, h = float(extent[0]), float(extent[1])
     w, h = (w, w / aspect) if w > aspect * h else (h * aspect, h)

@@ -71,7 +71,7 @@ class DetectorRecipe:
     phases: tuple[DetectorPhase, ...] = (
         DetectorPhase(start=0.0, size=192, batch=32),
         DetectorPhase(start=0.33, size=256, batch=32),
-        DetectorPhase(start=0.72, size=320, batch=24),
+        DetectorPhase(start=0.6, size=320, batch=24),
     )
     learning_rate: float = 2e-3
     final_rate: float = 0.02
@@ -177,7 +177,7 @@ class DetectorTrainer:
         torch.manual_seed(recipe.seed)
         self.rng = np.random.default_rng(recipe.seed)
         self.model = _ultralytics.detection_model(recipe.architecture).train()
-        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.criterion = _ultralytics.detection_loss(self.model)
         self.bce = self.criterion.bce = MaskedBCE()
@@ -222,7 +222,7 @@ class DetectorTrainer:
     def validate(self) -> None:
         """Scores the averaged weights on the validation pictures and appends the rows to validation.csv."""
         for size in self.recipe.validation_sizes if self.validation else ():
-            row = {"step": self.progress.step, "elapsed": round(self.progress.elapsed)}
+            row: dict[str, float] = {"step": self.progress.step, "elapsed": round(self.progress.elapsed)}
             row |= evaluate(self.average, self.validation, size)
             _append(self.folder / "validation.csv", row)
             log.info("validation %s", json.dumps(row))
@@ -309,7 +309,7 @@ def save_detector(model: nn.Module, target: Path, *, name: str, imgsz: int) -> P
 
     Kernels are stored as float16; vectors (biases and batch norm, 1 % of the bytes) as float32.
     """
-    architecture = {k: v for k, v in model.yaml.items() if k in {"backbone", "head", "scales", "scale"}}  # type: ignore
+    architecture = {k: v for k, v in model.yaml.items() if k in {"nc", "backbone", "head", "scales", "scale"}}  # type: ignore
     header = {
         "format": FORMAT_VERSION,
         "kind": "detector",
@@ -324,6 +324,7 @@ def save_detector(model: nn.Module, target: Path, *, name: str, imgsz: int) -> P
     target.mkdir(parents=True, exist_ok=True)
     temporary = target / f".{WEIGHTS_NAME}.part"
     save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(header)})
+    temporary.chmod(0o644)
     temporary.replace(target / WEIGHTS_NAME)
     return target / WEIGHTS_NAME
 
@@ -339,13 +340,13 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 
 def load_pictures(root: Path, others: Path | None = None) -> tuple[list[Picture], list[Picture], list[Picture]]:
     """(whole pictures, crops, validation pictures) of the training pack in `root`, nothing on both sides."""
-    reader = PackReader(root, others)
-    held = reader.origins(DETECTION_PARTS, "val")
-    return (
-        reader.pictures(DETECTION_PARTS, "train", without=held),
-        reader.pictures(CROP_PARTS, "train", without=held),
-        reader.pictures(("det", "det3"), "val"),
-    )
+    with PackReader(root, others) as reader:
+        held = reader.origins(DETECTION_PARTS, "val")
+        return (
+            reader.pictures(DETECTION_PARTS, "train", without=held),
+            reader.pictures(CROP_PARTS, "train", without=held),
+            reader.pictures(("det", "det3"), "val"),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -364,7 +365,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.teacher and not others.exists():
         options.folder.mkdir(parents=True, exist_ok=True)
         teacher = PersonDetector(options.teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
-        label_others(PackReader(options.data), teacher.detect, others)
+        with PackReader(options.data) as reader:
+            label_others(reader, teacher.detect, others)
     recipe = load_detector_recipe(options.recipe)
     whole, crops, validation = load_pictures(options.data, others if others.exists() else None)
     log.info("%d whole pictures, %d crops, %d for validation", len(whole), len(crops), len(validation))

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ def intersection(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.f
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     side = np.clip(high - low, 0, None)
-    return (side[..., 0] * side[..., 1]).astype(np.float32)
+    return np.asarray(side[..., 0] * side[..., 1], np.float32)
 
 
 def crop_labels(
@@ -94,7 +94,7 @@ def crop_labels(
 
 
 class PackReader:
-    """Reads the pictures and boxes of the training pack in `root` (DATA.md describes the format).
+    """Reads the pictures and boxes of the training pack in `root` (DATA.md describes the format); a context manager.
 
     others: file with a stock detector's boxes on the crops ({file_name: [[x1, y1, x2, y2, score], ...]}), or None.
     """
@@ -103,6 +103,14 @@ class PackReader:
         self._root = root
         self._tars: dict[str, tarfile.TarFile] = {}
         self._others: dict[str, list[list[float]]] = json.loads(others.read_text()) if others else {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tar in self._tars.values():
+            tar.close()
+        self._tars.clear()
 
     def pictures(self, parts: Sequence[str], split: str, without: frozenset[str] = frozenset()) -> list[Picture]:
         """The pictures of `parts` on one side of the split, less those whose origin is in `without`."""
@@ -158,10 +166,10 @@ class PackReader:
         boxes, ignore = crop_labels(_xyxy(row["bbox"]), info["source"], self._others.get(info["file_name"], []), human)
         return Picture(image, boxes, ignore, complete=False)
 
-    def _decode(self, info: dict) -> NDArray[np.uint8]:
+    def _decode(self, info: dict[str, Any]) -> NDArray[np.uint8]:
         shard = info["shard"]
         if shard not in self._tars:
-            self._tars[shard] = tarfile.open(self._root / "images" / shard)  # noqa: SIM115 - read on
+            self._tars[shard] = tarfile.open(self._root / "images" / shard)  # noqa: SIM115 - closed on exit
         member = self._tars[shard].extractfile(info["file_name"])
         data = member.read() if member else b""
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

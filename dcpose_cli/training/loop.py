@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
@@ -14,13 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import OutputError, WeightsError
+from ..errors import UsageError, WeightsError
+from ..files import output_error, shown
 from .recipe import StageConfig
 
 #: Seconds between checkpoints.
 CHECKPOINT_EVERY = 600.0
 #: Steps between lines of the log.
 LOG_EVERY = 50
+LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
+#: Shares of joints found; each stage fills those it measures. single: windows seen by the backbone alone.
+VALIDATION_COLUMNS = ("stage", "step", "all", "stills", "windows", "single")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,10 @@ class Loop:
         *,
         device: torch.device,
         report: Callable[[Progress], None],
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device
-        self.report = report
+        self.report, self.between = report, between
         matrices = [p for p in parameters if p.ndim > 1]
         vectors = [p for p in parameters if p.ndim <= 1]
         self.parameters = parameters
@@ -101,11 +107,15 @@ class Loop:
             self.average.state = data["average"]
             self.step = int(data["step"])
         except Exception as error:  # a damaged zip raises whatever its reader meets
-            raise WeightsError(f"cannot resume from {self.path}: {error}; delete it to start over") from error
+            reason = str(error).strip().split("\n")[0][:160]
+            raise WeightsError(f"cannot resume from {shown(self.path)}: {reason}; delete it to start over") from error
         return True
 
     def run(self, loss_of: Callable[[int], Tensor], validate: Callable[[], dict[str, float]] | None = None) -> None:
-        """Train to the last step; a checkpoint every CHECKPOINT_EVERY seconds and one at the end."""
+        """Train to the last step; a checkpoint every CHECKPOINT_EVERY seconds and one at the end.
+
+        `between` is called after every step; what it raises ends the training, with a checkpoint.
+        """
         saved = logged = time.monotonic()
         losses: list[float] = []
         while self.step < self.config.steps:
@@ -113,13 +123,15 @@ class Loop:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             loss = loss_of(self.step)
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise UsageError(f"the loss of {self.name} is {losses[-1]} at step {self.step}; lower its lr")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
             self.optimizer.step()
             self.step += 1
             self.average.update(self.net, self.step)
-            losses.append(float(loss.detach()))
             now = time.monotonic()
             if self.step % LOG_EVERY == 0 or self.step == self.config.steps:
                 rate = len(losses) * self.config.batch / max(now - logged, 1e-9)
@@ -130,6 +142,14 @@ class Loop:
                 if validate is not None:
                     self._note(validate())
                 saved = logged = time.monotonic()
+            self._between()
+
+    def _between(self) -> None:
+        try:
+            self.between()
+        except BaseException:
+            self.save()
+            raise
 
     def save(self) -> None:
         """Write the checkpoint atomically."""
@@ -146,23 +166,28 @@ class Loop:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self.path)
-        except OSError as error:
-            raise OutputError(f"cannot write the checkpoint {self.path}: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:  # torch turns some write errors into the latter
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise output_error(error, self.path) from error
 
     def _log(self, progress: Progress) -> None:
         row = [progress.stage, progress.step, f"{progress.loss:.5f}", f"{progress.lr:.3e}", f"{progress.rate:.1f}"]
-        self._append("log.csv", ["stage", "step", "loss", "lr", "samples_per_s"], row)
+        self._append("log.csv", LOG_COLUMNS, row)
         self.report(progress)
 
     def _note(self, values: dict[str, float]) -> None:
-        row = [self.name, self.step, *(f"{v:.4f}" for v in values.values())]
-        self._append("validation.csv", ["stage", "step", *values], row)
+        shares = [f"{values[name]:.4f}" if name in values else "" for name in VALIDATION_COLUMNS[2:]]
+        self._append("validation.csv", VALIDATION_COLUMNS, [self.name, self.step, *shares])
 
-    def _append(self, name: str, header: list[str], row: list[object]) -> None:
+    def _append(self, name: str, columns: tuple[str, ...], row: list[object]) -> None:
         path = self.folder / name
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(header)
-            writer.writerow(row)
+        try:
+            fresh = not path.exists()
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                if fresh:
+                    writer.writerow(columns)
+                writer.writerow(row)
+        except OSError as error:
+            raise output_error(error, path) from error

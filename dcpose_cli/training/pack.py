@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import shown
 from ..skeleton import LABELLED_SLOTS, NUM_JOINTS
 
 #: Weight of a joint whose teacher was unsure (v = 1) and of a joint in a doubtful annotation.
@@ -67,23 +69,36 @@ def _read_part(
         path, folder = root / part / f"{part}.json", root / part
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the training part {path}: {error}; check --data") from error
+        chosen = _chosen(data, split, exclude, limit)
+        with _Tars(folder) as tars:
+            return [sample for group in chosen for sample in _samples(group, tars)]
+    except OSError as error:
+        raise InputError(f"cannot read the training part {shown(path)}: {error.strerror}; check --data") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{shown(path)} is not a part of a training pack ({reason}); check --data") from error
+
+
+#: An image of the pack with its annotations.
+_Labelled = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+def _chosen(
+    data: dict[str, Any], split: str | None, exclude: frozenset[str], limit: int | None
+) -> list[list[_Labelled]]:
+    """The images of a part that are wanted: stills alone, the frames of a window together and in their order."""
     people: dict[int, list[dict[str, Any]]] = {}
     for annotation in data["annotations"]:
         people.setdefault(annotation["image_id"], []).append(annotation)
-    groups: dict[Any, list[dict[str, Any]]] = {}
+    groups: dict[Any, list[_Labelled]] = {}
     for image in data["images"]:
         if (split is None or image.get("split") == split) and image.get("source") not in exclude:
-            groups.setdefault(image.get("triplet", ("still", image["id"])), []).append(image)
-    chosen = list(groups.values())
-    if limit is not None and len(chosen) > limit:
-        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, limit).astype(int)]
-    samples: list[PoseSample] = []
-    with _Tars(folder) as tars:
-        for images in chosen:
-            samples.extend(_samples(images, people, tars))
-    return samples
+            key = image.get("triplet", ("still", image["id"]))
+            groups.setdefault(key, []).append((image, people.get(image["id"], [])))
+    found = [sorted(group, key=lambda item: "pcn".index(item[0].get("role", "c"))) for group in groups.values()]
+    if limit is not None and len(found) > limit:
+        found = [found[i] for i in np.linspace(0, len(found) - 1, limit).astype(int)]
+    return found
 
 
 class _Tars:
@@ -92,58 +107,60 @@ class _Tars:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, tarfile.TarFile] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> _Tars:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for tar in self._open.values():
-            tar.close()
+        self._stack.close()
 
     def picture(self, image: dict[str, Any]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB."""
-        shard = image["shard"]
+        shard, name = image["shard"], shown(image["file_name"])
         try:
             if shard not in self._open:
-                self._open[shard] = tarfile.open(self._folder / shard)
+                self._open[shard] = self._stack.enter_context(tarfile.open(self._folder / shard, "r:"))  # noqa: SIM115
             member = self._open[shard].extractfile(image["file_name"])
             data = member.read() if member else b""
         except (OSError, KeyError, tarfile.TarError) as error:
-            raise InputError(f"cannot read {image['file_name']} from {self._folder / shard}: {error}") from error
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            raise InputError(f"cannot read {name} from {shown(self._folder / shard)}: {error}; check --data") from error
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
         if bgr is None:
-            raise InputError(f"{image['file_name']} in {self._folder / shard} is not a picture")
+            raise InputError(f"{name} in {shown(self._folder / shard)} is not a picture; check --data")
         return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
-def _samples(images: list[dict[str, Any]], people: dict[int, list[dict[str, Any]]], tars: _Tars) -> list[PoseSample]:
-    images = sorted(images, key=lambda im: "pcn".index(im.get("role", "c")))
-    annotations = [people.get(im["id"], []) for im in images]
-    window = len(images) == 3
-    if (window and not all(len(a) == 1 for a in annotations)) or not annotations[0]:
-        return []
-    pictures = tuple(tars.picture(im) for im in images)
-    if window:
-        gaps = {im["role"]: int(im.get("gap", 0)) for im in images}
-        margin = (max(1, -gaps.get("p", -1)), max(1, gaps.get("n", 1)))
-        rows = [[a[0] for a in annotations]]
+def _samples(group: list[_Labelled], tars: _Tars) -> list[PoseSample]:
+    """The people of a still, the person of a window; none where a window is incomplete or nobody has joints."""
+    images = [image for image, _ in group]
+    people = [[a for a in annotations if _usable(a)] for _, annotations in group]
+    if len(images) == 3:
+        rows = [[a[0] for a in people]] if all(len(a) == 1 for a in people) else []
     else:
-        margin, rows = (1, 1), [[a] for a in annotations[0]]
+        rows = [[a] for a in people[0]] if len(images) == 1 else []
+    if not rows:
+        return []
+    pictures = tuple(tars.picture(image) for image in images)
+    gaps = {image.get("role"): int(image.get("gap", 0)) for image in images}
     first = images[0]
-    name = str(first.get("clip", first["file_name"]))
     return [
         PoseSample(
             pictures=pictures,
             joints=np.stack([joints_of(a) for a in row]),
             boxes=np.array([a["bbox"] for a in row], np.float32),
-            margin=margin,
+            margin=(max(1, -gaps.get("p", -1)), max(1, gaps.get("n", 1))),
             human=row[0].get("label_kind") == "human",
             source=str(first.get("source", "")),
-            name=name,
+            name=str(first.get("clip", first["file_name"])),
         )
         for row in rows
-        if "keypoints" in row[0]
     ]
+
+
+def _usable(annotation: dict[str, Any]) -> bool:
+    """Whether it has joints and a box to cut out."""
+    return "keypoints" in annotation and annotation["bbox"][2] > 0 and annotation["bbox"][3] > 0
 
 
 def joints_of(annotation: dict[str, Any]) -> NDArray[np.float32]:

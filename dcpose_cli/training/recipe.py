@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .._schema import build
 from ..errors import UsageError
+from ..files import shown
 from ..nets import DCPoseConfig
 
 
@@ -85,11 +86,36 @@ def load_recipe(path: Path) -> Recipe:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read the recipe {shown(path)}: {error.strerror}; check its name") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
+        raise UsageError(f"the recipe {shown(path)} is not valid TOML: {error}") from error
     try:
         recipe: Recipe = build(Recipe, data)
+        _check(recipe)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the recipe {path} does not fit: {error}") from error
+        raise UsageError(f"the recipe {shown(path)} does not fit: {error}") from error
     return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    """ValueError names the first key whose value has the right type and cannot be meant."""
+    sizes = {"model.input_size": recipe.model.input_size}
+    for name, stage in (("stage1", recipe.stage1), ("stage2", recipe.stage2)):
+        _need(stage.steps >= 1, f"{name}.steps must be at least 1")
+        _need(stage.batch >= 1, f"{name}.batch must be at least 1")
+        _need(stage.lr > 0, f"{name}.lr must be above 0")
+        _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
+        _need(stage.sigma > 0, f"{name}.sigma must be above 0")
+        shares = sum(phase.share for phase in stage.phases)
+        _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
+        sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
+    for key, size in sizes.items():
+        _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+    for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
+        _need(0 <= getattr(recipe.augment, name) <= 1, f"augment.{name} must be in 0..1")
+    _need(recipe.seed >= 0, "seed must not be negative")
+
+
+def _need(met: bool, otherwise: str) -> None:
+    if not met:
+        raise ValueError(otherwise)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..decode import peaks
-from ..errors import OutputError, UsageError
+from ..errors import UsageError
+from ..files import output_error, shown
 from ..nets import DCPose, HRNet
 from ..nets.dcpose import init_head
 from ..nets.hrnet import init_weights
@@ -34,50 +37,80 @@ def train(
     stages: Sequence[int] = (1, 2),
     limit: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    between: Callable[[], None] = lambda: None,
 ) -> DCPose:
     """Train (or resume) `recipe` on the pack in `data`, checkpoints and logs in `work`; returns the network, averaged.
 
     threads: torch's threads while training. stages: which of the two to run; stage 2 needs stage 1's checkpoint.
-    limit: at most so many samples per part. Raises InputError, OutputError, UsageError or WeightsError.
+    limit: at most so many samples per part. between: called after every step; to stop early, raise from it: a
+    checkpoint is written and the exception passed on. Raises InputError, OutputError, UsageError or WeightsError.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {work}: {error.strerror}") from error
-    target = torch.device(device)
-    torch.manual_seed(recipe.seed)
-    net = DCPose(recipe.model)
-    init_weights(net.backbone)
-    init_head(net)
-    net = net.to(target).to(memory_format=torch.channels_last)
+        raise output_error(error, work) from error
+    with _threads(threads):
+        return _train(recipe, data, _Run(work, torch.device(device), report, between), stages, limit)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """torch's number of threads, put back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Where a training works and whom it tells."""
+
+    work: Path
+    device: torch.device
+    report: Callable[[Progress], None]
+    between: Callable[[], None]
+
+    def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
+        """The loop of a stage over what has gradients."""
+        parameters = [p for p in net.parameters() if p.requires_grad]
+        return Loop(
+            name, net, parameters, config, self.work, device=self.device, report=self.report, between=self.between
+        )
+
+
+def _start(recipe: Recipe, device: torch.device) -> DCPose:
+    """The untrained network, the same for the same seed; torch's own random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        net = DCPose(recipe.model)
+        init_weights(net.backbone)
+        init_head(net)
+    return net.to(device).to(memory_format=torch.channels_last)
+
+
+def _train(recipe: Recipe, data: Path, run: _Run, stages: Sequence[int], limit: int | None) -> DCPose:
+    net = _start(recipe, run.device)
     parts = (*recipe.data.stills, *recipe.data.triplets)
     exclude = recipe.data.exclude
     held = read_parts(data, parts, split="val", exclude=exclude, limit=VALIDATION_LIMIT if limit is None else limit)
     everything = read_parts(data, parts, split="train", exclude=exclude, limit=limit)
     if not everything:
-        raise UsageError(f"no training samples in {data} for the parts {', '.join(parts)}")
+        raise UsageError(f"no training samples in {shown(data)} for the parts {', '.join(parts)}")
     if 1 in stages:
-        _stage1(net, recipe, everything, held, work, target, report)
-    elif not _load_stage1(net, recipe, work, target):
-        raise UsageError(f"stage 2 needs the checkpoint of stage 1 in {work}")
+        _stage1(net, recipe, everything, held, run)
+    elif not _load_stage1(net, recipe, run):
+        raise UsageError(f"stage 2 needs the checkpoint of stage 1 in {shown(run.work)}")
     if 2 in stages:
-        _stage2(net, recipe, everything, held, work, target, report)
+        _stage2(net, recipe, everything, held, run)
     return net.eval()
 
 
-def _stage1(
-    net: DCPose,
-    recipe: Recipe,
-    samples: list[PoseSample],
-    held: list[PoseSample],
-    work: Path,
-    device: torch.device,
-    report: Callable[[Progress], None],
-) -> None:
-    backbone, config = net.backbone, recipe.stage1
-    loop = Loop("stage1", backbone, list(backbone.parameters()), config, work, device=device, report=report)
+def _stage1(net: DCPose, recipe: Recipe, samples: list[PoseSample], held: list[PoseSample], run: _Run) -> None:
+    backbone, config, device = net.backbone, recipe.stage1, run.device
+    loop = run.loop("stage1", backbone, config)
     loop.resume()
 
     def loss_of(step: int) -> Tensor:
@@ -103,28 +136,18 @@ def _stage1(
     backbone.load_state_dict(loop.average.state)
 
 
-def _load_stage1(net: DCPose, recipe: Recipe, work: Path, device: torch.device) -> bool:
-    backbone = net.backbone
-    loop = Loop("stage1", backbone, list(backbone.parameters()), recipe.stage1, work, device=device, report=print)
+def _load_stage1(net: DCPose, recipe: Recipe, run: _Run) -> bool:
+    loop = run.loop("stage1", net.backbone, recipe.stage1)
     found = loop.resume()
-    backbone.load_state_dict(loop.average.state)
+    net.backbone.load_state_dict(loop.average.state)
     return found
 
 
-def _stage2(
-    net: DCPose,
-    recipe: Recipe,
-    samples: list[PoseSample],
-    held: list[PoseSample],
-    work: Path,
-    device: torch.device,
-    report: Callable[[Progress], None],
-) -> None:
-    config = recipe.stage2
+def _stage2(net: DCPose, recipe: Recipe, samples: list[PoseSample], held: list[PoseSample], run: _Run) -> None:
+    config, device = recipe.stage2, run.device
     for parameter in net.backbone.parameters():
         parameter.requires_grad_(False)
-    head = [p for p in net.parameters() if p.requires_grad]
-    loop = Loop("stage2", net, head, config, work, device=device, report=report)
+    loop = run.loop("stage2", net, config)
     loop.resume()
     # Windows as they are, and as many stills set in motion: real motion is rarer than people are different.
     windows = [s for s in samples if len(s.pictures) == 3]
@@ -156,7 +179,7 @@ def _stage2(
         size = recipe.model.input_size
         out = _score(lambda images, margin: probe(images, margin), probe, three, size, recipe, device)
         single = _score(lambda images, margin: probe.backbone(images[:, :3]), probe, three, size, recipe, device)
-        return out | {f"single_{k}": v for k, v in single.items()}
+        return {"windows": out["windows"], "single": single["windows"]} if out else {}
 
     loop.run(loss_of, validate)
     net.load_state_dict(loop.average.state)
@@ -176,7 +199,7 @@ def _phase(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[tuple
 @torch.no_grad()
 def _score(
     forward: Callable[[Tensor, Tensor], Tensor],
-    net: torch.nn.Module,
+    net: nn.Module,
     held: list[PoseSample],
     size: tuple[int, int],
     recipe: Recipe,

@@ -1,0 +1,199 @@
+"""`dcpose estimate` and `export-json` as a user runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+
+import av
+import pytest
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def pts_of(path):
+    with av.open(str(path)) as container:
+        return [frame.pts for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def refuses(dcpose, product, monkeypatch):
+    """Runs a command that must fail before a model is loaded; gives its message."""
+
+    def loads(*_args, **_options):
+        raise AssertionError("a model was loaded")
+
+    def check(code, *args):
+        monkeypatch.setattr("dcpose_cli.estimator.PoseEstimator.from_config", loads)
+        result = dcpose(*args)
+        assert result.returncode == code, result.stderr
+        return product.one_line(result)
+
+    return check
+
+
+def test_video_and_json(dcpose, product, clip, tmp_path):
+    result = dcpose.estimate(clip, "-o", tmp_path / "out.mp4")
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    [line] = result.stderr.splitlines()
+    assert "out.mp4" in line
+    assert "12 frames" in line
+    assert product.files_in(tmp_path) == ["out.json", "out.mp4"]
+    data = read(tmp_path / "out.json")
+    assert data["dcpose"]["video"] == hashlib.sha256((tmp_path / "out.mp4").read_bytes()).hexdigest()
+    assert data["dcpose"]["input"] == {"name": "clip.mp4", "sha256": hashlib.sha256(clip.read_bytes()).hexdigest()}
+    assert len(data["annotations"]) >= 12
+    assert pts_of(tmp_path / "out.mp4") == pts_of(clip)
+
+
+def test_quiet_says_nothing_and_another_json_name(dcpose, product, clip, tmp_path):
+    result = dcpose.estimate(clip, "-o", tmp_path / "a.mkv", "--json", tmp_path / "b.json", "-q", "--max-frames", 3)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert product.files_in(tmp_path) == ["a.mkv", "b.json"]
+    assert read(tmp_path / "b.json")["dcpose"]["frames"] == 3
+
+
+def test_export_json_is_the_json_of_estimate(dcpose, product, clip, tmp_path):
+    assert dcpose.estimate(clip, "-o", tmp_path / "a.mp4").returncode == 0
+    assert dcpose("export-json", clip, "-o", tmp_path / "b.json", *dcpose.models).returncode == 0
+    one, other = read(tmp_path / "a.json"), read(tmp_path / "b.json")
+    assert one["dcpose"].pop("video")
+    assert other["dcpose"].pop("video") is None
+    assert one == other
+
+
+def test_several_inputs_into_a_folder(dcpose, product, clip, tmp_path):
+    shutil.copy(clip, tmp_path / "one.mp4")
+    shutil.copy(clip, tmp_path / "two.mp4")
+    inputs = [tmp_path / "one.mp4", tmp_path / "nothing.mp4", tmp_path / "two.mp4"]
+    planned = dcpose("estimate", *inputs, "-o", tmp_path / "out", "--dry-run")
+    assert planned.returncode == 7
+    assert "one.mp4 -> " in planned.stderr
+    assert not (tmp_path / "out").exists()
+    result = dcpose.estimate(*inputs, "-o", tmp_path / "out", "--max-frames", 2)
+    assert result.returncode == 7
+    assert "no such file" in result.stderr
+    names = ["one_pose.json", "one_pose.mp4", "two_pose.json", "two_pose.mp4"]
+    assert product.files_in(tmp_path / "out") == names
+
+
+def test_dry_run_writes_nothing(dcpose, product, clip, tmp_path):
+    result = dcpose("estimate", clip, "-o", tmp_path / "out.mp4", "--dry-run")
+    assert result.returncode == 0
+    assert result.stderr.endswith("out.mp4\n")
+    assert product.files_in(tmp_path) == []
+
+
+def test_default_output_is_in_the_working_folder(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dcpose.estimate(clip, "--max-frames", 1).returncode == 0
+    assert product.files_in(tmp_path) == ["clip_pose.json", "clip_pose.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--bogus"], "--bogus"),
+        (["--interval", "two"], "--interval"),
+        (["--conf", "1.5", "-o", "x.mp4"], "--conf"),
+        (["--interval", "0", "-o", "x.mp4"], "--interval"),
+        (["--batch", "0", "-o", "x.mp4"], "--batch"),
+        (["--device", "abacus", "-o", "x.mp4"], "abacus"),
+        (["--precision", "fp8", "-o", "x.mp4"], "fp8"),
+        (["--start", "-1", "-o", "x.mp4"], "start"),
+        (["--max-frames", "0", "-o", "x.mp4"], "limit"),
+        (["-o", "x.avi"], ".mp4"),
+        (["-o", "x.mp4", "--json", "x.mp4"], "one file"),
+    ],
+)
+def test_wrong_options(dcpose, product, clip, tmp_path, monkeypatch, options, says):
+    monkeypatch.chdir(tmp_path)
+    result = dcpose("estimate", clip, "--model", dcpose.models[1], "--detector", dcpose.models[3], *options)
+    assert result.returncode == 2, result.stderr
+    assert says in product.one_line(result)
+    assert product.files_in(tmp_path) == []
+
+
+def test_missing_argument_and_unknown_command(dcpose, product):
+    for args, says in ((["estimate"], "VIDEO"), (["estimat"], "estimat")):
+        result = dcpose(*args)
+        assert result.returncode == 2
+        assert says in product.one_line(result)
+
+
+def test_folder_points_to_batch(refuses, tmp_path):
+    assert "dcpose batch" in refuses(2, "estimate", tmp_path, "-o", tmp_path / "x.mp4")
+
+
+def test_missing_output_folder(refuses, clip, tmp_path):
+    assert "does not exist" in refuses(4, "estimate", clip, "-o", tmp_path / "none" / "x.mp4")
+    text = refuses(4, "estimate", clip, "-o", tmp_path / "x.mp4", "--json", tmp_path / "none" / "x.json")
+    assert "does not exist" in text
+    assert "does not exist" in refuses(4, "export-json", clip, "-o", tmp_path / "none" / "x.json")
+
+
+def test_name_too_long(refuses, clip, tmp_path):
+    assert "too long" in refuses(4, "estimate", clip, "-o", tmp_path / f"{'x' * 260}.mp4")
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.json"])
+def test_existing_output_is_left_alone(refuses, clip, tmp_path, product, name):
+    (tmp_path / name).write_bytes(b"precious")
+    assert "--overwrite" in refuses(4, "estimate", clip, "-o", tmp_path / "x.mp4")
+    assert (tmp_path / name).read_bytes() == b"precious"
+    assert product.files_in(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("kind", ["same", "soft", "hard"])
+def test_output_is_the_input(refuses, clip, tmp_path, kind):
+    source = tmp_path / "in.mp4"
+    shutil.copy(clip, source)
+    target = source if kind == "same" else tmp_path / "out.mp4"
+    if kind == "soft":
+        target.symlink_to(source)
+    elif kind == "hard":
+        os.link(source, target)
+    assert "is the input" in refuses(2, "estimate", source, "-o", target, "--overwrite")
+    assert source.read_bytes() == clip.read_bytes()
+
+
+def test_absent_cuda(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    result = dcpose("estimate", clip, "-o", tmp_path / "x.mp4", "--device", "cuda")
+    assert result.returncode == 6
+    assert "--device cpu" in product.one_line(result)
+    assert product.files_in(tmp_path) == []
+
+
+def test_json_that_cannot_follow_its_video(dcpose, product, clip, tmp_path, monkeypatch):
+    from dcpose_cli.errors import OutputError
+    from dcpose_cli.export import PoseTrackWriter
+
+    def full(self, *_):
+        self.abort()
+        raise OutputError("disk full while writing out.json")
+
+    monkeypatch.setattr(PoseTrackWriter, "close", full)
+    result = dcpose.estimate(clip, "-o", tmp_path / "out.mp4", "--max-frames", 2)
+    assert result.returncode == 4
+    assert "out.mp4 was written" in product.one_line(result)
+    assert product.files_in(tmp_path) == ["out.mp4"]
+
+
+def test_a_bug_is_one_line_and_a_traceback_with_debug(dcpose, product, clip, tmp_path, monkeypatch):
+    def broken(*_args, **_options):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("dcpose_cli.estimator.PoseEstimator.analyse", broken)
+    result = dcpose.estimate(clip, "-o", tmp_path / "x.mp4")
+    assert result.returncode == 1
+    assert "oops" in product.one_line(result)
+    result = dcpose.estimate(clip, "-o", tmp_path / "x.mp4", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "in broken" in result.stderr
+    assert product.files_in(tmp_path) == []
