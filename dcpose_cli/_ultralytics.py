@@ -42,7 +42,7 @@ QUIET_ENVIRONMENT: Final[Mapping[str, str]] = types.MappingProxyType(
 )
 #: Layers that fetch weights of their own when built.
 _FETCHING_LAYERS: Final = frozenset({"TorchVision"})
-_LAYER: Final = re.compile(r"(nn\.)?[A-Z][A-Za-z0-9]{0,40}")
+_LAYER: Final = re.compile(r"(nn\.)?[A-Z][A-Za-z0-9]{0,40}|v10Detect")
 _WORDS: Final = frozenset({"nc", "None", "True", "False", "nearest", "bilinear"})
 _MAX_LAYERS: Final = 200
 _MAX_NUMBER: Final = 8192
@@ -201,6 +201,10 @@ class _Inert:
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
         pass
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, dict):
+            vars(self).update(state)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -126,6 +126,12 @@ class Command:
         """`dcpose estimate args` in this process, with this command's networks."""
         return self("estimate", *args, *self.models)
 
+    def estimate_with(self, option, value, clip, out):
+        """`dcpose estimate` in this process with one of this command's options changed."""
+        args = list(self.models)
+        args[args.index(option) + 1] = str(value)
+        return self("estimate", clip, "-o", out, *args)
+
     def process(self, *args, cwd=None, env=None, timeout=100, before="", **options):
         """Run `dcpose args` in a process of its own; before: Python code for it to run first."""
         return subprocess.run(

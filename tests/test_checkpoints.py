@@ -154,7 +154,10 @@ def test_kept_in_float32_exactly(golden, w48_folder):
         (lambda s: s.update({"stranger.weight": torch.zeros(1)}), "unexpected stranger.weight"),
         (lambda s: s.pop("rough_pose_estimation_net.conv1.weight"), "missing conv1.weight"),
         (lambda s: s.update({"rough_pose_estimation_net.conv1.weight": torch.zeros(())}), "no dimensions"),
-        (lambda s: s.update({"rough_pose_estimation_net.conv2.weight": torch.zeros(1)}), "backbone.conv2.weight is (1,)"),
+        (
+            lambda s: s.update({"rough_pose_estimation_net.conv2.weight": torch.zeros(1)}),
+            "backbone.conv2.weight is (1,)",
+        ),
         (lambda s: s.update({"diff_temporal_fuse.layers.7.x": torch.zeros(1)}), "prf."),
     ],
 )
@@ -274,7 +277,11 @@ def test_malicious_pickles_are_refused(tmp_path, hrnet, zipped, place, kind):
         "Path.touch": RunsCode(Path.touch, victim),
     }[kind]
     state = hrnet.state_dict()
-    data = {"alone": evil, "beside": {"state_dict": state, "meta": evil}, "inside": {"state_dict": {**state, "x": evil}}}
+    data = {
+        "alone": evil,
+        "beside": {"state_dict": state, "meta": evil},
+        "inside": {"state_dict": {**state, "x": evil}},
+    }
     file = tmp_path / "evil.pth"
     torch.save(data[place], file, _use_new_zipfile_serialization=zipped)
     text = refused(import_checkpoint, file, tmp_path / "out")
@@ -313,7 +320,9 @@ def test_truncated(tmp_path, hrnet, zipped, share):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("raw", [b"", b"hello\n", b"\x80\x02.", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"{}", bytes(999)])
+@pytest.mark.parametrize(
+    "raw", [b"", b"hello\n", b"\x80\x02.", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"{}", bytes(999)]
+)
 def test_files_that_are_no_checkpoint(tmp_path, raw):
     file = tmp_path / "a\nb.pth"
     file.write_bytes(raw)

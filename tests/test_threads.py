@@ -52,9 +52,14 @@ def test_reader_passes_the_error_on_at_its_place():
 
 def test_reader_ends_when_the_consumer_does():
     began = time.monotonic()
-    with pytest.raises(ZeroDivisionError), ReadAhead(count(), 2) as ahead:
-        assert next(iter(ahead)) == 0
-        raise ZeroDivisionError
+
+    def consume():
+        with ReadAhead(count(), 2) as ahead:
+            assert next(iter(ahead)) == 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        consume()
     assert time.monotonic() - began < 5
 
 
@@ -79,9 +84,13 @@ def test_writer_error_reaches_a_producer_that_waits():
             raise OSError("disk")
         done.append(item)
 
-    with pytest.raises(OSError, match="disk"), WriteBehind(work, 2) as behind:
-        for number in count():
-            behind.put(number)
+    def produce():
+        with WriteBehind(work, 2) as behind:
+            for number in count():
+                behind.put(number)
+
+    with pytest.raises(OSError, match="disk"):
+        produce()
     assert done == [0, 1, 2]
 
 
@@ -101,11 +110,15 @@ def test_writer_drops_what_waits_when_the_block_fails():
         time.sleep(0.2)
         done.append(item)
 
-    with pytest.raises(ZeroDivisionError), WriteBehind(work, 5) as behind:
-        for number in range(4):
-            behind.put(number)
-        started.wait(5)
-        raise ZeroDivisionError
+    def produce():
+        with WriteBehind(work, 5) as behind:
+            for number in range(4):
+                behind.put(number)
+            started.wait(5)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        produce()
     assert done == [0]
 
 
@@ -128,8 +141,13 @@ def test_interrupted_wait_leaves_no_thread_at_work(monkeypatch):
         real()
 
     monkeypatch.setattr(behind._thread, "join", interrupted)
-    with pytest.raises(SystemExit), behind:
-        behind.put(1)
-        behind.put(2)
+
+    def produce():
+        with behind:
+            behind.put(1)
+            behind.put(2)
+
+    with pytest.raises(SystemExit):
+        produce()
     assert len(done) <= 2
     assert not behind._thread.is_alive()

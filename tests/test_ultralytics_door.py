@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dcpose_cli import _ultralytics
+from dcpose_cli.detect import PersonDetector
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.training.detector import save_detector
 
@@ -174,3 +176,19 @@ def test_the_stock_detector_is_read_as_data(shared: Path) -> None:
     model = _ultralytics.detection_model(checkpoint.architecture, 80)
     assert set(checkpoint.state) == set(model.state_dict())
     assert sum(p.numel() for p in model.parameters()) == 3_157_200
+
+
+@pytest.mark.parametrize("architecture", ["yolo11n.yaml", "yolov10n.yaml", "yolo26n.yaml"])
+def test_checkpoints_as_ultralytics_writes_them_can_be_used(tmp_path: Path, architecture: str) -> None:
+    model = _ultralytics.detection_model(architecture, 1)
+    model.names = {0: "person"}
+    path = tmp_path / "best.pt"
+    extras = {"train_metrics": {"fitness": np.float64(0.5)}, "path": tmp_path, "epoch": 3, "optimizer": None}
+    torch.save({"model": model.half(), "ema": None} | extras, path)
+    checkpoint = _ultralytics.read_checkpoint(path)
+    assert checkpoint.names == ("person",)
+    for name, value in model.state_dict().items():
+        assert torch.equal(checkpoint.state[name], value)
+    detector = PersonDetector(path, imgsz=64, conf=1e-6)
+    (found,) = detector.detect([np.zeros((40, 64, 3), np.uint8)])
+    assert len(found) > 0

@@ -83,7 +83,9 @@ def test_the_file_alone_builds_the_network(tiny_folder, tmp_path):
 
 
 def test_float32_round_trip_of_an_hrnet_is_exact(hrnet, tmp_path):
-    path = save_model(hrnet, tmp_path / "h", name="h", joints="coco", predicts=(0, 5), input_size=(192, 256), source="s")
+    path = save_model(
+        hrnet, tmp_path / "h", name="h", joints="coco", predicts=(0, 5), input_size=(192, 256), source="s"
+    )
     loaded = open_model(tmp_path / "h")
     assert loaded.path == path
     want = ("hrnet", "h", (192, 256), (0, 5), "coco", "s", TINY)

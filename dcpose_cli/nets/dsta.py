@@ -100,7 +100,7 @@ class DSTA(nn.Module):
     def tokens(self, features: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, 17, 32). The features' length carries no information: it is divided out."""
         flat: Tensor = self.to_tokens(F.normalize(features, dim=-1))
-        return flat.unflatten(-1, (NUM_JOINTS, WIDTH))
+        return flat.view(*features.shape[:-1], NUM_JOINTS, WIDTH)
 
     def aggregate(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T, 17, 32) -> the weighted sum of both branches (B, 17, 32), still in token order."""

@@ -1,8 +1,15 @@
-"""How good a detector is on labelled pictures: average precision, recall by size, false boxes."""
+"""How good a detector is on labelled pictures: average precision, recall by size, false boxes.
+
+python -m dcpose_cli.training.detector_score DATA person-n --size 416 --conf 0.3
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dcpose_cli.detect import Letterbox, select
-from dcpose_cli.training.detector_data import Picture, box_iou, intersection
+from dcpose_cli.detect import Letterbox, load_detector, select
+from dcpose_cli.training.detector_data import PackReader, Picture, box_iou, intersection
 
 #: A box is right from this intersection over union on.
 RIGHT_IOU: Final = 0.5
@@ -19,12 +26,19 @@ RIGHT_IOU: Final = 0.5
 LARGE_SHARE: Final = 1 / 3
 NMS_IOU: Final = 0.7
 
+log = logging.getLogger(__name__)
 
-def predict(model: nn.Module, image: NDArray[np.uint8], size: int, conf: float, iou: float) -> NDArray[np.float32]:
-    """Boxes of one picture, (N, 5) xyxy and score in its pixels; its long side is scaled to `size`. One class."""
+
+def predict(
+    model: nn.Module, image: NDArray[np.uint8], size: int, conf: float, iou: float, reduced: bool = True
+) -> NDArray[np.float32]:
+    """Boxes of one picture, (N, 5) xyxy and score in its pixels; its long side is scaled to `size`.
+
+    The person is class 0. reduced: compute in bfloat16.
+    """
     boxer = Letterbox(image.shape[0], image.shape[1], size)
     batch = torch.from_numpy(boxer.apply(image))[None].permute(0, 3, 1, 2)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=reduced):
         output = model(batch.float().div_(255))
     rows = (output[0] if isinstance(output, tuple | list) else output)[0].float()
     found = boxer.back(*select(rows, 0, conf, iou))
@@ -34,7 +48,12 @@ def predict(model: nn.Module, image: NDArray[np.uint8], size: int, conf: float, 
 
 
 def evaluate(
-    model: nn.Module, pictures: Sequence[Picture], size: int, conf: float = 0.25, iou: float = NMS_IOU
+    model: nn.Module,
+    pictures: Sequence[Picture],
+    size: int,
+    conf: float = 0.25,
+    iou: float = NMS_IOU,
+    reduced: bool = True,
 ) -> dict[str, float]:
     """AP at IoU 0.5, recall of large people (over a third of the picture's height) and of the rest, false boxes.
 
@@ -44,7 +63,7 @@ def evaluate(
     records: list[tuple[float, bool]] = []
     large, small, wrong_all, wrong_sure = [], [], [], []
     for picture in pictures:
-        rows = predict(model, picture.image, size, 0.01, iou)
+        rows = predict(model, picture.image, size, 0.01, iou, reduced)
         hits = _match(rows, picture)
         records += hits
         heights = picture.boxes[:, 3] - picture.boxes[:, 1]
@@ -108,3 +127,27 @@ def _doubtful(row: NDArray[np.float32], ignore: NDArray[np.float32]) -> bool:
         return False
     area = max(float((row[2] - row[0]) * (row[3] - row[1])), 1e-6)
     return bool(intersection(row[None, :4], ignore).max() / area > 0.5)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Logs one line of scores on the pack's validation pictures per size and least score."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("data", type=Path, help="folder of the training pack")
+    parser.add_argument("detector", help="model, file or stock name; its class 0 must be the person")
+    parser.add_argument("--parts", nargs="+", default=["det", "det3"], help="parts of the pack")
+    parser.add_argument("--size", type=int, nargs="+", help="long side in pixels; the model's own by default")
+    parser.add_argument("--conf", type=float, nargs="+", default=[0.3], help="least score for recall and false boxes")
+    parser.add_argument("--iou", type=float, default=NMS_IOU, help="overlap above which the weaker box is dropped")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    model = load_detector(options.detector)
+    with PackReader(options.data) as reader:
+        pictures = reader.pictures(options.parts, "val")
+    for size in options.size or [model.imgsz]:
+        for conf in options.conf:
+            row = evaluate(model.net, pictures, size, conf, options.iou, reduced=False)
+            log.info("%s on %d pictures: %s", model.name, len(pictures), json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

@@ -123,7 +123,9 @@ def _is_mirrored(crops):
 
 def test_flip_swaps_left_and_right():
     rng = np.random.default_rng(0)
-    crops = Crops(rng.integers(0, 255, (3, 20, 16, 3), dtype=np.uint8), rng.uniform(0, 15, (3, 17, 3)).astype(np.float32))
+    crops = Crops(
+        rng.integers(0, 255, (3, 20, 16, 3), dtype=np.uint8), rng.uniform(0, 15, (3, 17, 3)).astype(np.float32)
+    )
     out = flip(crops)
     assert np.array_equal(out.images, crops.images[:, :, ::-1])
     for left, right in FLIP_PAIRS:
@@ -140,9 +142,7 @@ def test_flip_golden(prepost):
     """The published flip of a 640 px wide picture: joints x -> 639 - x, sides swapped, unseen ones zeroed."""
     joints, seen = prepost["target_joints"][1], prepost["target_vis"][1]
     width = 640
-    crops = Crops(
-        np.zeros((1, 2, width, 3), np.uint8), np.c_[joints[:, :2], seen[:, 0]][None].astype(np.float32)
-    )
+    crops = Crops(np.zeros((1, 2, width, 3), np.uint8), np.c_[joints[:, :2], seen[:, 0]][None].astype(np.float32))
     out = flip(crops).joints[0]
     theirs, their_seen = prepost["flip_joints_w640_item1"], prepost["flip_vis_item1"][:, 0]
     assert np.array_equal(out[:, 2], their_seen)
@@ -217,14 +217,22 @@ def test_a_still_set_in_motion():
     assert 1 < np.median(moved) < 40
 
 
+def test_motion_turns_and_zooms_about_the_middle_of_the_crop():
+    matrix = crop_affine(np.array([200, 150], np.float32), np.array([1.2, 1.6], np.float32), SIZE, 20)
+    before, now, after = (m @ [200, 150, 1] for m in augment._smooth_motion(matrix, SIZE, np.random.default_rng(3)))
+    assert np.allclose(now, [72, 96])
+    assert np.allclose((before + after) / 2, now)  # there is nothing but drift, the same both ways
+    assert 0.5 < np.abs(after - now).max() < 20
+
+
 def test_single_frames_come_from_all_of_a_window():
     person = sample(frames=3, step=40)
-    plain = AugmentConfig(color=0, damage=0, scale=0, rotation_prob=0, turn_prob=0, shift=0, half_body_prob=0, flip_prob=0)
+    plain = AugmentConfig(
+        color=0, damage=0, scale=0, rotation_prob=0, turn_prob=0, shift=0, half_body_prob=0, flip_prob=0
+    )
     # The box moves with the joints, so crops look alike; count which frame was cut by a mark in its corner.
     pictures = tuple(np.full_like(p, 50 * (k + 1)) for k, p in enumerate(person.pictures))
-    picks = {
-        int(vary(replace(person, pictures=pictures), seed, plain).images[0, 96, 72, 0]) for seed in range(20)
-    }
+    picks = {int(vary(replace(person, pictures=pictures), seed, plain).images[0, 96, 72, 0]) for seed in range(20)}
     assert picks == {50, 100, 150}
 
 

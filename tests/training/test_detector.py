@@ -29,6 +29,7 @@ from dcpose_cli.training.detector import (
 from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector_data import PackReader, Picture, box_iou, crop_labels, label_others
 from dcpose_cli.training.detector_score import average_precision, evaluate
+from dcpose_cli.training.detector_score import main as score
 from dcpose_cli.types import Detections
 
 RECIPE = DetectorRecipe(
@@ -306,3 +307,13 @@ def test_scores_of_a_known_output() -> None:
     assert result["recall_large"] == 0.5
     assert result["false_per_picture"] == result["false_per_complete"] == 1
     assert result["ap50"] == pytest.approx(51 / 101, abs=1e-4)
+
+
+def test_a_model_is_scored_on_the_validation_pictures(
+    pack: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = trainer(tmp_path / "run").export(tmp_path / "model")
+    with caplog.at_level("INFO"):
+        score([str(pack), str(model), "--size", "64", "96", "--conf", "0.3"])
+    lines = [record.getMessage() for record in caplog.records if "on 2 pictures" in record.getMessage()]
+    assert [json.loads(line.split(": ", 1)[1])["size"] for line in lines] == [64, 96]

@@ -174,7 +174,15 @@ def test_missing_json(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{", "[]", "3", "{}", '{"images": [], "annotations": 3}', '{"images": [{"split": "train"}], "annotations": []}'),
+        *(
+            "",
+            "{",
+            "[]",
+            "3",
+            "{}",
+            '{"images": [], "annotations": 3}',
+            '{"images": [{"split": "train"}], "annotations": []}',
+        ),
         '{"images": [{"id": 1, "role": "x", "split": "train"}], "annotations": []}',
         '{"images": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}',
         "\ud800".encode("utf-8", "surrogatepass"),

@@ -1,0 +1,46 @@
+"""`dcpose batch` as a user runs it."""
+
+from __future__ import annotations
+
+import os
+
+
+def test_five_videos_one_corrupt(dcpose, product, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (1, 2, 3, 4):
+        product.make_clip(folder / f"{number}.mp4", frames=3)
+    (folder / "5.mp4").write_bytes((folder / "1.mp4").read_bytes()[:400])
+    os.mkfifo(folder / "pipe.mp4")
+    planned = dcpose("batch", folder, "-o", tmp_path / "out", "--dry-run")
+    assert planned.returncode == 0
+    assert planned.stderr.count(" -> ") == 5
+    assert not (tmp_path / "out").exists()
+
+    result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)
+    assert result.returncode == 7, result.stderr
+    assert "5.mp4" in next(line for line in result.stderr.splitlines() if "not a video" in line)
+    assert "pipe.mp4 is skipped: a pipe or device" in result.stderr
+    assert result.stderr.endswith("4 done, 0 finished before, 1 failed, 1 skipped\n")
+    assert len(product.files_in(tmp_path / "out")) == 8
+
+    product.make_clip(folder / "5.mp4", frames=2)
+    result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)
+    assert result.returncode == 0
+    assert result.stderr.endswith("1 done, 4 finished before, 0 failed, 1 skipped\n")
+
+
+def test_wrong_models_fail_once(dcpose, product, clip, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(clip.read_bytes())
+    result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", *dcpose.models[:2], "--detector", tmp_path)
+    assert result.returncode == 5
+    assert "detector" in product.one_line(result)
+
+
+def test_folders_that_are_none(dcpose, product, clip, tmp_path):
+    for code, folder in ((3, tmp_path / "none"), (2, clip)):
+        result = dcpose("batch", folder, "-o", tmp_path / "out")
+        assert result.returncode == code
+        assert product.one_line(result)

@@ -1,0 +1,152 @@
+"""A network at work: devices, precision, batches, and running out of memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dcpose_cli import DeviceError, UsageError
+from dcpose_cli.infer import PoseNetwork, resolve_device, resolve_precision
+from dcpose_cli.weights import open_model
+
+CPU = torch.device("cpu")
+
+
+def people(count):
+    """Frames, windows, boxes and margins of `count` people in six frames."""
+    rng = np.random.default_rng(4)
+    frames = list(rng.integers(0, 255, (6, 80, 100, 3), np.uint8))
+    centre = rng.integers(1, 5, count)
+    windows = np.stack([centre - 1, centre, centre + 1], 1)
+    boxes = np.concatenate([rng.uniform(0, 50, (count, 2)), rng.uniform(20, 45, (count, 2))], 1).astype(np.float32)
+    return frames, windows, boxes, rng.integers(1, 4, (count, 2))
+
+
+@pytest.fixture
+def network(tiny_folder):
+    def make(**options):
+        return PoseNetwork(open_model(tiny_folder), device=CPU, **options)
+
+    return make
+
+
+def test_shape_and_nobody(network):
+    net = network()
+    poses = net.poses(*people(5))
+    assert poses.shape == (5, 17, 3)
+    assert poses.dtype == np.float32
+    assert np.isfinite(poses).all()
+    assert net.poses(*people(0)).shape == (0, 17, 3)
+
+
+def test_batch_does_not_change_the_poses(network):
+    whole = network(batch=64).poses(*people(37))
+    for batch in (1, 5, 36):
+        other = network(batch=batch).poses(*people(37))
+        np.testing.assert_allclose(other, whole, atol=1e-3)
+        assert np.ptp(whole[..., 0]) > 10
+
+
+def out_of_memory(kind):
+    if kind == "cuda":
+        return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    if kind == "cpu":
+        return RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried")
+    return MemoryError()
+
+
+class Greedy:
+    """Makes a network's passes fail above `most` people."""
+
+    def __init__(self, network, most, kind):
+        self.sizes, self._most, self._kind = [], most, kind
+        self._real = network._heatmaps
+        network._heatmaps = self
+
+    def __call__(self, pixels, windows, affines, margins):
+        self.sizes.append(len(windows))
+        if len(windows) > self._most:
+            raise out_of_memory(self._kind)
+        return self._real(pixels, windows, affines, margins)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu", "python"])
+def test_out_of_memory_halves_the_batch_for_good(network, kind):
+    expected = network(batch=64).poses(*people(100))
+    net = network(batch=64)
+    greedy = Greedy(net, 40, kind)
+    np.testing.assert_allclose(net.poses(*people(100)), expected, atol=1e-3)
+    assert greedy.sizes == [64, 32, 32, 32, 4]
+    assert net.batch == 32
+
+
+def test_out_of_memory_for_one_person(network):
+    net = network(batch=4)
+    greedy = Greedy(net, 0, "cuda")
+    with pytest.raises(DeviceError, match="too little memory for one person"):
+        net.poses(*people(9))
+    assert greedy.sizes == [4, 2, 1]
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(network):
+    net = network()
+    net._heatmaps = lambda *_: (_ for _ in ()).throw(RuntimeError("CUDA error: an illegal memory access"))
+    with pytest.raises(RuntimeError, match="illegal"):
+        net.poses(*people(9))
+    assert net.batch == 8
+
+
+def test_half_precision_is_near(network):
+    full, half = (network(precision=p).poses(*people(9)) for p in ("fp32", "bf16"))
+    assert np.abs(full[..., 2] - half[..., 2]).max() < 0.1
+
+
+def test_stills_ignore_the_neighbours(tiny_folder, tmp_path):
+    """A single-frame model runs through the same door; slots it does not predict are absent."""
+    from dcpose_cli.nets import HRNet
+    from dcpose_cli.weights import save_model
+
+    still = HRNet(open_model(tiny_folder).net.config.backbone)
+    save_model(still, tmp_path / "still", name="still", input_size=(48, 64), predicts=tuple(range(1, 17)))
+    net = PoseNetwork(open_model(tmp_path / "still"), device=CPU)
+    frames, windows, boxes, margins = people(6)
+    poses = net.poses(frames, windows, boxes, margins)
+    alone = net.poses(frames, windows[:, [1, 1, 1]], boxes, np.ones_like(margins))
+    np.testing.assert_array_equal(poses, alone)
+    assert (poses[:, 0] == 0).all()
+    assert poses[:, 1:].any()
+
+
+def test_wide_pixels(network):
+    """A picture stored at half its width gives the same poses, at half the x."""
+    frames, windows, boxes, margins = people(8)
+    wide = [np.repeat(frame, 2, axis=1) for frame in frames]
+    twice = boxes * np.array([2, 1, 2, 1], np.float32)
+    net = network()
+    squeezed = net.poses(frames, windows, boxes, margins, 2.0)
+    full = net.poses(wide, windows, twice, margins)
+    assert np.median(np.abs(squeezed[..., 0] * 2 - full[..., 0])) < 1.5
+    assert np.median(np.abs(squeezed[..., 1] - full[..., 1])) < 1.5
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device("auto") == resolve_device("cpu") == CPU
+    for absent in ("cuda", "cuda:3", "mps"):
+        with pytest.raises(DeviceError, match="--device cpu"):
+            resolve_device(absent)
+    for wrong in ("gpu", "meta", "cuda:x", ""):
+        with pytest.raises(UsageError, match="unknown device"):
+            resolve_device(wrong)
+
+
+def test_precisions(network):
+    assert resolve_precision("auto", CPU) == torch.float32
+    for wrong in ("fp16", "int8"):
+        with pytest.raises(UsageError):
+            resolve_precision(wrong, CPU)
+    with pytest.raises(UsageError, match="--batch"):
+        network(batch=0)
