@@ -70,9 +70,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dcpose_cli.weights import save_model
 
     torch.manual_seed(3)
-    backbone = HRNetConfig(
-        width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1)
-    )
+    backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
     net = DCPose(DCPoseConfig(backbone=backbone, input_size=(48, 64), combine_width=8, dilations=(2, 4)))
     init_weights(net.backbone)
     init_head(net)

@@ -53,7 +53,8 @@ def test_crops_come_from_their_own_frame():
 
 def test_outside_is_black():
     frames = torch.full((1, 20, 20, 3), 255, dtype=torch.uint8)
-    out = sample_crops(frames, torch.zeros(1, dtype=torch.int64), crop_affines([[100, 100, 10, 10]], (24, 32)), (24, 32))
+    affines = crop_affines([[100, 100, 10, 10]], (24, 32))
+    out = sample_crops(frames, torch.zeros(1, dtype=torch.int64), affines, (24, 32))
     black = -torch.tensor(MEAN) / torch.tensor(STD)
     assert torch.allclose(out[0], black[:, None, None].expand(3, 32, 24), atol=1e-5)
 

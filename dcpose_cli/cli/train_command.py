@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -43,6 +47,34 @@ def train_model(
             )
 
     place = work or Path("runs") / plan.name
-    net = train(plan, data, place, device=str(resolve_device(device)), threads=threads, report=report)
+    target = str(resolve_device(device))
+    with stop_between_steps() as between:
+        net = train(plan, data, place, device=target, threads=threads, report=report, between=between)
     path = save_model(net, folder, name=plan.name, dtype=torch.float16, source="dcpose train", overwrite=overwrite)
     message(f"{shown(path)} written")
+
+
+@contextmanager
+def stop_between_steps() -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM end a training after the step under way, with a checkpoint; a second one ends it at once.
+
+    Yields what training calls after every step.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise SystemExit(128 + number)
+        asked.append(number)
+
+    def between() -> None:
+        if asked:
+            message("dcpose: the checkpoint is kept; the same command goes on from it")
+            raise SystemExit(128 + asked[0])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield between
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

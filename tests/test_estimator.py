@@ -1,0 +1,100 @@
+"""The stages wired for a stream of frames."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dcpose_cli import EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, estimator
+
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+
+
+@pytest.fixture(scope="module")
+def two(tiny_folder):
+    return PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd())
+
+
+def frames(count, height=48, width=64):
+    rng = np.random.default_rng(1)
+    base = rng.integers(0, 255, (height, width + count, 3), np.uint8)
+    return [Frame(i, i * 10, i * 0.1, np.ascontiguousarray(base[:, i : i + width])) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 40])
+def test_every_frame_comes_back_once_in_order(two, count):
+    stream = frames(count)
+    found = list(two.analyse(iter(stream), fps=25))
+    assert [frame for frame, _ in found] == stream
+    for frame, result in found:
+        assert (result.index, result.pts, result.time) == (frame.index, frame.pts, frame.time)
+        assert [person.track_id for person in result.people] == [0, 1]
+
+
+def test_results_are_those_of_single_windows(two):
+    """Chunks change nothing: the poses are those of `poses` for the same three frames."""
+    stream = frames(20)
+    for at, (_, result) in enumerate(two.analyse(iter(stream), fps=25)):
+        three = [stream[max(0, at - 1)].image, stream[at].image, stream[min(19, at + 1)].image]
+        alone = two.poses(*three, [person.bbox for person in result.people])
+        np.testing.assert_allclose([person.keypoints for person in result.people], alone, atol=1e-3)
+
+
+def test_few_frames_are_held(two, monkeypatch):
+    """Memory does not depend on the length: what is taken ahead of the output is bounded."""
+    taken = 0
+
+    def source():
+        nonlocal taken
+        for frame in frames(100):
+            taken += 1
+            yield frame
+
+    for number, _ in enumerate(two.analyse(source(), fps=25)):
+        assert taken - number <= 2 * estimator.CHUNK_FRAMES + 2
+    monkeypatch.setattr(estimator, "CHUNK_PIXELS", 48 * 64 * 2)
+    taken = 0
+    for number, _ in enumerate(two.analyse(source(), fps=25)):
+        assert taken - number <= 6
+
+
+def test_video(two, tmp_path):
+    path = PRODUCT.make_clip(tmp_path / "in.mp4")
+    assert [result.index for result in two.video(path)] == list(range(12))
+    assert [result.index for result in two.video(path, start=0.2, max_frames=2)] == [5, 6]
+
+
+def test_poses_of_given_boxes(two):
+    a, b, c = (frame.image for frame in frames(3))
+    assert two.poses(a, b, c, [[4, 4, 30, 40]], margin=(2, 1)).shape == (1, 17, 3)
+    assert two.poses(a, b, c, []).shape == (0, 17, 3)
+    nan = float("nan")
+    for boxes in ([[1, 2, 3]], [[0, 0, 0, 5]], [[nan, 0, 5, 5]], [1, 2, 3, 4], np.zeros((2, 8))):
+        with pytest.raises(UsageError, match="boxes"):
+            two.poses(a, b, c, boxes)
+    with pytest.raises(UsageError, match="one size"):
+        two.poses(a[:-1], b, c, [[4, 4, 30, 40]])
+    with pytest.raises(UsageError, match="uint8"):
+        two.poses(a.astype(np.float32), b, c, [[4, 4, 30, 40]])
+    with pytest.raises(UsageError, match="margin"):
+        two.poses(a, b, c, [[4, 4, 30, 40]], margin=(0, 1))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"conf": -0.1}, {"conf": float("nan")}, {"interval": 0}, {"box_scale": 0.0}, {"batch": -1}]
+)
+def test_settings_that_cannot_be_meant(tiny_folder, wrong):
+    with pytest.raises(UsageError):
+        PoseEstimator(tiny_folder, "cpu", **wrong)
+
+
+def test_from_config_and_loading_the_detector_at_once(tiny_folder, tmp_path):
+    config = EstimateConfig(model=str(tiny_folder), device="cpu", detector=str(tmp_path), batch=3, interval=2)
+    people = PoseEstimator.from_config(config)
+    assert (people.network.batch, people.interval) == (3, 2)
+    with pytest.raises(WeightsError, match="detector"):
+        people.load()

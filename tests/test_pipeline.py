@@ -1,0 +1,272 @@
+"""A video in, an annotated video and JSON out, as a library call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import runpy
+import signal
+import threading
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+import dcpose_cli
+from dcpose_cli import InputError, OutputError, PoseEstimator, UsageError, estimate, export_json, read_posetrack
+from dcpose_cli.video.writer import VideoWriter
+
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return PRODUCT.make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=40)
+
+
+@pytest.fixture(scope="module")
+def two(tiny_folder):
+    """An estimator that sees two people."""
+    return PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd())
+
+
+def with_crowd(folder, *args, **options):
+    return PoseEstimator(folder, "cpu", detector=PRODUCT.Crowd(*args), **options)
+
+
+def pictures(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_summary_progress_and_files(two, clip, tmp_path):
+    seen = []
+    summary = estimate(clip, tmp_path / "out.mp4", estimator=two, progress=seen.append)
+    assert (summary.frames, summary.people, summary.tracks, summary.warnings) == (40, 80, 2, ())
+    assert (summary.video, summary.json) == (tmp_path / "out.mp4", tmp_path / "out.json")
+    assert (summary.decode.frames, summary.decode.damaged, summary.decode.errors) == (40, 0, 0)
+    assert [(p.frames, p.total, p.people) for p in seen] == [(0, 40, 0)] + [(i, 40, 2) for i in range(1, 41)]
+    result = read_posetrack(summary.json)
+    assert [len(frame.people) for frame in result.frames] == [2] * 40
+    assert result.header["video"] == hashlib.sha256(summary.video.read_bytes()).hexdigest()
+    drawn, plain = pictures(summary.video), pictures(clip)
+    assert len(drawn) == 40
+    assert np.abs(drawn[5].astype(int) - plain[5]).max() > 60  # something is drawn
+
+
+def test_header_says_what_and_not_where_or_when(two, clip, tmp_path):
+    export_json(clip, tmp_path / "out.json", estimator=two)
+    text = (tmp_path / "out.json").read_text()
+    header = json.loads(text)["dcpose"]
+    assert header["dcpose"] == dcpose_cli.__version__
+    assert header["detector"] == {"name": "crowd", "sha256": "0" * 64}
+    assert header["model"]["name"] == "tiny"
+    assert header["settings"]["conf"] == two.conf
+    assert header["time_base"]
+    assert Fraction(header["fps"]) == 25
+    for private in (str(tmp_path), str(clip.parent), str(Path.home()) + "/", __import__("socket").gethostname()):
+        assert private not in text
+
+
+def test_settings_of_the_estimator_are_written_not_the_defaults(tiny_folder, clip, tmp_path):
+    export_json(clip, tmp_path / "o.json", estimator=with_crowd(tiny_folder, interval=3, conf=0.6), max_frames=2)
+    settings = json.loads((tmp_path / "o.json").read_text())["dcpose"]["settings"]
+    assert (settings["interval"], settings["conf"], settings["max_frames"]) == (3, 0.6, 2)
+
+
+def test_two_runs_give_the_same_bytes(tiny_folder, clip, tmp_path):
+    for name in "ab":
+        estimate(clip, tmp_path / f"{name}.mp4", estimator=with_crowd(tiny_folder, 5))
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_batch_size_moves_nothing(tiny_folder, clip, tmp_path):
+    found = []
+    for batch in (1, 3, 64):
+        export_json(clip, tmp_path / f"{batch}.json", estimator=with_crowd(tiny_folder, 5, batch=batch), max_frames=20)
+        frames = read_posetrack(tmp_path / f"{batch}.json").frames
+        found.append(np.array([[person.keypoints for person in frame.people] for frame in frames]))
+    for other in found[1:]:
+        np.testing.assert_allclose(other[..., :2], found[0][..., :2], atol=0.011)  # the file keeps two decimals
+    assert found[0].shape == (20, 5, 17, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"start": 0.4}, range(10, 40)),
+        ({"end": 0.2}, range(5)),
+        ({"start": 0.4, "end": 0.8}, range(10, 20)),
+        ({"start": 0.4, "max_frames": 3}, range(10, 13)),
+        ({"max_frames": 1}, range(1)),
+    ],
+)
+def test_range(two, clip, tmp_path, options, expected):
+    seen = []
+    summary = estimate(clip, tmp_path / "out.mp4", estimator=two, progress=seen.append, **options)
+    assert summary.frames == seen[0].total == len(expected)
+    frames = read_posetrack(tmp_path / "out.json").frames
+    assert [frame.index for frame in frames] == list(expected)
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in expected])
+    drawn, plain = pictures(tmp_path / "out.mp4"), pictures(clip)
+    assert len(drawn) == len(expected)
+    # Outside the people's boxes the pictures are those of the frames asked for.
+    corner = np.s_[-8:, -6:]
+    for picture, index in zip(drawn, expected, strict=True):
+        assert np.abs(picture[corner].astype(int) - plain[index][corner]).mean() < 25
+
+
+def test_interval_reaches_the_network(tiny_folder, clip, tmp_path):
+    people = with_crowd(tiny_folder, 1, interval=3)
+    real, seen = people.network.poses, []
+
+    def spy(frames, windows, boxes, margins, *rest):
+        seen.extend((margins.tolist(), windows.tolist()))
+        return real(frames, windows, boxes, margins, *rest)
+
+    people.network.poses = spy
+    export_json(clip, tmp_path / "o.json", estimator=people, max_frames=10)
+    margins, windows = seen
+    assert margins == [[1, 3], [1, 3], [2, 3], *[[3, 3]] * 4, [3, 2], [3, 1], [3, 1]]
+    assert windows[5][1] - windows[5][0] == 3 == windows[5][2] - windows[5][1]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_shortest_videos(two, tmp_path, frames):
+    source = PRODUCT.make_clip(tmp_path / "in.mp4", frames=frames)
+    summary = estimate(source, tmp_path / "out.mp4", estimator=two)
+    assert summary.frames == len(pictures(tmp_path / "out.mp4")) == frames
+    for frame in read_posetrack(tmp_path / "out.json").frames:
+        assert len(frame.people) == 2
+        assert all(np.isfinite(person.keypoints).all() for person in frame.people)
+
+
+@pytest.mark.parametrize("count", [0, 60])
+def test_nobody_and_a_crowd(tiny_folder, clip, tmp_path, count):
+    summary = estimate(clip, tmp_path / "out.mp4", estimator=with_crowd(tiny_folder, count), max_frames=5)
+    assert (summary.people, summary.tracks) == (5 * count, count)
+    assert len(pictures(tmp_path / "out.mp4")) == 5
+    for frame in read_posetrack(tmp_path / "out.json").frames:
+        assert len({person.track_id for person in frame.people}) == count
+
+
+def test_several_videos_with_one_estimator_are_independent(two, clip, tmp_path):
+    for name in "ab":
+        export_json(clip, tmp_path / f"{name}.json", estimator=two, max_frames=6)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def break_detector(monkeypatch, error):
+    return {1: error}
+
+
+def break_encoder(monkeypatch, error):
+    real, seen = VideoWriter.write, []
+
+    def write(self, image, pts):
+        seen.append(pts)
+        if len(seen) == 20:
+            raise error
+        real(self, image, pts)
+
+    monkeypatch.setattr(VideoWriter, "write", write)
+    return {}
+
+
+def break_decoder(monkeypatch, error):
+    from dcpose_cli.video.reader import VideoReader
+
+    real = VideoReader._convert
+
+    def convert(self, picture, to_rgb, index, pts, damaged):
+        if index == 25:
+            raise error
+        return real(self, picture, to_rgb, index, pts, damaged)
+
+    monkeypatch.setattr(VideoReader, "_convert", convert)
+    return {}
+
+
+@pytest.mark.parametrize("breaks", [break_detector, break_encoder, break_decoder])
+@pytest.mark.parametrize("error", [OutputError("disk full"), ZeroDivisionError("a bug"), KeyboardInterrupt()], ids=repr)
+def test_errors_of_every_stage_leave_nothing_behind(tiny_folder, clip, tmp_path, monkeypatch, breaks, error):
+    fail = breaks(monkeypatch, error)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    threads = set(threading.enumerate())
+    with pytest.raises(type(error)) as caught:
+        estimate(clip, tmp_path / "out.mp4", estimator=with_crowd(tiny_folder, 2, fail))
+    assert caught.value is error
+    assert set(threading.enumerate()) == threads
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert PRODUCT.files_in(tmp_path) == []
+
+
+def test_a_good_run_leaves_no_threads_or_handlers(two, clip, tmp_path):
+    threads = set(threading.enumerate())
+    handlers = [signal.getsignal(number) for number in range(1, 32)]
+    estimate(clip, tmp_path / "out.mp4", estimator=two, max_frames=4)
+    assert set(threading.enumerate()) == threads
+    assert [signal.getsignal(number) for number in range(1, 32)] == handlers
+
+
+def test_progress_that_raises_stops_the_run(two, clip, tmp_path):
+    def enough(progress):
+        if progress.frames == 7:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        estimate(clip, tmp_path / "out.mp4", estimator=two, progress=enough)
+    assert PRODUCT.files_in(tmp_path) == []
+
+
+def test_overwrite_replaces_both_only_when_both_are_made(two, clip, tmp_path):
+    for name in ("out.mp4", "out.json"):
+        (tmp_path / name).write_bytes(b"old")
+    with pytest.raises(OutputError, match="--overwrite"):
+        estimate(clip, tmp_path / "out.mp4", estimator=two)
+    with pytest.raises(RuntimeError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PoseEstimator, "analyse", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
+        estimate(clip, tmp_path / "out.mp4", estimator=two, overwrite=True)
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "out.json").read_bytes() == b"old"
+    estimate(clip, tmp_path / "out.mp4", estimator=two, overwrite=True, max_frames=2)
+    assert len(read_posetrack(tmp_path / "out.json").frames) == 2
+
+
+def test_json_of_a_video_that_was_published(two, clip, tmp_path, monkeypatch):
+    """The video's name appears first, the JSON's last; when that fails the message says so."""
+    from dcpose_cli.export import PoseTrackWriter
+
+    def full(self, *_):
+        assert (tmp_path / "out.mp4").exists()
+        assert not (tmp_path / "out.json").exists()
+        self.abort()
+        raise OutputError("disk full while writing out.json")
+
+    monkeypatch.setattr(PoseTrackWriter, "close", full)
+    with pytest.raises(OutputError, match=r"disk full.*out\.mp4 was written, but without its JSON it is unfinished"):
+        estimate(clip, tmp_path / "out.mp4", estimator=two, max_frames=2)
+    assert PRODUCT.files_in(tmp_path) == ["out.mp4"]
+
+
+def test_calls_that_cannot_be_meant(two, clip, tmp_path):
+    with pytest.raises(UsageError, match="nothing to write"):
+        estimate(clip, estimator=two)
+    with pytest.raises(UsageError, match="unknown setting"):
+        estimate(clip, tmp_path / "o.mp4", estimator=two, colour="red")
+    with pytest.raises(UsageError, match="one file"):
+        estimate(clip, tmp_path / "o.mp4", estimator=two, json=str(tmp_path / "x" / ".." / "o.mp4"))
+    with pytest.raises(UsageError, match="must end in"):
+        estimate(clip, tmp_path / "o.gif", estimator=two)
+    with pytest.raises(InputError, match="no such file"):
+        estimate(tmp_path / "none.mp4", tmp_path / "o.mp4", estimator=two)
+    assert PRODUCT.files_in(tmp_path) == []
+
+
+def test_paths_may_be_strings(two, clip, tmp_path):
+    summary = estimate(str(clip), str(tmp_path / "o.mp4"), estimator=two, json=str(tmp_path / "j.json"), max_frames=1)
+    assert summary.json == tmp_path / "j.json"
+    assert PRODUCT.files_in(tmp_path) == ["j.json", "o.mp4"]
