@@ -135,7 +135,9 @@ def _plain_target(name: Path) -> Path:
 
 def _marked_target(name: Path) -> Path:
     mark = hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()[:12]
-    stem = os.fsencode(name.name)[: _MAX_STEM_BYTES - len(mark) - 1].decode("utf-8", "ignore")
+    stem = name.name
+    while len(os.fsencode(stem)) > _MAX_STEM_BYTES - len(mark) - 1:
+        stem = stem[:-1]
     return name.with_name(f"{stem}~{mark}.mp4")
 
 

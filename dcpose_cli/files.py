@@ -92,7 +92,9 @@ def temporary_name(target: Path) -> Path:
     """A fresh hidden name beside `target`, never longer than file systems allow."""
     ending = f".{secrets.token_hex(4)}{TEMP_SUFFIX}"
     room = _MAX_NAME_BYTES - len(ending) - 1
-    stem = os.fsencode(target.name)[:room].decode("utf-8", "ignore")
+    stem = target.name
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
     return target.with_name(f".{stem}{ending}")
 
 

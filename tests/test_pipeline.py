@@ -125,14 +125,12 @@ def test_interval_reaches_the_network(tiny_folder, clip, tmp_path):
     real, seen = people.network.poses, []
 
     def spy(frames, windows, boxes, margins, *rest):
-        seen.extend((margins.tolist(), windows.tolist()))
+        seen.append(margins.tolist())
         return real(frames, windows, boxes, margins, *rest)
 
     people.network.poses = spy
     export_json(clip, tmp_path / "o.json", estimator=people, max_frames=10)
-    margins, windows = seen
-    assert margins == [[1, 3], [1, 3], [2, 3], *[[3, 3]] * 4, [3, 2], [3, 1], [3, 1]]
-    assert windows[5][1] - windows[5][0] == 3 == windows[5][2] - windows[5][1]
+    assert seen == [[[1, 3], [1, 3], [2, 3], *[[3, 3]] * 4, [3, 2], [3, 1], [3, 1]]]
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -223,14 +221,14 @@ def test_progress_that_raises_stops_the_run(two, clip, tmp_path):
     assert PRODUCT.files_in(tmp_path) == []
 
 
-def test_overwrite_replaces_both_only_when_both_are_made(two, clip, tmp_path):
+def test_overwrite_replaces_both_only_when_both_are_made(two, tiny_folder, clip, tmp_path):
     for name in ("out.mp4", "out.json"):
         (tmp_path / name).write_bytes(b"old")
     with pytest.raises(OutputError, match="--overwrite"):
         estimate(clip, tmp_path / "out.mp4", estimator=two)
-    with pytest.raises(RuntimeError), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PoseEstimator, "analyse", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
-        estimate(clip, tmp_path / "out.mp4", estimator=two, overwrite=True)
+    broken = with_crowd(tiny_folder, 2, {1: RuntimeError("broken")})
+    with pytest.raises(RuntimeError, match="broken"):
+        estimate(clip, tmp_path / "out.mp4", estimator=broken, overwrite=True)
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "out.json").read_bytes() == b"old"
     estimate(clip, tmp_path / "out.mp4", estimator=two, overwrite=True, max_frames=2)
     assert len(read_posetrack(tmp_path / "out.json").frames) == 2

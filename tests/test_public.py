@@ -19,7 +19,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
     ("skeleton", "config", "files"),
-    ("video", "crop", "decode", "nets", "render", "export", "_ultralytics"),
+    ("video", "crop", "nets", "render", "export", "_ultralytics"),
+    ("decode",),
+    ("methods",),
     ("weights",),
     ("checkpoints", "infer", "detect", "track", "window"),
     ("estimator",),

@@ -118,7 +118,9 @@ def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[
 
 
 def _default_name(source: str) -> str:
-    stem = os.fsencode(Path(source).stem)[:_MAX_STEM_BYTES].decode("utf-8", "ignore")
+    stem = Path(source).stem
+    while len(os.fsencode(stem)) > _MAX_STEM_BYTES:
+        stem = stem[:-1]
     return f"{stem}_pose.mp4"
 
 

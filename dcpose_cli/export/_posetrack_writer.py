@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -95,7 +96,8 @@ class PoseTrackWriter:
         """Drop everything; a second call, or one after `close`, does nothing."""
         if self._open:
             self._open = False
-            self._spool.close()
+            with contextlib.suppress(OSError):  # closing flushes, and a full disk says no once more
+                self._spool.close()
             self._file.discard()
 
     def __enter__(self) -> Self:
