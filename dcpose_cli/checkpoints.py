@@ -23,6 +23,7 @@ from .errors import InputError, OutputError, WeightsError
 from .files import require_free_target, shown
 from .nets import DCPoseConfig, HRNetConfig
 from .nets.official import from_official, is_official
+from .nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
 from .skeleton import EAR_SLOTS
 from .weights import WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
 
@@ -36,7 +37,7 @@ def import_checkpoint(
 ) -> Path:
     """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
 
-    Recognised by names and shapes: official DCPose (SPEC 3.1), OpenMMLab top-down HRNets (`backbone.`,
+    Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab top-down HRNets (`backbone.`,
     `keypoint_head.` or `head.`), and HRNet backbones with bare names. joints: meaning of an HRNet's channels,
     "posetrack" or "coco" (the default for HRNets, as most published ones are COCO's).
     Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
@@ -119,9 +120,18 @@ def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, st
         net = empty_net(config, file)
         load_state(net, from_official(state), file)
         return net.eval(), "posetrack", "official DCPose checkpoint"
+    if is_official_dsta(state):
+        try:
+            net = empty_net(infer_dsta(state), file)
+        except ValueError as error:
+            raise WeightsError(f"{shown(file)} does not fit DSTA: {error}") from error
+        load_state(net, from_official_dsta(state), file)
+        return net.eval(), "posetrack", "official DSTA checkpoint"
     backbone = strip_openmmlab(state)
     if not any(k.startswith("stage4.") for k in backbone):
-        raise WeightsError(f"{shown(file)} is not a checkpoint we know (official DCPose, OpenMMLab or plain HRNet)")
+        raise WeightsError(
+            f"{shown(file)} is not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet)"
+        )
     net = empty_net(infer_hrnet(backbone, file), file)
     load_state(net, backbone, file)
     return net.eval(), "coco", "HRNet checkpoint"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .crop import crop_affines, sample_crops
-from .decode import peaks, to_image
+from .decode import to_image
 from .errors import DeviceError, UsageError
-from .nets import DCPose
+from .methods import REACH, method_of
 from .weights import LoadedModel
 
 #: Person windows in one pass, by device.
@@ -66,7 +66,8 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
-    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the
+    network, WeightsError when it looks at more frames than a window holds.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class PoseNetwork:
             self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
+        self._method = method_of(self._net)
 
     def poses(
         self,
@@ -160,32 +162,23 @@ class PoseNetwork:
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
         affines = crop_affines(square, self.input_size, self.box_scale)
         affines[:, :, 0] *= pixel_aspect
-        maps = self._heatmaps(pixels, windows, affines, margins)
-        found = peaks(maps).cpu().numpy()
-        poses = to_image(found, square, (maps.shape[3], maps.shape[2]), self.box_scale)
+        points = self._points(pixels, windows, affines, margins).cpu().numpy()
+        poses = to_image(points, square, self.input_size, self.box_scale)
         poses[..., 0] /= pixel_aspect
         return poses
 
-    def _heatmaps(
+    def _points(
         self, pixels: Tensor, windows: NDArray[np.int64], affines: NDArray[np.float64], margins: NDArray[np.int64]
     ) -> Tensor:
-        count = len(affines)
-        three = isinstance(self._net, DCPose)
-        order = (1, 0, 2) if three else (1,)  # the network's order: current, previous, next
-        index = torch.from_numpy(np.concatenate([windows[:, k] for k in order]))
-        crops = sample_crops(pixels, index, np.concatenate([affines] * len(order)), self.input_size)
-        crops = crops.contiguous(memory_format=torch.channels_last)
+        """Keypoints (N, 17, 3) in crop pixels."""
+        frames = self._method.frames
+        index = torch.from_numpy(np.concatenate([windows[:, REACH + offset] for offset in frames]))
+        crops = sample_crops(pixels, index, np.concatenate([affines] * len(frames)), self.input_size)
+        crops = crops.contiguous(memory_format=torch.channels_last).view(len(frames), len(affines), *crops.shape[1:])
         low = self.precision != torch.float32
         context = torch.autocast(self.device.type, self.precision) if low else contextlib.nullcontext()
         with context:
-            maps = self._net.backbone(crops) if isinstance(self._net, DCPose) else self._net(crops)
-            maps = maps.float()
-            if isinstance(self._net, DCPose):
-                current, previous, following = maps.split(count)
-                margin = torch.from_numpy(margins).to(self.device)
-                maps = self._net.head(current, previous, following, margin).final
-        out: Tensor = maps.float()
-        return out
+            return self._method.run(crops, torch.from_numpy(margins))
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ builds the network. Weights may be stored in float16; they are always loaded as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ._paths import models_dir
 from ._schema import build
 from .errors import InputError, UsageError, WeightsError
 from .files import output_error, sha256_of, shown, write_atomic
-from .nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from .nets import DSTA, DCPose, DCPoseConfig, DSTAConfig, HRNet, HRNetConfig
 from .skeleton import NUM_JOINTS
 
 WEIGHTS_NAME = "model.safetensors"
@@ -34,14 +34,21 @@ AUTO_MODELS = ("dcpose-s",)
 #: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
 JOINT_ORDERS = ("posetrack", "coco")
 
-PoseNet = DCPose | HRNet
+PoseNet = DCPose | DSTA | HRNet
+PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig
+#: Kind in a header -> its configuration and its network.
+KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
+    "dcpose": (DCPoseConfig, DCPose),
+    "dsta": (DSTAConfig, DSTA),
+    "hrnet": (HRNetConfig, HRNet),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelHeader:
     """What a weights file says of itself.
 
-    kind: "dcpose" (three frames) or "hrnet" (one frame). input_size: crop width and height in pixels.
+    kind: "dcpose" (three frames), "dsta" (a clip) or "hrnet" (one frame). input_size: crop width and height in pixels.
     predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
     network: the architecture. source: where the weights came from.
     """
@@ -51,7 +58,7 @@ class ModelHeader:
     input_size: tuple[int, int]
     predicts: tuple[int, ...]
     joints: str
-    network: DCPoseConfig | HRNetConfig
+    network: PoseConfig
     source: str = ""
 
 
@@ -103,6 +110,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNe
 
     A DCPose network is called as net(x, margin): x (B, 9, H, W) float32 normalised RGB in the order current, previous,
     next; margin (B, 2). It returns (B, 17, H / 4, W / 4) float32. An HRNet is called as net(x) with x (B, 3, H, W).
+    A DSTA network is called as net(clip), clip (B, T, 3, H, W) in the order of time; it returns nets.DSTAPoses.
     Raises WeightsError.
     """
     return open_model(folder, device).net
@@ -117,7 +125,7 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
     return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
 
 
-def empty_net(config: DCPoseConfig | HRNetConfig, path: Path) -> PoseNet:
+def empty_net(config: PoseConfig, path: Path) -> PoseNet:
     """The network of `config` without memory for its weights, to be filled by `load_state`.
 
     Shapes are compared before anything is allocated, so that a header cannot ask for more than its file holds.
@@ -125,7 +133,7 @@ def empty_net(config: DCPoseConfig | HRNetConfig, path: Path) -> PoseNet:
     """
     try:
         with torch.device("meta"):
-            return DCPose(config) if isinstance(config, DCPoseConfig) else HRNet(config)
+            return next(make(config) for known, make in KINDS.values() if type(config) is known)
     except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(f"{shown(path)} describes an impossible network: {_line(error)}") from error
 
@@ -163,13 +171,12 @@ def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
 
 
 def _header(data: dict[str, Any], path: Path) -> ModelHeader:
-    kinds = {"dcpose": DCPoseConfig, "hrnet": HRNetConfig}
     kind = data.get("kind")
-    if kind not in kinds:
-        raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(kinds)})")
+    if kind not in KINDS:
+        raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(KINDS)})")
     try:
         fields = {k: v for k, v in data.items() if k not in ("format", "network")}
-        network = build(kinds[kind], data.get("network"), "network.")
+        network = build(KINDS[kind][0], data.get("network"), "network.")
         header = ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
         _check(header)
     except (TypeError, ValueError, RecursionError) as error:
@@ -179,8 +186,8 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
 
 def _check(header: ModelHeader) -> None:
     """ValueError for what has the right type and cannot be meant."""
-    backbone = header.network.backbone if isinstance(header.network, DCPoseConfig) else header.network
-    if backbone.joints != NUM_JOINTS:
+    backbone = header.network if isinstance(header.network, HRNetConfig) else header.network.backbone
+    if backbone is not None and backbone.joints != NUM_JOINTS:
         raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
         raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
@@ -244,13 +251,13 @@ def save_model(
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
     dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of an
-    HRNet (a DCPose network knows its own). Raises OutputError.
+    HRNet (the others know their own). Raises OutputError.
     """
     config = net.config
-    size = config.input_size if isinstance(config, DCPoseConfig) else input_size
+    size = input_size if isinstance(config, HRNetConfig) else config.input_size
     header = {
         "format": FORMAT_VERSION,
-        "kind": "dcpose" if isinstance(net, DCPose) else "hrnet",
+        "kind": next(kind for kind, (known, _) in KINDS.items() if type(config) is known),
         "name": name,
         "input_size": list(size),
         "predicts": list(predicts if predicts is not None else range(17)),

@@ -12,7 +12,7 @@ from rich.table import Table
 from ..checkpoints import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import sha256_of, shown
-from ..weights import JOINT_ORDERS, find_weights, open_model, read_metadata, shipped_models, verify
+from ..weights import JOINT_ORDERS, KINDS, find_weights, open_model, read_metadata, shipped_models, verify
 
 
 def show_models() -> None:
@@ -31,7 +31,7 @@ def show_model(model: str) -> None:
     data = read_metadata(path)
     rows: list[tuple[str, str]] = [("file", shown(path)), ("sha256", sha256_of(path)), ("kind", _kind(data))]
     rows.append(("input", _input(data)))
-    if data.get("kind") in ("dcpose", "hrnet"):
+    if data.get("kind") in KINDS:
         loaded = open_model(model)
         rows.append(("parameters", f"{sum(p.numel() for p in loaded.net.parameters()):,}"))
         rows.append(("joints", loaded.header.joints))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .dcpose import DCPose, DCPoseConfig, DCPoseMaps
+from .dsta import DSTA, DSTAConfig, DSTAPoses
 from .hrnet import HRNet, HRNetConfig
 
-__all__ = ["DCPose", "DCPoseConfig", "DCPoseMaps", "HRNet", "HRNetConfig"]
+__all__ = ["DSTA", "DCPose", "DCPoseConfig", "DCPoseMaps", "DSTAConfig", "DSTAPoses", "HRNet", "HRNetConfig"]
