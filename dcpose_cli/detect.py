@@ -203,7 +203,7 @@ class PersonDetector:
         *,
         device: torch.device | str = "cpu",
         conf: float = 0.3,
-        iou: float = 0.7,
+        iou: float = 0.6,
         imgsz: int | None = None,
         half: bool = False,
         offline: bool = False,

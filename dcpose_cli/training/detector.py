@@ -65,7 +65,7 @@ class DetectorRecipe:
 
     name: str = "person-n"
     architecture: str = "yolov8n.yaml"
-    imgsz: int = 416
+    imgsz: int = 384
     seconds: float = 5400.0
     steps: int | None = None
     phases: tuple[DetectorPhase, ...] = (

@@ -24,7 +24,7 @@ from dcpose_cli.training.detector_data import PackReader, Picture, box_iou, inte
 RIGHT_IOU: Final = 0.5
 #: A person is large from this share of the picture's height on.
 LARGE_SHARE: Final = 1 / 3
-NMS_IOU: Final = 0.7
+NMS_IOU: Final = 0.6
 
 log = logging.getLogger(__name__)
 
