@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from ._paths import models_dir
 from .config import EstimateConfig
 from .errors import DCPoseError, InputError, OutputError, UsageError
 from .export.posetrack import read_posetrack
@@ -36,11 +37,13 @@ _MAX_STEM_BYTES: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One video of a batch. done: its result is complete and belongs to this input."""
+    """One video of a batch. done: its result is complete and belongs to this input. outdated: it is done, but was
+    made with other models or settings than those asked for now."""
 
     source: Path
     target: Path
     done: bool
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +64,16 @@ class Outcome:
     error: DCPoseError | None = None
 
 
-def plan_batch(folder: Path, out: Path, *, overwrite: bool = False) -> Plan:
-    """Every video below `folder` with its target below `out`: the same tree, the source's full name plus `.mp4`.
+def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:
+    """Every video below `folder` with its target below `out`: the same tree, the same name with the ending `.mp4`.
 
-    The ending is kept (`a.mov` -> `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Names too long for that are
-    cut, and names that some file systems take for one (`A.mp4`, `a.mp4`) told apart, by a hash. Links to files are
-    followed, links to folders are not, and neither is `out` when it lies inside `folder`.
-    Raises InputError or UsageError.
+    Another ending is kept before it (`a.mov` -> `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Names too long
+    for that are cut, and names that some file systems take for one (`A.mp4`, `a.mp4`) told apart, by a hash. Links to
+    files are followed, links to folders are not, and neither is `out` when it lies inside `folder`. config: what the
+    results are to be made with; nothing is done already when it says `overwrite`.
+    Raises InputError, UsageError or WeightsError.
     """
+    settings = config or EstimateConfig()
     if not folder.exists():
         raise InputError(f"there is no folder {shown(folder)}; check the path")
     if not folder.is_dir():
@@ -77,13 +82,39 @@ def plan_batch(folder: Path, out: Path, *, overwrite: bool = False) -> Plan:
         raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
     sources, skipped = _videos(folder, out)
     targets = _targets([source.relative_to(folder) for source in sources])
-    jobs = [
-        Job(source, out / target, done=not overwrite and is_finished(source, out / target))
-        for source, target in zip(sources, targets, strict=True)
-    ]
+    wanted = _fingerprint(settings)
+    jobs = [_job(source, out / target, settings, wanted) for source, target in zip(sources, targets, strict=True)]
     if not jobs and not skipped:
         raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     return Plan(jobs, skipped)
+
+
+def _job(source: Path, target: Path, config: EstimateConfig, wanted: dict[str, Any]) -> Job:
+    header = None if config.overwrite else finished_header(source, target)
+    if header is None:
+        return Job(source, target, done=False)
+    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    return Job(source, target, done=True, outdated=any(made.get(key) != value for key, value in wanted.items()))
+
+
+def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
+    """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
+    from .weights import find_weights
+
+    names = ("conf", "interval", "box_scale", "start", "end", "max_frames")
+    out: dict[str, Any] = {name: getattr(config, name) for name in names}
+    out["model"] = sha256_of(find_weights(config.model))
+    for path in (Path(config.detector), find_detector(config.detector)):
+        if path.is_file():
+            out["detector"] = sha256_of(path)
+            break
+    return out
+
+
+def find_detector(name: str | Path) -> Path:
+    """Where the weights of a detector in a folder, or of a shipped one, would be."""
+    folder = Path(name)
+    return (folder if folder.is_dir() else models_dir() / name) / "model.safetensors"
 
 
 def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -130,7 +161,7 @@ def _targets(names: list[Path]) -> list[Path]:
 def _plain_target(name: Path) -> Path:
     if len(os.fsencode(name.name)) > _MAX_STEM_BYTES:
         return _marked_target(name)
-    return name.with_name(f"{name.name}.mp4")
+    return name if name.suffix == ".mp4" else name.with_name(f"{name.name}.mp4")
 
 
 def _marked_target(name: Path) -> Path:
@@ -146,17 +177,18 @@ def _folded(path: Path) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
-def is_finished(source: Path, target: Path) -> bool:
-    """Whether `target` and its JSON exist, belong together, and were made from the bytes `source` has now."""
+def finished_header(source: Path, target: Path) -> dict[str, Any] | None:
+    """The header of the result at `target`, if it is whole: MP4 and JSON exist, belong together, and were made from
+    the bytes `source` has now; otherwise None."""
     result = target.with_suffix(".json")
     if not (target.is_file() and result.is_file()):
-        return False
+        return None
     try:
-        header = read_posetrack(result).header
-        made_from = header.get("input", {}).get("sha256")
-        return bool(header.get("video") == sha256_of(target) and made_from == sha256_of(source))
-    except (InputError, AttributeError):
-        return False
+        header = dict(read_posetrack(result).header)
+        whole = header["video"] == sha256_of(target) and header["input"]["sha256"] == sha256_of(source)
+        return header if whole and {"model", "detector"} <= header.keys() else None
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def run_jobs(jobs: Iterable[Job], config: EstimateConfig) -> Iterator[tuple[Job, Callable[[Report | None], Outcome]]]:

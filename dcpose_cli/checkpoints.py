@@ -6,6 +6,7 @@ that wants to run code is refused.
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import warnings
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from .nets import DCPoseConfig, HRNetConfig
 from .nets.official import from_official, is_official
 from .nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
 from .skeleton import EAR_SLOTS
-from .weights import WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
+from .weights import METADATA_KEY, WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
 
 _BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition", "stage", "final_layer")
 #: Where a container keeps its tensors, in the order they are looked for.
@@ -47,7 +48,9 @@ def import_checkpoint(
     except OSError:  # a name no file system takes, a folder we may not enter
         there = False
     if not there:
-        raise InputError(f"there is no checkpoint {shown(file)}")
+        folder = os.path.isdir(file)  # noqa: PTH112 - Path's raises for a name too long
+        what = "a folder, not a checkpoint" if folder else "not there"
+        raise InputError(f"{shown(file)} is {what}; name a .pth or .safetensors file")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{shown(out)} is a file; name a folder with --out")
     require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
@@ -63,6 +66,10 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """Tensors of a .pth or .safetensors file, without the container and without `module.` in the names."""
     if file.suffix == ".safetensors":
         try:
+            with safe_open(file, framework="pt") as opened:
+                ours = METADATA_KEY in (opened.metadata() or {})
+            if ours:
+                raise WeightsError(f"{shown(file)} is a dcpose model already; use it with --model or --detector")
             return dict(load_file(file))
         except (OSError, SafetensorError) as error:
             raise WeightsError(

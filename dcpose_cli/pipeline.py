@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
@@ -63,7 +63,8 @@ def estimate(
     try:
         settings = replace(config or EstimateConfig(), **options)
     except TypeError as error:
-        raise UsageError(f"unknown setting: {error}") from error
+        known = {field.name for field in fields(EstimateConfig)}
+        raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -134,6 +135,7 @@ class _Run:
             audio_from=source if settings.audio and self._reader.info.has_audio else None,
             start=settings.start,
             end=settings.end,
+            cut=settings.max_frames is not None,
             overwrite=settings.overwrite,
             allow_network=settings.allow_network,
         )
@@ -183,6 +185,8 @@ def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: 
     """Everything that can be wrong with the outputs, before a model is loaded. Raises UsageError or OutputError."""
     if video is not None and video.suffix.lower() not in FORMATS and not video.is_dir():
         raise UsageError(f"output {shown(video)} must end in {', '.join(FORMATS)}: choose one of them")
+    if json.suffix.lower() != ".json" and not json.is_dir():
+        raise UsageError(f"{shown(json)} must end in .json; that is the format it gets")
     for output in [json] if video is None else [video, json]:
         try:
             require_not_input(output, [source])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Set before torch is imported anywhere: the suite must not fight with itself for cores.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Set before torch is imported anywhere: threads that wait for each other on a busy machine are many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from dcpose_cli import EstimateConfig, InputError, PoseEstimator, UsageError
-from dcpose_cli.batch import is_finished, plan_batch, run_jobs
+from dcpose_cli.batch import finished_header, plan_batch, run_jobs
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
 
@@ -40,13 +40,13 @@ def planned(folder, out):
 def test_targets_keep_tree_and_endings(tree, tmp_path):
     folder = tree("a/b.mp4", "a_b.mp4", "x.mp4", "x.mov", "X.MKV", "-dash.mp4", "new\nline.mp4", "notes.txt", "x.json")
     assert planned(folder, tmp_path / "out") == {
-        "-dash.mp4": "-dash.mp4.mp4",
+        "-dash.mp4": "-dash.mp4",
         "X.MKV": "X.MKV.mp4",
-        "a/b.mp4": "a/b.mp4.mp4",
-        "a_b.mp4": "a_b.mp4.mp4",
-        "new\nline.mp4": "new\nline.mp4.mp4",
+        "a/b.mp4": "a/b.mp4",
+        "a_b.mp4": "a_b.mp4",
+        "new\nline.mp4": "new\nline.mp4",
         "x.mov": "x.mov.mp4",
-        "x.mp4": "x.mp4.mp4",
+        "x.mp4": "x.mp4",
     }
 
 
@@ -56,7 +56,7 @@ def test_names_that_other_file_systems_confuse(tree, tmp_path):
     targets = planned(tree(*names), tmp_path / "out")
     folded = {unicodedata.normalize("NFC", target).casefold() for target in targets.values()}
     assert len(folded) == len(names)
-    assert targets["alone.mp4"] == "alone.mp4.mp4"
+    assert targets["alone.mp4"] == "alone.mp4"
 
 
 def test_longest_names_fit(tree, tmp_path):
@@ -77,7 +77,7 @@ def test_nothing_leaves_the_output_folder(tree, tmp_path):
     (tmp_path / "far" / "deep.mp4").write_bytes(b"")
     (folder / "linked").symlink_to(tmp_path / "far")
     plan = plan_batch(folder, tmp_path / "out")
-    assert [job.target for job in plan.jobs] == [tmp_path / "out" / "in.mp4.mp4", tmp_path / "out" / "link.mp4.mp4"]
+    assert [job.target for job in plan.jobs] == [tmp_path / "out" / "in.mp4", tmp_path / "out" / "link.mp4"]
     assert [(path.name, reason) for path, reason in plan.skipped] == [("linked", "a link to a folder")]
 
 
@@ -99,8 +99,8 @@ def test_what_is_no_file_is_skipped_with_a_reason(tree, tmp_path):
 
 
 def test_outputs_inside_the_folder_are_no_inputs(tree):
-    folder = tree("a.mp4", "out/a.mp4.mp4")
-    assert planned(folder, folder / "out") == {"a.mp4": "a.mp4.mp4"}
+    folder = tree("a.mp4", "out/a.mp4")
+    assert planned(folder, folder / "out") == {"a.mp4": "a.mp4"}
 
 
 def test_folders_that_cannot_be_meant(tree, tmp_path):
@@ -131,7 +131,7 @@ def crowd(tiny_folder, monkeypatch):
 
 def run(folder, out, **options):
     config = EstimateConfig(**options)
-    return [start(None) for _, start in run_jobs(plan_batch(folder, out, overwrite=config.overwrite).jobs, config)]
+    return [start(None) for _, start in run_jobs(plan_batch(folder, out, config=config).jobs, config)]
 
 
 def test_one_bad_video_of_five(crowd, tmp_path):
@@ -144,7 +144,7 @@ def test_one_bad_video_of_five(crowd, tmp_path):
     assert [o.summary is not None for o in outcomes] == [True, True, False, True, True]
     assert isinstance(outcomes[2].error, InputError)
     assert len(crowd) == 1
-    stems = ("1.mp4", "2.mp4", "4.mp4", "sub/5.mp4")
+    stems = ("1", "2", "4", "sub/5")
     assert PRODUCT.files_in(out) == sorted(f"{stem}.{ending}" for stem in stems for ending in ("mp4", "json"))
 
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
@@ -160,26 +160,26 @@ def test_one_bad_video_of_five(crowd, tmp_path):
 def test_what_counts_as_finished(crowd, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    source, target = PRODUCT.make_clip(folder / "a.mp4"), out / "a.mp4.mp4"
-    assert not is_finished(source, target)
+    source, target = PRODUCT.make_clip(folder / "a.mp4"), out / "a.mp4"
+    assert not finished_header(source, target)
     [outcome] = run(folder, out, max_frames=3)
     assert outcome.summary.frames == 3
-    assert is_finished(source, target)
+    assert finished_header(source, target)
 
     whole = target.read_bytes()
     target.write_bytes(whole[:-1])
-    assert not is_finished(source, target)  # another MP4 than the JSON speaks of
+    assert not finished_header(source, target)  # another MP4 than the JSON speaks of
     target.write_bytes(whole)
     result = target.with_suffix(".json")
     text = result.read_text()
     result.write_text(text[:-20])
-    assert not is_finished(source, target)  # a torn JSON
+    assert not finished_header(source, target)  # a torn JSON
     result.unlink()
-    assert not is_finished(source, target)
+    assert not finished_header(source, target)
     result.write_text(text)
-    assert is_finished(source, target)
+    assert finished_header(source, target)
     shutil.copy(PRODUCT.make_clip(tmp_path / "b.mp4", frames=5), source)
-    assert not is_finished(source, target)  # the input has changed
+    assert not finished_header(source, target)  # the input has changed
     [outcome] = run(folder, out)
     assert outcome.summary.frames == 5
 
@@ -203,3 +203,17 @@ def test_a_bug_with_one_video_does_not_stop_the_others(crowd, tmp_path, monkeypa
     assert "oops" in str(first.error)
     assert first.error.exit_code == 1
     assert second.summary is not None
+
+
+def test_results_of_other_settings_are_told_apart(crowd, tiny_folder, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    PRODUCT.make_clip(folder / "a.mp4")
+    run(folder, out, model=str(tiny_folder), max_frames=3)
+    same = EstimateConfig(model=str(tiny_folder), max_frames=3, detector="none-such")
+    other_length = EstimateConfig(model=str(tiny_folder), detector="none-such")
+    other_model = EstimateConfig(max_frames=3, detector="none-such")
+    again = EstimateConfig(max_frames=3, overwrite=True)
+    found = [plan_batch(folder, out, config=c).jobs[0] for c in (same, other_length, other_model, again)]
+    assert [job.done for job in found] == [True, True, True, False]
+    assert [job.outdated for job in found] == [False, True, True, False]

@@ -358,7 +358,7 @@ def test_flipped_bytes_never_crash(tmp_path, hrnet):
 
 def test_no_such_file(tmp_path):
     for name in ("no.pth", "x" * 300, "a\0b"):
-        with pytest.raises(InputError, match="there is no checkpoint"):
+        with pytest.raises(InputError, match="is not there"):
             import_checkpoint(tmp_path / name, tmp_path / "out")
 
 

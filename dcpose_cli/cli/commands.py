@@ -25,10 +25,11 @@ _Pair = tuple[str, Path]
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
     pairs = _pairs(inputs, out, config)
-    if len(pairs) > 1 and out is not None and not dry_run:
+    fresh = out is not None and not out.suffix  # a folder that may still be missing
+    if out is not None and fresh and not dry_run:
         _make_folder(out)
     # All inputs and outputs are looked at first: a typing error must not cost the loading of a model.
-    good = _each(pairs, lambda pair: _check(*pair, config, planned=dry_run and len(pairs) > 1), alone=len(pairs) == 1)
+    good = _each(pairs, lambda pair: _check(*pair, config, planned=dry_run and fresh), alone=len(pairs) == 1)
     codes: list[int] = []
     if dry_run:
         for source, target in good:
@@ -64,13 +65,16 @@ def run_batch(folder: Path, out: Path, config: EstimateConfig, *, dry_run: bool,
     """All videos of a folder. Returns the exit code."""
     from ..batch import plan_batch, run_jobs
 
-    plan = plan_batch(folder, out, overwrite=config.overwrite)
+    plan = plan_batch(folder, out, config=config)
     for path, reason in plan.skipped:
         message(f"dcpose: {shown(path)} is skipped: {reason}")
     if dry_run:
         for job in plan.jobs:
             message(f"{'finished: ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
         return EXIT_OK
+    for job in plan.jobs:
+        if job.outdated:
+            message(f"dcpose: warning: {shown(job.target)} was made with other settings; --overwrite makes it again")
     done = finished = failed = 0
     for position, (job, start) in enumerate(run_jobs(plan.jobs, config), start=1):
         with progress_display(f"{position}/{len(plan.jobs)} {job.source.name}", quiet=quiet) as progress:
@@ -105,7 +109,7 @@ def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list
 def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[_Pair]:
     """Inputs with the videos they become; a single one may name its file, several share a folder."""
     folder = os.path.isdir(out) if out is not None else False  # noqa: PTH112 - Path's raises for a name too long
-    if len(inputs) == 1 and out is not None and not folder:
+    if len(inputs) == 1 and out is not None and not folder and out.suffix:
         return [(inputs[0], out)]
     if len(inputs) > 1 and config.json is not None:
         raise UsageError("--json names one file, but there are several inputs; leave it out")
@@ -157,6 +161,11 @@ def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
             f"dcpose: warning: {shown(summary.source)} is damaged: {report.errors} places skipped, "
             f"{report.damaged} of {report.frames} frames flagged"
         )
+    if not summary.tracks:
+        message(
+            f"dcpose: warning: nobody was found in {shown(summary.source)}; "
+            "try --conf 0.1, or another detector with --detector"
+        )
     if not quiet:
         written = " and ".join(shown(p) for p in (summary.video, summary.json) if p)
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
@@ -166,4 +175,4 @@ def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
 
 def _count(summary: EstimateSummary) -> str:
     frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
-    return f"{frames}, {'1 person' if summary.tracks == 1 else f'{summary.tracks} people'}"
+    return f"{frames}, {'1 track' if summary.tracks == 1 else f'{summary.tracks} tracks'}"

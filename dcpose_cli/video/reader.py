@@ -142,8 +142,13 @@ class VideoReader:
         if decoded == 0 or self._errors:
             raise InputError(f"not a single frame of {shown(self._path)} can be decoded: the file is damaged")
         raise UsageError(
-            f"no frame of {shown(self._path)} lies in the range asked for: it has {decoded} frames; lower the start"
+            f"no frame of {shown(self._path)} lies in the range asked for: it is {self._length(decoded)} long; "
+            "lower the start"
         )
+
+    def _length(self, decoded: int) -> str:
+        seconds = self.info.duration or (decoded / float(self.info.fps) if self.info.fps else None)
+        return f"{decoded} frames" if seconds is None else f"{seconds:.1f} s"
 
 
 def _require_range(start: float | None, end: float | None, max_frames: int | None) -> None:

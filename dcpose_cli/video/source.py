@@ -37,7 +37,9 @@ def open_input(path: str | os.PathLike[str], *, allow_network: bool = False) -> 
     name = os.fspath(path)
     if not os.path.lexists(name) and _SCHEME.match(name):
         if not allow_network:
-            raise UsageError(f"{shown(name)} is not a local file: download it first, or allow network inputs")
+            raise UsageError(
+                f"{shown(name)} is not a local file: download it first, or use --allow-network (allow_network=True)"
+            )
         # A pathlib.Path has lost one of the slashes.
         return _open(re.sub(r"^(\w+):/+", r"\1://", name), name, {})
     _require_file(name)

@@ -43,9 +43,10 @@ class VideoWriter:
     """Writes frames to `path` (.mp4, .mov or .mkv) as H.264 yuv420p, BT.709.
 
     info: the input's; its time base, frame rate and pixel shape are kept. audio_from: file whose sound is carried
-    over, None for silence. start, end: the range of the input being written, seconds from its first frame. Frames keep
-    their PTS exactly (Matroska: to its millisecond), except that with `start`, or when the first one is negative, the
-    output begins at 0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
+    over, None for silence. start, end: the range of the input being written, seconds from its first frame. cut: the
+    input may go on after the last frame written; its sound then ends with that frame. Frames keep their PTS exactly
+    (Matroska: to its millisecond), except that with `start`, or when the first one is negative, the output begins at
+    0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
 
     As a context manager it publishes the file on success and removes every trace when the block raises. `warnings`
     says what happened to the sound; `sha256` is the finished file's. Raises UsageError for another ending; OutputError
@@ -60,6 +61,7 @@ class VideoWriter:
         audio_from: Path | None,
         start: float | None = None,
         end: float | None = None,
+        cut: bool = False,
         overwrite: bool = False,
         crf: int = 20,
         preset: str = "veryfast",
@@ -76,6 +78,7 @@ class VideoWriter:
         self.sha256 = ""
         self._audio_from = audio_from
         self._cut_start = bool(start)
+        self._tail = 0.0 if cut else _SOUND_TAIL_S
         self._latest = float("inf") if end is None else info.start_time + end
         self._allow_network = allow_network
         self._encoder_options = {"crf": str(crf), "preset": preset, "threads": str(threads), **_REPEATABLE}
@@ -208,7 +211,7 @@ class VideoWriter:
     def _finish(self, output: OutputContainer, last_pts: int) -> None:
         self._mux(None)
         if self._audio is not None:
-            stop = self._seconds(last_pts + self._frame_ticks()) + _SOUND_TAIL_S
+            stop = self._seconds(last_pts + self._frame_ticks()) + self._tail
             self._audio.finish(min(stop, self._latest))
         output.close()
 
