@@ -26,6 +26,11 @@ from .window import windows
 #: never depend on timing; fewer where frames are large, so that memory does not depend on their size.
 CHUNK_FRAMES: Final = 16
 CHUNK_PIXELS: Final = 32_000_000
+#: Somebody is where the tracker expects them if so many joints of their own have at least this score.
+EXPECTED_SCORE: Final = 0.3
+EXPECTED_JOINTS: Final = 2
+#: Joints nearer to each other than this share of the box's height are one joint.
+SAME_JOINT: Final = 0.08
 #: Frame rate assumed by the tracker where the video does not say.
 DEFAULT_FPS: Final = 30.0
 
@@ -196,11 +201,27 @@ class PoseEstimator:
 
 
 def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:
-    persons = tuple(
-        Person(int(track), box, float(score), points)
-        for track, box, score, points in zip(people.track_ids, people.boxes, people.scores, keypoints, strict=True)
-    )
-    return FrameResult(frame.index, frame.pts, frame.time, persons, frame.damaged)
+    detected = len(people) - people.predicted
+    persons = []
+    for number, points in enumerate(keypoints):
+        if number >= detected:
+            points = _own_joints(points, float(people.boxes[number, 3]), keypoints[:detected])
+            if (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
+                continue
+        persons.append(
+            Person(int(people.track_ids[number]), people.boxes[number], float(people.scores[number]), points)
+        )
+    return FrameResult(frame.index, frame.pts, frame.time, tuple(persons), frame.damaged)
+
+
+def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The joints of somebody who was only expected, without those that are another's: (17, 3), absent ones 0.
+
+    Behind somebody else the network likes to see that one. height: of the box, pixels. others: (N, 17, 3).
+    """
+    apart = np.linalg.norm(others[:, :, :2] - points[None, :, :2], axis=2)
+    shared = (apart < SAME_JOINT * height).any(axis=0)
+    return np.where(shared[:, None], np.float32(0), points)
 
 
 def _chunk(frame: Frame) -> int:

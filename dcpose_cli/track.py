@@ -36,16 +36,29 @@ LIKENESS_LEAD: Final = 0.05
 REACH_HEIGHTS: Final = 1.0
 REACH_PER_SECOND: Final = 0.7
 
+#: Someone seen for this long is expected to be there still for so long when a detection is missing.
+BRIDGE_AFTER_SECONDS: Final = 0.4
+BRIDGE_SECONDS: Final = 0.33
+#: What is left of the motion of someone unseen, per frame; also how fast motion is learnt.
+MOTION_FADE: Final = 0.8
+#: No expected box where a detected one overlaps it this much, or where less than this share of it is in the picture.
+BRIDGE_IOU: Final = 0.6
+BRIDGE_INSIDE: Final = 0.6
+
 _BINS: Final = (12, 6, 6)
 
 
 @dataclass(slots=True, eq=False)
 class _Seen:
-    """Where and how someone was last seen. box: xywh. look: colour histogram, sums to 1, None without pictures."""
+    """Where and how someone was last seen. box: xywh. look: colour histogram, sums to 1, None without pictures.
+    score: of the detection. hits: detections so far. motion: pixels per frame, smoothed."""
 
     frame: int
     box: NDArray[np.float32]
     look: NDArray[np.float32] | None
+    score: float
+    hits: int
+    motion: NDArray[np.float32]
 
 
 class _Boxes:
@@ -96,7 +109,9 @@ class Tracker:
     def update(self, dets: Detections, image: NDArray[np.uint8] | None = None) -> TrackedBoxes:
         """Ids for the boxes of the next frame; boxes, scores and their order come back unchanged.
 
-        image: the frame, (H, W, 3) uint8 RGB; without it people are not known again by their clothes.
+        After them come people who were seen for a while and are missed for a moment, where they are expected
+        (`predicted` counts them). image: the frame, (H, W, 3) uint8 RGB; without it people are not known again by
+        their clothes and none are expected.
         """
         self._frame += 1
         tracks = self._follow(dets)
@@ -109,9 +124,33 @@ class Tracker:
                 if track is not None:
                     self._ids[track] = ids[number]
         for number, identity in enumerate(ids):
-            self._remember(identity, dets.boxes[number], looks[number], dets.boxes)
+            self._remember(identity, number, looks[number], dets)
         self._forget()
-        return TrackedBoxes(dets.boxes, dets.scores, np.array(ids, np.int64))
+        return self._with_expected(dets, ids, image)
+
+    def _with_expected(self, dets: Detections, ids: list[int], image: NDArray[np.uint8] | None) -> TrackedBoxes:
+        """The detections, then those who are missed for a moment; their score fades."""
+        boxes, scores, identities = [*dets.boxes], [*dets.scores], [*ids]
+        size = (0, 0) if image is None else (image.shape[1], image.shape[0])
+        for identity, seen in self._seen.items():
+            if identity in ids or not self._is_missed(seen):
+                continue
+            box = seen.box.copy()
+            # Motion fades: someone who goes out of sight has often just stopped.
+            box[:2] += seen.motion * (1 - MOTION_FADE ** (self._frame - seen.frame)) / (1 - MOTION_FADE)
+            if _inside(box, size) >= BRIDGE_INSIDE and all(_iou(box, other) < BRIDGE_IOU for other in boxes):
+                boxes.append(box)
+                scores.append(np.float32(seen.score * (1 - 0.5 * self._age(seen) / BRIDGE_SECONDS)))
+                identities.append(identity)
+        return TrackedBoxes(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(scores, np.float32),
+            np.array(identities, np.int64),
+            predicted=len(boxes) - len(dets),
+        )
+
+    def _is_missed(self, seen: _Seen) -> bool:
+        return seen.hits >= BRIDGE_AFTER_SECONDS * self._fps and self._age(seen) <= BRIDGE_SECONDS
 
     def _follow(self, dets: Detections) -> list[int | None]:
         """ByteTrack's track of every detection, None where it has none."""
@@ -162,15 +201,18 @@ class Tracker:
     def _age(self, seen: _Seen) -> float:
         return (self._frame - seen.frame) / self._fps
 
-    def _remember(
-        self, identity: int, box: NDArray[np.float32], look: NDArray[np.float32] | None, boxes: NDArray[np.float32]
-    ) -> None:
+    def _remember(self, identity: int, number: int, look: NDArray[np.float32] | None, dets: Detections) -> None:
         """Clothes are learnt slowly, and not while somebody else covers the person."""
+        box = dets.boxes[number]
         before = self._seen.get(identity)
         if before is not None and before.look is not None:
-            covered = sum(_iou(box, other) > 0.1 for other in boxes) > 1
+            covered = sum(_iou(box, other) > 0.1 for other in dets.boxes) > 1
             look = before.look if covered or look is None else 0.9 * before.look + 0.1 * look
-        self._seen[identity] = _Seen(self._frame, box, look)
+        hits, motion = 1, np.zeros(2, np.float32)
+        if before is not None:
+            step = (box[:2] + box[2:] / 2 - before.box[:2] - before.box[2:] / 2) / (self._frame - before.frame)
+            hits, motion = before.hits + 1, MOTION_FADE * before.motion + (1 - MOTION_FADE) * step
+        self._seen[identity] = _Seen(self._frame, box, look, float(dets.scores[number]), hits, motion)
 
     def _forget(self) -> None:
         self._seen = {i: s for i, s in self._seen.items() if self._age(s) <= MEMORY_SECONDS}
@@ -185,6 +227,12 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     high = np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     inter = float(np.prod(np.clip(high - low, 0, None)))
     return inter / max(float(a[2] * a[3] + b[2] * b[3]) - inter, 1e-6)
+
+
+def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
+    """Share of an xywh box that lies in an image of this width and height."""
+    sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
+    return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))
 
 
 def _look(box: NDArray[np.float32], image: NDArray[np.uint8] | None) -> NDArray[np.float32] | None:

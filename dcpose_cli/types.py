@@ -82,11 +82,13 @@ class TrackedBoxes:
     """People of one frame with identities.
 
     boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32; track_ids: (N,) int64, from 0, stable over time.
+    predicted: how many of them, at the end, were not detected in this frame but are expected where they are.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     track_ids: NDArray[np.int64]
+    predicted: int = 0
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -115,7 +117,8 @@ class Person:
     """One person in one frame.
 
     keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum).
-    bbox: (4,) float32 xywh, the detector's box. score: the detector's confidence in 0..1.
+    bbox: (4,) float32 xywh, the detector's box (the tracker's, in the moments a known person goes undetected).
+    score: the detector's confidence in 0..1.
     """
 
     track_id: int
