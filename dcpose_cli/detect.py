@@ -67,8 +67,8 @@ class DetectorModel:
     sha256: str
 
 
-def load_detector(source: str | Path, *, offline: bool = False) -> DetectorModel:
-    """The network behind `source` (see PersonDetector), float32 on the CPU, batch norm folded in.
+def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = True) -> DetectorModel:
+    """The network behind `source` (see PersonDetector), float32 on the CPU, with `fuse` batch norm folded in.
 
     Raises WeightsError when there is none, when it is damaged or unsafe, or when a download is needed but not allowed.
     """
@@ -87,7 +87,8 @@ def load_detector(source: str | Path, *, offline: bool = False) -> DetectorModel
         except Exception as error:  # ultralytics raises anything for a dictionary that makes no network
             raise WeightsError(f"cannot build the network of {path}: {type(error).__name__}: {error}") from error
     _fill(net, checkpoint.state, path)
-    return DetectorModel(_ultralytics.fuse(net), checkpoint.names.index("person"), imgsz, name, _sha256(path))
+    net = _ultralytics.fuse(net) if fuse else net
+    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, _sha256(path))
 
 
 def _find(source: str | Path, offline: bool) -> Path:

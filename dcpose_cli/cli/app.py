@@ -209,6 +209,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of the training pack.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from this model: a shipped name, a folder or a file.", show_default=False)
+    ] = None,
     device: o.Device = DEFAULTS.device,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
     overwrite: o.Overwrite = False,
@@ -219,7 +222,7 @@ def train(
     from .train_command import train_model
 
     _begin(debug)
-    train_model(recipe, data, out, work, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
+    train_model(recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
 
 
 @app.command()

@@ -13,10 +13,11 @@ import torch
 from ..errors import UsageError
 from ..files import require_free_target, shown
 from ..infer import resolve_device
+from ..nets import DCPose
 from ..training.loop import Progress
 from ..training.recipe import load_recipe
 from ..training.train import train
-from ..weights import WEIGHTS_NAME, save_model
+from ..weights import WEIGHTS_NAME, load_model, save_model
 from .console import message
 
 
@@ -26,6 +27,7 @@ def train_model(
     out: Path | None,
     work: Path | None,
     *,
+    init: str | None = None,
     device: str,
     threads: int | None,
     overwrite: bool,
@@ -46,10 +48,13 @@ def train_model(
                 f"lr {progress.lr:.2e} {progress.rate:.0f} samples/s"
             )
 
+    start = None if init is None else load_model(init)
+    if start is not None and not isinstance(start, DCPose):
+        raise UsageError(f"--init is a model of the kind {type(start).__name__}; a DCPose is trained here")
     place = work or Path("runs") / plan.name
     target = str(resolve_device(device))
     with stop_between_steps() as between:
-        net = train(plan, data, place, device=target, threads=threads, report=report, between=between)
+        net = train(plan, data, place, device=target, threads=threads, init=start, report=report, between=between)
     path = save_model(net, folder, name=plan.name, dtype=torch.float16, source="dcpose train", overwrite=overwrite)
     message(f"{shown(path)} written")
 

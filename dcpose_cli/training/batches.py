@@ -52,8 +52,8 @@ def training_batch(
         epoch, place = divmod(position, len(samples))
         sample = samples[int(epoch_order_cached(len(samples), seed, epoch)[place])]
         rng = np.random.default_rng([seed, 1, position])
-        other = samples[int(rng.integers(len(samples)))].pictures[0]
-        crops.append(random_crops(sample, size, config, rng, occluder=other, window=window))
+        other = samples[int(rng.integers(len(samples)))]
+        crops.append(random_crops(sample, size, config, rng, other=other, window=window))
         margins.append(sample.margin)
     return collate(crops, margins)
 

@@ -31,7 +31,7 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._schema import build
-from dcpose_cli.detect import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector
+from dcpose_cli.detect import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector, load_detector
 from dcpose_cli.errors import UsageError
 from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector_data import CROP_PARTS, DETECTION_PARTS, PackReader, Picture, label_others
@@ -192,6 +192,14 @@ class DetectorTrainer:
         self.stop = False
         if (folder / CHECKPOINT_NAME).exists():
             self._load(folder / CHECKPOINT_NAME)
+
+    def start_from(self, net: nn.Module) -> None:
+        """Takes the weights of another detector as the start. Raises UsageError when it is built differently."""
+        try:
+            self.model.load_state_dict(net.state_dict())
+        except RuntimeError as error:
+            raise UsageError("the detector to start from has another architecture than the recipe's") from error
+        self.average.load_state_dict(net.state_dict())
 
     def run(self) -> None:
         """Trains to the end of the budget, or until `stop` is set; always leaves a checkpoint."""
@@ -356,6 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="where checkpoint and logs go")
     parser.add_argument("--recipe", type=Path, required=True, help="recipe.toml")
     parser.add_argument("--teacher", help="detector that labels the other people of the crops, once, e.g. yolov8n.pt")
+    parser.add_argument("--init", help="detector of the same architecture to start from instead of random weights")
     parser.add_argument("--export", type=Path, help="model folder to write at the end")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -371,6 +380,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     whole, crops, validation = load_pictures(options.data, others if others.exists() else None)
     log.info("%d whole pictures, %d crops, %d for validation", len(whole), len(crops), len(validation))
     trainer = DetectorTrainer(recipe, CanvasMaker(whole, crops, recipe.crop_share), validation, options.folder)
+    if options.init and trainer.progress.step == 0:
+        trainer.start_from(load_detector(options.init, fuse=False).net)
 
     def finish(*_: object) -> None:
         trainer.stop = True

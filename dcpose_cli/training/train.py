@@ -36,21 +36,24 @@ def train(
     threads: int | None = None,
     stages: Sequence[int] = (1, 2),
     limit: int | None = None,
+    init: DCPose | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     between: Callable[[], None] = lambda: None,
 ) -> DCPose:
     """Train (or resume) `recipe` on the pack in `data`, checkpoints and logs in `work`; returns the network, averaged.
 
-    threads: torch's threads while training. stages: which of the two to run; stage 2 needs stage 1's checkpoint.
-    limit: at most so many samples per part. between: called after every step; to stop early, raise from it: a
-    checkpoint is written and the exception passed on. Raises InputError, OutputError, UsageError or WeightsError.
+    init: a network whose weights are the start instead of random ones; it must be built as the recipe says, and a
+    checkpoint in `work` goes before it. threads: torch's threads while training. stages: which of the two to run;
+    stage 2 needs stage 1's checkpoint. limit: at most so many samples per part. between: called after every step; to
+    stop early, raise from it: a checkpoint is written and the exception passed on.
+    Raises InputError, OutputError, UsageError or WeightsError.
     """
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, work) from error
     with _threads(threads):
-        return _train(recipe, data, _Run(work, torch.device(device), report, between), stages, limit)
+        return _train(recipe, data, _Run(work, torch.device(device), report, between), stages, limit, init)
 
 
 @contextmanager
@@ -91,8 +94,14 @@ def _start(recipe: Recipe, device: torch.device) -> DCPose:
     return net.to(device).to(memory_format=torch.channels_last)
 
 
-def _train(recipe: Recipe, data: Path, run: _Run, stages: Sequence[int], limit: int | None) -> DCPose:
+def _train(
+    recipe: Recipe, data: Path, run: _Run, stages: Sequence[int], limit: int | None, init: DCPose | None
+) -> DCPose:
     net = _start(recipe, run.device)
+    if init is not None:
+        if init.config != recipe.model:
+            raise UsageError("the network to start from is not built as the recipe's [model] says; make them equal")
+        net.load_state_dict(init.state_dict())
     parts = (*recipe.data.stills, *recipe.data.triplets)
     exclude = recipe.data.exclude
     held = read_parts(data, parts, split="val", exclude=exclude, limit=VALIDATION_LIMIT if limit is None else limit)

@@ -63,8 +63,14 @@ def found(image, slot):
 
 
 def vary(person, seed, config=GEOMETRY, window=False, size=SIZE):
-    ground = np.full((50, 50, 3), 90, np.uint8)
-    return random_crops(person, size, config, np.random.default_rng(seed), occluder=ground, window=window)
+    return random_crops(person, size, config, np.random.default_rng(seed), other=stranger(90), window=window)
+
+
+def stranger(grey=9, size=60):
+    """Somebody on a plain picture."""
+    box = np.array([[10, 5, size - 20, size - 10]], np.float32)
+    picture = np.full((size, size, 3), grey, np.uint8)
+    return replace(sample(), pictures=(picture,), boxes=box)
 
 
 def check_dots(crops, order=tuple(range(17)), tolerance=1.0):
@@ -291,9 +297,8 @@ BODY = (40.0, 30.0, 100.0, 160.0)
 
 def test_every_kind_of_damage_keeps_shape_and_input(crop):
     before, outcomes = crop.copy(), []
-    other = np.full((60, 60, 3), 9, np.uint8)
     for seed in range(24):
-        out = augment.damage(crop, BODY, other, np.random.default_rng(seed))
+        out = augment.damage(crop, BODY, stranger(), np.random.default_rng(seed))
         assert out.shape == crop.shape
         assert out.dtype == np.uint8
         assert out.flags.c_contiguous
@@ -319,6 +324,46 @@ def test_cover_touches_one_patch_of_the_said_size(crop):
 def test_cover_of_a_body_without_size(crop):
     out = augment.cover(crop, (50.0, 50.0, 50.0, 50.0), np.zeros((4, 4, 3), np.uint8), np.random.default_rng(0))
     assert 0 < (out != crop).any(axis=2).sum() <= 16
+
+
+def test_pasted_people_stand_beside_or_partly_before_the_body(crop):
+    sides = set()
+    for seed in range(30):
+        out = augment.paste_person(crop, BODY, stranger(255), np.random.default_rng(seed))
+        ys, xs = np.nonzero((out != crop).any(axis=2))
+        middle = (xs.min() + xs.max()) / 2
+        sides.add(middle > 70)
+        assert abs(middle - 70) > 10
+        assert ys.max() - ys.min() > 60  # about as tall as the body, cut by the picture at most
+        kept = (out[30:160, 40:100] == crop[30:160, 40:100]).all(axis=2).mean()
+        assert kept > 0.3
+    assert sides == {True, False}
+
+
+def test_a_pasted_person_beyond_the_picture_changes_nothing(crop):
+    body = (-400.0, 30.0, -300.0, 160.0)
+    assert np.array_equal(augment.paste_person(crop, body, stranger(255), np.random.default_rng(0)), crop)
+
+
+def test_the_direction_of_motion_is_that_of_the_fastest_joint():
+    joints = np.zeros((3, 17, 3), np.float32)
+    joints[..., 2] = 1
+    assert augment.motion_direction(joints) is None
+    joints[2, 9, :2] = 0, 20
+    joints[2, 10, :2] = 5, 0
+    assert augment.motion_direction(joints) == pytest.approx(90)
+    joints[0, 9, 2] = 0  # not labelled: the other wrist is the fastest then
+    assert augment.motion_direction(joints) == pytest.approx(0)
+    assert augment.motion_direction(joints[:1]) is None
+
+
+def test_the_blur_of_a_window_lies_along_its_motion(crop, monkeypatch):
+    seen = []
+    monkeypatch.setattr(augment, "motion_blur", lambda image, length, degrees: seen.append(degrees) or image)
+    for seed in range(40):
+        augment.damage(crop, BODY, stranger(), np.random.default_rng(seed), 30.0)
+    assert len(seen) >= 3
+    assert all(abs(degrees - 30) < 45 for degrees in seen)
 
 
 def test_motion_blur_blurs_along_its_line():

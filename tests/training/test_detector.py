@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.detect import PersonDetector
+from dcpose_cli.detect import PersonDetector, load_detector
 from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.training.detector import (
     DetectorPhase,
@@ -148,6 +148,13 @@ def test_a_resumed_run_ends_with_the_same_weights_and_its_export_detects(tmp_pat
     assert (tmp_path / "straight" / "validation.csv").read_text().count("\n") == 2
     path = straight.export(tmp_path / "model")
     assert path.stat().st_size < 6.0 * 2**20
+    fresh = trainer(tmp_path / "fresh")
+    fresh.start_from(load_detector(tmp_path / "model", fuse=False).net)
+    for name, value in straight.average.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(fresh.model.state_dict()[name], value, rtol=1e-3, atol=1e-4), name
+    with pytest.raises(UsageError, match="another architecture"):
+        fresh.start_from(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)))
     detector = PersonDetector(tmp_path / "model", conf=1e-5)
     assert detector.name == "person-n"
     assert len(detector.detect([block_people(0).image])[0]) > 0

@@ -105,6 +105,18 @@ def test_training_changes_the_network_and_the_seed_decides(recipe, trained, tiny
     assert not equal(other, trained[1])
 
 
+def test_a_training_starts_from_the_network_it_is_given(recipe, trained, tiny_pack, tmp_path):
+    still = replace(recipe.stage1, steps=1, lr=1e-12, weight_decay=0.0)
+    calm = replace(recipe, seed=5, stage1=still, stage2=replace(still, batch=2))
+    ours = train(calm, tiny_pack, tmp_path / "from", threads=1, init=trained[1]).state_dict()
+    for name, value in trained[1].state_dict().items():
+        if name.endswith("weight"):
+            assert torch.allclose(ours[name], value, atol=1e-6), name
+    narrow = replace(recipe, model=replace(recipe.model, combine_width=4))
+    with pytest.raises(UsageError, match="not built as the recipe"):
+        train(narrow, tiny_pack, tmp_path / "narrow", threads=1, init=trained[1])
+
+
 def test_nothing_of_torch_is_left_changed(recipe, trained, tiny_pack, tmp_path):
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     torch.manual_seed(11)
