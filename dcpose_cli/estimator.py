@@ -12,6 +12,7 @@ from typing import Final, Protocol, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .cadence import corrected, doubtful, tracked_frames
 from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
@@ -52,8 +53,9 @@ class Detector(Protocol):
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. detector: as there, or
-    any object that detects. A detector given by name is loaded when it is first needed.
+    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every: as in
+    EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded when it is
+    first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -69,8 +71,13 @@ class PoseEstimator:
         interval: int = 1,
         box_scale: float = DEFAULTS.box_scale,
         offline: bool = False,
+        share_crops: bool = False,
+        detect_every: int = 1,
     ) -> None:
         _require_sane(conf, interval, box_scale)
+        if detect_every < 1:
+            raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
+        self.share_crops, self.detect_every = share_crops, detect_every
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
@@ -91,6 +98,8 @@ class PoseEstimator:
             interval=config.interval,
             box_scale=config.box_scale,
             offline=config.offline,
+            share_crops=config.share_crops,
+            detect_every=config.detect_every,
         )
 
     @property
@@ -161,24 +170,41 @@ class PoseEstimator:
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
         """
         boxes: deque[TrackedBoxes] = deque()
-        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes)
+        tracker = Tracker(float(fps or DEFAULT_FPS) / self.detect_every)
+        tracked = self._track(frames, tracker, boxes)
         for _, group in groupby(windows(tracked, self.interval), key=lambda window: _chunk(window.current)):
             chunk = list(group)
             yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)
 
     def _track(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
-        for _, group in groupby(frames, key=_chunk):
-            chunk = list(group)
-            found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
-            for frame, detections in zip(chunk, found, strict=True):
-                boxes.append(tracker.update(detections, frame.image))
-                yield frame
+
+        def look(due: Sequence[Frame]) -> list[TrackedBoxes]:
+            found = self.detector.detect([frame.image for frame in due])
+            return [tracker.update(people, frame.image) for people, frame in zip(found, due, strict=True)]
+
+        chunks = (list(group) for _, group in groupby(frames, key=_chunk))
+        for frame, people in tracked_frames(chunks, self.detect_every, look):
+            boxes.append(people)
+            yield frame
 
     def _estimate(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """All people of a chunk of windows in one go."""
+        keypoints = self._keypoints(chunk, tracked, pixel_aspect)
+        if any(people.between for people in tracked):
+            tracked, keypoints = self._look_again(chunk, tracked, keypoints, pixel_aspect)
+        first = 0
+        for window, people in zip(chunk, tracked, strict=True):
+            found = keypoints[first : first + len(people)]
+            first += len(people)
+            yield window.current, _result(window.current, people, found)
+
+    def _keypoints(
+        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
+    ) -> NDArray[np.float32]:
+        """(N, 17, 3) of all people of the windows, window after window."""
         frames: dict[int, Frame] = {}
         for window in chunk:
             for frame in (window.previous, window.current, window.next):
@@ -186,18 +212,38 @@ class PoseEstimator:
         place = {index: k for k, index in enumerate(frames)}
         counts = [len(people) for people in tracked]
         rows = [[place[w.previous.index], place[w.current.index], place[w.next.index]] for w in chunk]
-        keypoints = self.network.poses(
+        return self.network.poses(
             [frame.image for frame in frames.values()],
             np.repeat(np.array(rows, np.int64), counts, axis=0),
             np.concatenate([people.boxes for people in tracked]),
             np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
             pixel_aspect,
+            np.concatenate([people.track_ids for people in tracked]) if self.share_crops else None,
         )
-        first = 0
-        for window, people in zip(chunk, tracked, strict=True):
-            found = keypoints[first : first + len(people)]
-            first += len(people)
-            yield window.current, _result(window.current, people, found)
+
+    def _look_again(
+        self,
+        chunk: Sequence[Window],
+        tracked: Sequence[TrackedBoxes],
+        keypoints: NDArray[np.float32],
+        pixel_aspect: float,
+    ) -> tuple[list[TrackedBoxes], NDArray[np.float32]]:
+        """Detects in the frames whose interpolated boxes do not seem to fit, and estimates those people again."""
+        counts = [len(people) for people in tracked]
+        doubts = np.split(doubtful(tracked, keypoints), np.cumsum(counts)[:-1])
+        places = [place for place, doubt in enumerate(doubts) if doubt.any()]
+        people_of = list(tracked)
+        if not places:
+            return people_of, keypoints
+        detections = self.detector.detect([chunk[place].current.image for place in places])
+        parts = np.split(keypoints.copy(), np.cumsum(counts)[:-1])
+        for place, found in zip(places, detections, strict=True):
+            people_of[place] = corrected(tracked[place], doubts[place], found)
+        again = [people_of[place] for place in places]
+        fresh = self._keypoints([chunk[place] for place in places], again, pixel_aspect)
+        for place, points in zip(places, np.split(fresh, np.cumsum([len(p) for p in again])[:-1]), strict=True):
+            parts[place][doubts[place]] = points[doubts[place]]
+        return people_of, np.concatenate(parts)
 
 
 def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:

@@ -243,6 +243,8 @@ def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: Esti
             "conf": people.conf,
             "interval": people.interval,
             "box_scale": people.network.box_scale,
+            "share_crops": people.share_crops,
+            "detect_every": people.detect_every,
             "device": people.device.type,
             "precision": str(people.network.precision).removeprefix("torch."),
             "start": settings.start,

@@ -71,6 +71,8 @@ def estimate(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -86,7 +88,8 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
+        interval=interval, share_crops=share_crops, detect_every=detect_every, start=start, end=end,
+        max_frames=max_frames, no_audio=no_audio, json=json,
         overwrite=overwrite, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
@@ -104,6 +107,8 @@ def export_json(
     batch: o.Batch = None,
     conf: o.Conf = DEFAULTS.conf,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -118,7 +123,8 @@ def export_json(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        start=start, end=end, max_frames=max_frames, overwrite=overwrite, offline=offline,
+        share_crops=share_crops, detect_every=detect_every, start=start, end=end,
+        max_frames=max_frames, overwrite=overwrite, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(export_one(video, out, config, quiet=quiet))
@@ -140,6 +146,8 @@ def batch(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
     max_frames: o.MaxFrames = None,
     offline: o.Offline = False,
     dry_run: o.DryRun = False,
@@ -152,7 +160,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
+        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every,
+        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
         offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))

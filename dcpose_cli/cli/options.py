@@ -24,6 +24,15 @@ KptThr = Annotated[float, typer.Option(help="Least confidence of a drawn joint."
 Interval = Annotated[
     int, typer.Option(help="Frames between the current one and its neighbours.", rich_help_panel="Poses")
 ]
+ShareCrops = Annotated[
+    bool,
+    typer.Option(
+        "--share-crops", help="Let neighbouring frames share crops: about twice as fast.", rich_help_panel="Speed"
+    ),
+]
+DetectEvery = Annotated[
+    int, typer.Option(help="Look for people in every n-th frame, follow them between.", rich_help_panel="Speed")
+]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
