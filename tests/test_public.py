@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room.
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
-    ("skeleton", "config", "files"),
+    ("skeleton", "config", "files", "share", "cadence"),
     ("video", "crop", "nets", "render", "export", "_ultralytics"),
     ("decode",),
     ("methods",),
