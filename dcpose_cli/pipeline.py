@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,8 +16,18 @@ from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
 from .errors import OutputError, UsageError
-from .export.posetrack import PoseTrackWriter
-from .files import output_error, require_free_target, require_not_input, require_writable_folder, sha256_of, shown
+from .export.formats import Options as ExportOptions
+from .export.formats import require_target, write_result
+from .export.posetrack import PoseTrackWriter, read_posetrack
+from .files import (
+    output_error,
+    require_free_target,
+    require_not_input,
+    require_writable_folder,
+    sha256_of,
+    shown,
+    temporary_name,
+)
 from .render import draw_people
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
@@ -103,14 +114,35 @@ def export_json(
     path: str | PathLike[str],
     out: str | PathLike[str],
     *,
+    to: str = "posetrack18",
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
     **options: Any,
 ) -> EstimateSummary:
-    """The JSON of `estimate` without drawing a video. Raises as `estimate`."""
-    options["json"] = Path(out)
-    return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    """The JSON of `estimate` without drawing a video. Raises as `estimate`.
+
+    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead; the JSON it is made from is not
+    kept.
+    """
+    target = Path(out)
+    if to == "posetrack18":
+        options["json"] = target
+        return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    overwrite = bool(options.get("overwrite", config.overwrite if config else False))
+    require_target(target, to, overwrite=overwrite, source=Path(path))
+    folder = temporary_name(target)
+    try:
+        folder.mkdir()
+        options["json"] = folder / "result.json"
+        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+        result = read_posetrack(folder / "result.json")
+        written = write_result(result, target, to, ExportOptions(overwrite=overwrite))
+        return replace(summary, json=None, exports=tuple(written))
+    except OSError as error:
+        raise output_error(error, target) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:

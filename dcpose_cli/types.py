@@ -157,7 +157,10 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class EstimateSummary:
-    """What a finished run produced: paths (None when not asked for), counts and warnings."""
+    """What a finished run produced: paths (None when not asked for), counts and warnings.
+
+    exports: the files of another format, written instead of the JSON.
+    """
 
     source: Path
     video: Path | None
@@ -168,3 +171,4 @@ class EstimateSummary:
     decode: DecodeReport
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    exports: tuple[Path, ...] = field(default=())

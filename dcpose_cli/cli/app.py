@@ -13,6 +13,7 @@ from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
 from .console import run
+from .result_app import add_result_commands
 
 app = typer.Typer(
     name="dcpose",
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+add_result_commands(app)
 
 
 def main() -> None:
@@ -97,8 +99,14 @@ def estimate(
 
 @app.command("export-json")
 def export_json(
-    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.", show_default=False)],
+    video: Annotated[
+        str,
+        typer.Argument(help="The video, or with --boxes the folder of frames.", metavar="VIDEO", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder with --boxes.", show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
+    boxes: o.Boxes = None,
+    truth: o.Truth = None,
     overwrite: o.Overwrite = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
@@ -117,9 +125,7 @@ def export_json(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """PoseTrack JSON of a video, without rendering."""
-    from .commands import export_one
-
+    """PoseTrack JSON or another format of a video, without rendering; with --boxes, of a data set of frames."""
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
@@ -127,7 +133,13 @@ def export_json(
         max_frames=max_frames, overwrite=overwrite, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
-    raise typer.Exit(export_one(video, out, config, quiet=quiet))
+    if boxes is not None or truth is not None:
+        from .dataset_command import export_frames
+
+        raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
+    from .commands import export_one
+
+    raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
 
 
 @app.command()

@@ -49,15 +49,17 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
 
 
-def export_one(video: str, out: Path, config: EstimateConfig, *, quiet: bool) -> int:
-    """JSON without rendering. Returns the exit code."""
-    from ..pipeline import export_json, require_outputs
+def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
+    """A result in a file format, without rendering. Returns the exit code."""
+    from ..export.formats import require_target
+    from ..pipeline import export_json
     from ..video.probe import probe
 
+    require_target(out, to, overwrite=config.overwrite)  # a wrong format is found before the video is looked at
     probe(video, allow_network=config.allow_network)
-    require_outputs(Path(video), None, out, overwrite=config.overwrite)
+    require_target(out, to, overwrite=config.overwrite, source=Path(video))
     with progress_display(Path(video).name, quiet=quiet) as progress:
-        summary = export_json(video, out, config=config, progress=progress)
+        summary = export_json(video, out, to=to, config=config, progress=progress)
     return _tell(summary, quiet=quiet)
 
 
@@ -167,10 +169,17 @@ def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
             "try --conf 0.1, or another detector with --detector"
         )
     if not quiet:
-        written = " and ".join(shown(p) for p in (summary.video, summary.json) if p)
+        written = named([p for p in (summary.video, summary.json, *summary.exports) if p])
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
         message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s)")
     return EXIT_DAMAGED if report.damaged_share > DAMAGED_SHARE else EXIT_OK
+
+
+def named(paths: list[Path]) -> str:
+    """What was written, in few words."""
+    if len(paths) > 2:
+        return f"{shown(paths[0])} and {len(paths) - 1} more"
+    return " and ".join(map(shown, paths))
 
 
 def _count(summary: EstimateSummary) -> str:

@@ -47,6 +47,24 @@ JsonPath = Annotated[
     Path | None,
     typer.Option("--json", help="Where the JSON goes; default: beside the video.", rich_help_panel="Output"),
 ]
+FORMATS_HELP = "posetrack18, posetrack21, posetrack17, coco, openpose, csv, parquet, trc or mot."
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON list of people: image_name, bbox, score. VIDEO is then the folder of the frames.",
+        rich_help_panel="Data set",
+        show_default=False,
+    ),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        "--gt",
+        help="Ground truth files: results get their names and frames.",
+        rich_help_panel="Data set",
+        show_default=False,
+    ),
+]
 
 
 def settings(**values: Any) -> EstimateConfig:
