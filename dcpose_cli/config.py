@@ -16,6 +16,7 @@ class EstimateConfig:
     conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
+    smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     """
 
@@ -28,6 +29,7 @@ class EstimateConfig:
     kpt_thr: float = 0.3
     interval: int = 1
     box_scale: float = 1.25
+    smooth: str = "none"
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None

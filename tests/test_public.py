@@ -19,8 +19,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
     ("skeleton", "config", "files"),
-    ("video", "crop", "nets", "render", "export", "_ultralytics"),
-    ("decode",),
+    ("video", "crop", "nets", "render", "smooth", "export", "_ultralytics"),
+    ("decode", "results"),
     ("methods",),
     ("weights",),
     ("checkpoints", "infer", "detect", "track", "window"),

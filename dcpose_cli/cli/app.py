@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
+from . import view_app
 from .console import run
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+view_app.register(app)
 
 
 def main() -> None:
@@ -71,6 +73,7 @@ def estimate(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    smooth: o.Smooth = DEFAULTS.smooth,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -86,7 +89,7 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
+        interval=interval, smooth=smooth, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
         overwrite=overwrite, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
@@ -140,6 +143,7 @@ def batch(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
     offline: o.Offline = False,
     dry_run: o.DryRun = False,
@@ -152,8 +156,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
-        offline=offline,
+        kpt_thr=kpt_thr, interval=interval, smooth=smooth, max_frames=max_frames, no_audio=no_audio,
+        overwrite=overwrite, offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))
 

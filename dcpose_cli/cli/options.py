@@ -24,6 +24,10 @@ KptThr = Annotated[float, typer.Option(help="Least confidence of a drawn joint."
 Interval = Annotated[
     int, typer.Option(help="Frames between the current one and its neighbours.", rich_help_panel="Poses")
 ]
+Smooth = Annotated[
+    str,
+    typer.Option(help="What is drawn: none, gaussian or one-euro; the JSON stays raw.", rich_help_panel="Output"),
+]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
