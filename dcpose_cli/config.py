@@ -19,6 +19,7 @@ class EstimateConfig:
     share_crops: let the windows of a person that follow one another share crops, so that the backbone runs about once
     per person and frame instead of three times; joints move a little. detect_every: look for people in every n-th
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
+    smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     """
 
@@ -33,6 +34,7 @@ class EstimateConfig:
     box_scale: float = 1.25
     share_crops: bool = False
     detect_every: int = 1
+    smooth: str = "none"
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None

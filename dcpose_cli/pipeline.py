@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -29,6 +29,7 @@ from .files import (
     temporary_name,
 )
 from .render import draw_people
+from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
 from .video.writer import FORMATS, VideoWriter
@@ -76,6 +77,7 @@ def estimate(
     except TypeError as error:
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
+    require_method(settings.smooth)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -158,7 +160,9 @@ class _Run:
     def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
         """Everything into `json` and, where asked for, `video`; its hash and the warnings about it."""
         if video is None:
-            self._each(json, lambda frame, result: None)
+            with closing(self._each(json)) as pairs:
+                for _ in pairs:
+                    pass
             return None, []
         settings = self._settings
         output = VideoWriter(
@@ -176,11 +180,13 @@ class _Run:
             frame, result = item
             output.write(draw_people(frame.image, result.people, kpt_thr=settings.kpt_thr), frame.pts)
 
-        with output, WriteBehind(draw, QUEUE_FRAMES) as behind:
-            self._each(json, lambda frame, result: behind.put((frame, result)))
+        with output, WriteBehind(draw, QUEUE_FRAMES) as behind, closing(self._each(json)) as pairs:
+            for item in smooth(pairs, settings.smooth):
+                behind.put(item)
         return output.sha256, output.warnings
 
-    def _each(self, json: PoseTrackWriter, then: Callable[[Frame, FrameResult], None]) -> None:
+    def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with its people, already in `json`."""
         info = self._reader.info
         total = _expected_frames(info, self._settings)
         aspect = float(info.sample_aspect_ratio)
@@ -189,7 +195,7 @@ class _Run:
         with ReadAhead(self._reader, QUEUE_FRAMES) as ahead:
             for frame, result in self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect):
                 json.write(result)
-                then(frame, result)
+                yield frame, result
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)

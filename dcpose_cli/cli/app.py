@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
+from . import view_app
 from .console import run
 from .result_app import add_result_commands
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 add_result_commands(app)
+view_app.register(app)
 
 
 def main() -> None:
@@ -75,6 +77,7 @@ def estimate(
     interval: o.Interval = DEFAULTS.interval,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -90,7 +93,7 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, share_crops=share_crops, detect_every=detect_every, start=start, end=end,
+        interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth, start=start, end=end,
         max_frames=max_frames, no_audio=no_audio, json=json,
         overwrite=overwrite, offline=offline, allow_network=allow_network,
     )  # fmt: skip
@@ -160,6 +163,7 @@ def batch(
     interval: o.Interval = DEFAULTS.interval,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
     offline: o.Offline = False,
     dry_run: o.DryRun = False,
@@ -172,9 +176,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every,
-        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
-        offline=offline,
+        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth,
+        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))
 

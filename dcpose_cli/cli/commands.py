@@ -10,6 +10,7 @@ from typing import TypeVar
 from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
+from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import message, progress_display, show_traceback
 
@@ -24,6 +25,7 @@ _Pair = tuple[str, Path]
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
+    require_method(config.smooth)
     pairs = _pairs(inputs, out, config)
     fresh = out is not None and not out.suffix  # a folder that may still be missing
     if out is not None and fresh and not dry_run:
@@ -67,6 +69,7 @@ def run_batch(folder: Path, out: Path, config: EstimateConfig, *, dry_run: bool,
     """All videos of a folder. Returns the exit code."""
     from ..batch import plan_batch, run_jobs
 
+    require_method(config.smooth)
     plan = plan_batch(folder, out, config=config)
     for path, reason in plan.skipped:
         message(f"dcpose: {shown(path)} is skipped: {reason}")

@@ -33,6 +33,10 @@ ShareCrops = Annotated[
 DetectEvery = Annotated[
     int, typer.Option(help="Look for people in every n-th frame, follow them between.", rich_help_panel="Speed")
 ]
+Smooth = Annotated[
+    str,
+    typer.Option(help="What is drawn: none, gaussian or one-euro; the JSON stays raw.", rich_help_panel="Output"),
+]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
