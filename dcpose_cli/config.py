@@ -17,6 +17,8 @@ class EstimateConfig:
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
+    of another input or other models or settings, None starts over then; False starts over always.
     """
 
     model: str = "auto"
@@ -36,6 +38,7 @@ class EstimateConfig:
     overwrite: bool = False
     offline: bool = False
     allow_network: bool = False
+    resume: bool | None = False
 
 
 #: The defaults as values (a class with slots does not show them as attributes).

@@ -17,13 +17,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room.
 FLOORS = (
-    ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
+    ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
     ("skeleton", "config", "files"),
-    ("video", "crop", "nets", "render", "export", "_ultralytics"),
+    ("video", "crop", "nets", "render", "export", "_ultralytics", "segments"),
     ("decode",),
     ("methods",),
     ("weights",),
     ("checkpoints", "infer", "detect", "track", "window"),
+    ("segment_values",),
     ("estimator",),
     ("pipeline",),
     ("batch",),

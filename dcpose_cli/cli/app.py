@@ -62,6 +62,7 @@ def estimate(
     ] = None,
     json: o.JsonPath = None,
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
@@ -87,7 +88,7 @@ def estimate(
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
         interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
-        overwrite=overwrite, offline=offline, allow_network=allow_network,
+        overwrite=overwrite, resume=resume, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
@@ -97,6 +98,7 @@ def export_json(
     video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.", show_default=False)],
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
     device: o.Device = DEFAULTS.device,
@@ -118,7 +120,7 @@ def export_json(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        start=start, end=end, max_frames=max_frames, overwrite=overwrite, offline=offline,
+        start=start, end=end, max_frames=max_frames, overwrite=overwrite, resume=resume, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(export_one(video, out, config, quiet=quiet))
