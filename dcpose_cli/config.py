@@ -21,6 +21,8 @@ class EstimateConfig:
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
+    of another input or other models or settings, None starts over then; False starts over always.
     """
 
     model: str = "auto"
@@ -43,6 +45,7 @@ class EstimateConfig:
     overwrite: bool = False
     offline: bool = False
     allow_network: bool = False
+    resume: bool | None = False
 
 
 #: The defaults as values (a class with slots does not show them as attributes).

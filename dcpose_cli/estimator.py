@@ -17,6 +17,8 @@ from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
 from .infer import PoseNetwork, resolve_device
+from .segment_values import people_entry, result_of, seen_entry, seen_of
+from .segments import SEGMENT_CHUNKS, Entry, SegmentFolder, SegmentLog
 from .track import Tracker
 from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
 from .video.reader import VideoReader
@@ -163,35 +165,77 @@ class PoseEstimator:
                 yield result
 
     def analyse(
-        self, frames: Iterable[Frame], *, fps: SupportsFloat | None, pixel_aspect: float = 1.0
+        self,
+        frames: Iterable[Frame],
+        *,
+        fps: SupportsFloat | None,
+        pixel_aspect: float = 1.0,
+        segments: SegmentFolder | None = None,
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
+        segments: where finished parts of this video are kept; what is there already is not done again.
         """
         boxes: deque[TrackedBoxes] = deque()
-        tracker = Tracker(float(fps or DEFAULT_FPS) / self.detect_every)
-        tracked = self._track(frames, tracker, boxes)
-        for _, group in groupby(windows(tracked, self.interval), key=lambda window: _chunk(window.current)):
+        seen = SegmentLog(segments, "seen") if segments else None
+        done = SegmentLog(segments, "people") if segments else None
+        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS) / self.detect_every), boxes, seen)
+        for _, group in groupby(windows(tracked, self.interval), key=lambda window: chunk_of(window.current)):
             chunk = list(group)
-            yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)
+            people = [boxes.popleft() for _ in chunk]
+            current = [window.current for window in chunk]
+            kept = done.recall(segment_of(current[0]), current) if done else None
+            if kept is not None:
+                yield from ((frame, result_of(entry, frame)) for frame, entry in zip(current, kept, strict=True))
+                continue
+            results = list(self.estimate_windows(chunk, people, pixel_aspect))
+            if done:
+                done.record(segment_of(current[0]), [people_entry(result) for _, result in results])
+            yield from results
+        for log in filter(None, (seen, done)):
+            log.finish()
 
-    def _track(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+    def _track(
+        self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes], log: SegmentLog | None
+    ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
+        if self.detect_every > 1:
+            yield from self._track_some(frames, tracker, boxes)
+            return
+        for frame, entry in self.look(frames, log):
+            found, looks = seen_of(entry)
+            boxes.append(tracker.follow(found, looks, (frame.image.shape[1], frame.image.shape[0])))
+            yield frame
+
+    def _track_some(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+        """`_track` with a detector that looks at every n-th frame; what it sees is not kept: it costs little."""
 
         def look(due: Sequence[Frame]) -> list[TrackedBoxes]:
             found = self.detector.detect([frame.image for frame in due])
             return [tracker.update(people, frame.image) for people, frame in zip(found, due, strict=True)]
 
-        chunks = (list(group) for _, group in groupby(frames, key=_chunk))
+        chunks = (list(group) for _, group in groupby(frames, key=chunk_of))
         for frame, people in tracked_frames(chunks, self.detect_every, look):
             boxes.append(people)
             yield frame
 
-    def _estimate(
+    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry]]:
+        """Frames with who was detected in them and how they look; log: where that is kept, and found again."""
+        for _, group in groupby(frames, key=chunk_of):
+            chunk = list(group)
+            entries = log.recall(segment_of(chunk[0]), chunk) if log else None
+            if entries is None:
+                found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
+                entries = [seen_entry(frame, people) for frame, people in zip(chunk, found, strict=True)]
+                if log:
+                    log.record(segment_of(chunk[0]), entries)
+            yield from zip(chunk, entries, strict=True)
+
+    def estimate_windows(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
     ) -> Iterator[tuple[Frame, FrameResult]]:
-        """All people of a chunk of windows in one go."""
+        """All people of a chunk of windows in one go; `tracked`: those of the current frames."""
         keypoints = self._keypoints(chunk, tracked, pixel_aspect)
         if any(people.between for people in tracked):
             tracked, keypoints = self._look_again(chunk, tracked, keypoints, pixel_aspect)
@@ -270,10 +314,19 @@ def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.f
     return np.where(shared[:, None], np.float32(0), points)
 
 
-def _chunk(frame: Frame) -> int:
-    height, width = frame.image.shape[:2]
-    size: int = max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
-    return frame.index // size
+def chunk_frames(width: int, height: int) -> int:
+    """Frames in a chunk, for frames of this size in pixels."""
+    return max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
+
+
+def chunk_of(frame: Frame) -> int:
+    """Number of the chunk a frame belongs to."""
+    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0])
+
+
+def segment_of(frame: Frame) -> int:
+    """Number of the segment a frame belongs to; a segment is whole chunks, so both are cut at fixed frame numbers."""
+    return chunk_of(frame) // SEGMENT_CHUNKS
 
 
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -21,6 +21,7 @@ from .export.formats import require_target, write_result
 from .export.posetrack import PoseTrackWriter, read_posetrack
 from .files import (
     output_error,
+    remove_leftovers,
     require_free_target,
     require_not_input,
     require_writable_folder,
@@ -29,6 +30,7 @@ from .files import (
     temporary_name,
 )
 from .render import draw_people
+from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
@@ -70,7 +72,8 @@ def estimate(
 
     out: .mp4, .mov or .mkv; None writes only the JSON, to `config.json`. config: settings; `options` replace single
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
-    Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left.
+    Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
+    leaves finished parts beside the output, from which one with `resume` goes on (segments.py).
     """
     try:
         settings = replace(config or EstimateConfig(), **options)
@@ -91,10 +94,12 @@ def estimate(
                 allow_network=settings.allow_network,
             )
         )
+        settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = estimator or _load(settings)
-        run = _Run(reader, people, settings, progress)
         header = _header(source, reader.info, people, settings)
+        segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
+        run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
@@ -151,9 +156,15 @@ class _Run:
     """One pass over a video, counting what it sees."""
 
     def __init__(
-        self, reader: VideoReader, people: PoseEstimator, settings: EstimateConfig, progress: Report | None
+        self,
+        reader: VideoReader,
+        people: PoseEstimator,
+        settings: EstimateConfig,
+        progress: Report | None,
+        segments: SegmentFolder | None,
     ) -> None:
         self._reader, self._estimator, self._settings, self._progress = reader, people, settings, progress
+        self._segments = segments
         self.frames = self.people = 0
         self.tracks: set[int] = set()
 
@@ -193,13 +204,57 @@ class _Run:
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
         with ReadAhead(self._reader, QUEUE_FRAMES) as ahead:
-            for frame, result in self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect):
+            analysis = self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect, segments=self._segments)
+            for frame, result in analysis:
                 json.write(result)
                 yield frame, result
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
                 report(Progress(self.frames, total, len(result.people)))
+
+
+def segment_key(header: Mapping[str, Any], people: PoseEstimator) -> dict[str, Any]:
+    """What parts of a result are made of: its header, and what moves numbers by a rounding."""
+    return {**header, "batch": people.network.batch}
+
+
+def is_unfinished(json: Path, settings: EstimateConfig) -> bool:
+    """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
+    return settings.resume is not False and segments_folder(json).is_dir() and not json.exists()
+
+
+@contextmanager
+def _kept_segments(
+    json: Path, video: Path | None, header: Mapping[str, Any], people: PoseEstimator, settings: EstimateConfig
+) -> Iterator[SegmentFolder | None]:
+    """Where the parts of this result are kept while it is made; None where the input has no fingerprint.
+
+    They go when the result is there, and when a run that was not asked to resume fails; sudden death leaves them.
+    Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
+    """
+    if header["input"]["sha256"] is None:
+        yield None
+        return
+    segments = SegmentFolder(segments_folder(json), segment_key(header, people))
+    if not segments.lock():
+        raise OutputError(f"{shown(json)} is being made by another run; wait for it or choose another output")
+    try:
+        if settings.resume:
+            segments.require_same()
+        if settings.resume is False or not segments.is_same():
+            segments.clear()
+        if settings.resume is not False:
+            for output in filter(None, (json, video)):
+                remove_leftovers(output)
+        yield segments
+    except BaseException:
+        if settings.resume is False:
+            segments.remove()
+        else:
+            segments.release()
+        raise
+    segments.remove()
 
 
 def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:

@@ -66,6 +66,7 @@ def estimate(
     ] = None,
     json: o.JsonPath = None,
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
@@ -94,8 +95,8 @@ def estimate(
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
         interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth, start=start, end=end,
-        max_frames=max_frames, no_audio=no_audio, json=json,
-        overwrite=overwrite, offline=offline, allow_network=allow_network,
+        max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume, offline=offline,
+        allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
@@ -111,6 +112,7 @@ def export_json(
     boxes: o.Boxes = None,
     truth: o.Truth = None,
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
     device: o.Device = DEFAULTS.device,
@@ -132,8 +134,8 @@ def export_json(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        share_crops=share_crops, detect_every=detect_every, start=start, end=end,
-        max_frames=max_frames, overwrite=overwrite, offline=offline,
+        share_crops=share_crops, detect_every=detect_every, start=start, end=end, max_frames=max_frames,
+        overwrite=overwrite, resume=resume, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
     if boxes is not None or truth is not None:

@@ -54,12 +54,13 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
 def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
     """A result in a file format, without rendering. Returns the exit code."""
     from ..export.formats import require_target
-    from ..pipeline import export_json
+    from ..pipeline import export_json, is_unfinished
     from ..video.probe import probe
 
-    require_target(out, to, overwrite=config.overwrite)  # a wrong format is found before the video is looked at
+    overwrite = config.overwrite or is_unfinished(out, config)
+    require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     probe(video, allow_network=config.allow_network)
-    require_target(out, to, overwrite=config.overwrite, source=Path(video))
+    require_target(out, to, overwrite=overwrite, source=Path(video))
     with progress_display(Path(video).name, quiet=quiet) as progress:
         summary = export_json(video, out, to=to, config=config, progress=progress)
     return _tell(summary, quiet=quiet)
@@ -142,13 +143,13 @@ def _make_folder(folder: Path) -> None:
 
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
     """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
-    from ..pipeline import output_paths, require_outputs
+    from ..pipeline import is_unfinished, output_paths, require_outputs
     from ..video.probe import probe
 
     probe(source, allow_network=config.allow_network)
     video, json = output_paths(target, config.json)
     if not (planned and not target.parent.exists()):
-        require_outputs(Path(source), video, json, overwrite=config.overwrite)
+        require_outputs(Path(source), video, json, overwrite=config.overwrite or is_unfinished(json, config))
 
 
 def _tell_error(error: DCPoseError) -> None:

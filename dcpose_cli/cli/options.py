@@ -42,6 +42,12 @@ End = Annotated[float | None, typer.Option(help="Stop before this second.", rich
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
 NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel="Output")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel="Output")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on from what an interrupted run left; keep it when interrupted.", rich_help_panel="Output"
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
 AllowNetwork = Annotated[bool, typer.Option("--allow-network", help="Let inputs be network addresses and playlists.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
