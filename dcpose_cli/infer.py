@@ -14,7 +14,7 @@ from torch import Tensor
 from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .errors import DeviceError, UsageError
-from .methods import REACH, method_of
+from .methods import method_of, reach_of
 from .weights import LoadedModel
 
 #: Person windows in one pass, by device.
@@ -66,8 +66,8 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
-    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the
-    network, WeightsError when it looks at more frames than a window holds.
+    `reach`: frames a window holds on each side of the current one, at least 1.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class PoseNetwork:
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)
+        self.reach = max(1, reach_of(self._method))
 
     def poses(
         self,
@@ -102,8 +103,9 @@ class PoseNetwork:
     ) -> NDArray[np.float32]:
         """Keypoints of N person windows.
 
-        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 3) positions in `frames` of previous,
-        current and next. boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height;
+        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 2 * R + 1) positions in `frames` in the order
+        of time, the current frame in the middle, R at least `reach` (three of them: previous, current and next).
+        boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height;
         crops show people undistorted. Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not
         predict are (0, 0, 0). Raises DeviceError.
         """
@@ -171,8 +173,10 @@ class PoseNetwork:
         self, pixels: Tensor, windows: NDArray[np.int64], affines: NDArray[np.float64], margins: NDArray[np.int64]
     ) -> Tensor:
         """Keypoints (N, 17, 3) in crop pixels."""
-        frames = self._method.frames
-        index = torch.from_numpy(np.concatenate([windows[:, REACH + offset] for offset in frames]))
+        frames, middle = self._method.frames, windows.shape[1] // 2
+        if middle < reach_of(self._method):
+            raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
+        index = torch.from_numpy(np.concatenate([windows[:, middle + offset] for offset in frames]))
         crops = sample_crops(pixels, index, np.concatenate([affines] * len(frames)), self.input_size)
         crops = crops.contiguous(memory_format=torch.channels_last).view(len(frames), len(affines), *crops.shape[1:])
         low = self.precision != torch.float32

@@ -12,12 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .decode import peaks
-from .errors import WeightsError
-from .nets import DCPose, HRNet
-from .nets.dsta import DSTA
-
-#: Frames a window holds on each side of the current one.
-REACH: Final = 1
+from .nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
 
 
 class Method(Protocol):
@@ -38,12 +33,12 @@ class Method(Protocol):
         ...
 
 
-class HRNetMethod:
+class SingleFrameMethod:
     """Heatmaps of the current frame."""
 
     frames: tuple[int, ...] = (0,)
 
-    def __init__(self, net: HRNet) -> None:
+    def __init__(self, net: HRNet | SimpleBaseline) -> None:
         self.net = net
 
     def run(self, crops: Tensor, margin: Tensor) -> Tensor:
@@ -52,18 +47,33 @@ class HRNetMethod:
 
 
 class DCPoseMethod:
-    """Heatmaps of three frames, merged."""
-
-    frames: tuple[int, ...] = (0, -1, 1)
+    """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
     def __init__(self, net: DCPose) -> None:
         self.net = net
+        self.frames = (0, *(offset for name, offset in _OFFSETS.items() if name in net.config.neighbours))
 
     def run(self, crops: Tensor, margin: Tensor) -> Tensor:
         """As in Method; all frames pass the backbone as one batch."""
-        current, previous, following = self.net.backbone(crops.flatten(0, 1)).float().split(crops.shape[1])
-        maps = self.net.head(current, previous, following, margin.to(crops.device)).final
+        made = self.net.backbone(crops.flatten(0, 1)).float().split(crops.shape[1])
+        seen = dict(zip(self.frames, made, strict=True))
+        current = seen[0]
+        maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(crops.device)).final
         return keypoints_of_heatmaps(maps, (crops.shape[4], crops.shape[3]))
+
+
+class PoseWarperMethod:
+    """Heatmaps of a clip, each warped to the current frame, averaged."""
+
+    def __init__(self, net: PoseWarper) -> None:
+        self.net = net
+        side = net.frames // 2
+        self.frames = tuple(range(-side, side + 1))
+
+    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+        """As in Method; the margin does not matter."""
+        maps = self.net.backbone(crops.flatten(0, 1)).float().unflatten(0, crops.shape[:2])
+        return keypoints_of_heatmaps(self.net.head(maps), (crops.shape[4], crops.shape[3]))
 
 
 class DSTAMethod:
@@ -83,22 +93,25 @@ class DSTAMethod:
         return torch.cat([poses.coordinates * size, poses.score], dim=2)
 
 
+#: Neighbours of DCPose -> their place in time.
+_OFFSETS: Final = {"previous": -1, "next": 1}
 _METHODS: Final[dict[type[nn.Module], Callable[[Any], Method]]] = {
     DCPose: DCPoseMethod,
     DSTA: DSTAMethod,
-    HRNet: HRNetMethod,
+    HRNet: SingleFrameMethod,
+    PoseWarper: PoseWarperMethod,
+    SimpleBaseline: SingleFrameMethod,
 }
 
 
 def method_of(net: nn.Module) -> Method:
-    """How to run a pose network. Raises WeightsError for one that wants more frames than a window holds."""
-    method = _METHODS[type(net)](net)
-    if max(abs(offset) for offset in method.frames) > REACH:
-        raise WeightsError(
-            f"the model looks at {len(method.frames)} frames at once, a window holds {2 * REACH + 1}; "
-            "choose another with --model"
-        )
-    return method
+    """How to run a pose network."""
+    return _METHODS[type(net)](net)
+
+
+def reach_of(method: Method) -> int:
+    """Frames a method looks at on each side of the current one, the side with more of them."""
+    return max(abs(offset) for offset in method.frames)
 
 
 def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:
