@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ._paths import models_dir
+from ._paths import SINGLE, models_dir
 from .config import EstimateConfig
 from .errors import DCPoseError, InputError, OutputError, UsageError
 from .export.posetrack import read_posetrack
@@ -94,16 +94,18 @@ def _job(source: Path, target: Path, config: EstimateConfig, wanted: dict[str, A
     if header is None:
         return Job(source, target, done=False)
     made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    made["single"] = str(header["model"].get("name", "")).endswith(SINGLE)
     return Job(source, target, done=True, outdated=any(made.get(key) != value for key, value in wanted.items()))
 
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
-    from .weights import find_weights
+    from .weights import find_weights  # late: it loads torch
 
     names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     out["model"] = sha256_of(find_weights(config.model))
+    out["single"] = config.model.endswith(SINGLE)
     for path in (Path(config.detector), find_detector(config.detector)):
         if path.is_file():
             out["detector"] = sha256_of(path)

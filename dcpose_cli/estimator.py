@@ -146,8 +146,10 @@ class PoseEstimator:
         if not np.isfinite(xywh).all() or (xywh[:, 2:] <= 0).any():
             raise UsageError("boxes must be finite, with positive width and height")
         count = len(xywh)
+        # A network that looks further sees the first and the last frame again.
+        row = np.clip(np.arange(-self.network.reach, self.network.reach + 1), -1, 1) + 1
         return self.network.poses(
-            frames, np.tile(np.arange(3), (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))
+            frames, np.tile(row, (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))
         )
 
     def video(
@@ -181,7 +183,8 @@ class PoseEstimator:
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
         tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS) / self.detect_every), boxes, seen)
-        for _, group in groupby(windows(tracked, self.interval), key=lambda window: chunk_of(window.current)):
+        stream = windows(tracked, self.interval, self.network.reach)
+        for _, group in groupby(stream, key=lambda window: chunk_of(window.current)):
             chunk = list(group)
             people = [boxes.popleft() for _ in chunk]
             current = [window.current for window in chunk]
@@ -251,11 +254,11 @@ class PoseEstimator:
         """(N, 17, 3) of all people of the windows, window after window."""
         frames: dict[int, Frame] = {}
         for window in chunk:
-            for frame in (window.previous, window.current, window.next):
+            for frame in window.frames:
                 frames.setdefault(frame.index, frame)
         place = {index: k for k, index in enumerate(frames)}
         counts = [len(people) for people in tracked]
-        rows = [[place[w.previous.index], place[w.current.index], place[w.next.index]] for w in chunk]
+        rows = [[place[frame.index] for frame in window.frames] for window in chunk]
         return self.network.poses(
             [frame.image for frame in frames.values()],
             np.repeat(np.array(rows, np.int64), counts, axis=0),

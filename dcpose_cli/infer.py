@@ -14,7 +14,7 @@ from torch import Tensor
 from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .errors import DeviceError, UsageError
-from .methods import REACH, method_of
+from .methods import method_of, reach_of
 from .share import CropPlan, own_crops, shared_crops
 from .weights import LoadedModel
 
@@ -67,8 +67,8 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
-    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the
-    network, WeightsError when it looks at more frames than a window holds.
+    `reach`: frames a window holds on each side of the current one, at least 1.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class PoseNetwork:
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)
+        self.reach = max(1, reach_of(self._method))
 
     def poses(
         self,
@@ -106,10 +107,11 @@ class PoseNetwork:
     ) -> NDArray[np.float32]:
         """Keypoints of N person windows.
 
-        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 3) positions in `frames` of previous,
-        current and next. boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height;
-        crops show people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one
-        person then share crops where one box fits several; None: every window has crops of its own.
+        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 2 * R + 1) positions in `frames` in the order
+        of time, the current frame in the middle, R at least `reach` (three of them: previous, current and next).
+        boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height; crops show
+        people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one person then
+        share crops where one box fits several; None: every window has crops of its own.
         Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
         Raises DeviceError.
         """
@@ -117,7 +119,10 @@ class PoseNetwork:
         if not len(boxes):
             return out
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
-        wanted = np.stack([windows[:, REACH + offset] for offset in self._method.frames], axis=1)
+        middle = windows.shape[1] // 2
+        if middle < reach_of(self._method):
+            raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
+        wanted = np.stack([windows[:, middle + offset] for offset in self._method.frames], axis=1)
         plan = own_crops(wanted, square) if tracks is None else shared_crops(wanted, square, tracks, self.input_size)
         work = _Work(self._upload(frames), plan, pixel_aspect)
         first = 0

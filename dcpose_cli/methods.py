@@ -13,12 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .decode import peaks
-from .errors import WeightsError
-from .nets import DCPose, HRNet
-from .nets.dsta import DSTA
-
-#: Frames a window holds on each side of the current one.
-REACH: Final = 1
+from .nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
 
 
 class Method(ABC):
@@ -49,12 +44,12 @@ class Method(ABC):
         return self.decode(codes.view(*crops.shape[:2], *codes.shape[1:]), margin, (crops.shape[4], crops.shape[3]))
 
 
-class HRNetMethod(Method):
+class SingleFrameMethod(Method):
     """Heatmaps of the current frame."""
 
     frames = (0,)
 
-    def __init__(self, net: HRNet) -> None:
+    def __init__(self, net: HRNet | SimpleBaseline) -> None:
         self.net = net
 
     def encode(self, crops: Tensor) -> Tensor:
@@ -68,12 +63,11 @@ class HRNetMethod(Method):
 
 
 class DCPoseMethod(Method):
-    """Heatmaps of three frames, merged."""
-
-    frames = (0, -1, 1)
+    """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
     def __init__(self, net: DCPose) -> None:
         self.net = net
+        self.frames = (0, *(offset for name, offset in _OFFSETS.items() if name in net.config.neighbours))
 
     def encode(self, crops: Tensor) -> Tensor:
         """Single-frame heatmaps (N, 17, h, w) float32."""
@@ -82,8 +76,28 @@ class DCPoseMethod(Method):
 
     def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method."""
-        current, previous, following = codes
-        return keypoints_of_heatmaps(self.net.head(current, previous, following, margin.to(codes.device)).final, size)
+        seen = dict(zip(self.frames, codes, strict=True))
+        current = seen[0]
+        maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(codes.device))
+        return keypoints_of_heatmaps(maps.final, size)
+
+
+class PoseWarperMethod(Method):
+    """Heatmaps of a clip, each warped to the current frame, averaged."""
+
+    def __init__(self, net: PoseWarper) -> None:
+        self.net = net
+        side = net.frames // 2
+        self.frames = tuple(range(-side, side + 1))
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Single-frame heatmaps (N, 17, h, w) float32."""
+        maps: Tensor = self.net.backbone(crops)
+        return maps.float()
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method; the margin does not matter."""
+        return keypoints_of_heatmaps(self.net.head(codes), size)
 
 
 class DSTAMethod(Method):
@@ -107,22 +121,25 @@ class DSTAMethod(Method):
         return torch.cat([poses.coordinates * scale, poses.score], dim=2)
 
 
+#: Neighbours of DCPose -> their place in time.
+_OFFSETS: Final = {"previous": -1, "next": 1}
 _METHODS: Final[dict[type[nn.Module], Callable[[Any], Method]]] = {
     DCPose: DCPoseMethod,
     DSTA: DSTAMethod,
-    HRNet: HRNetMethod,
+    HRNet: SingleFrameMethod,
+    PoseWarper: PoseWarperMethod,
+    SimpleBaseline: SingleFrameMethod,
 }
 
 
 def method_of(net: nn.Module) -> Method:
-    """How to run a pose network. Raises WeightsError for one that wants more frames than a window holds."""
-    method = _METHODS[type(net)](net)
-    if max(abs(offset) for offset in method.frames) > REACH:
-        raise WeightsError(
-            f"the model looks at {len(method.frames)} frames at once, a window holds {2 * REACH + 1}; "
-            "choose another with --model"
-        )
-    return method
+    """How to run a pose network."""
+    return _METHODS[type(net)](net)
+
+
+def reach_of(method: Method) -> int:
+    """Frames a method looks at on each side of the current one, the side with more of them."""
+    return max(abs(offset) for offset in method.frames)
 
 
 def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:

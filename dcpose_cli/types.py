@@ -106,12 +106,20 @@ class Window:
     """Three frames around `current`; at the ends of a clip and at cuts a neighbour is `current` itself.
 
     margin: frames between previous and current, and between current and next; both >= 1 (SPEC 6.4).
+    farther: pairs before `previous` and after `next`, from near to far, for networks that look at more than three.
     """
 
     previous: Frame
     current: Frame
     next: Frame
     margin: tuple[int, int]
+    farther: tuple[tuple[Frame, Frame], ...] = ()
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """All frames in the order of time, `current` in the middle."""
+        before, after = (self.previous, *(p for p, _ in self.farther)), (self.next, *(n for _, n in self.farther))
+        return (*reversed(before), self.current, *after)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

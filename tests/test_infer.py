@@ -148,6 +148,21 @@ def test_stills_ignore_the_neighbours(tiny_folder, tmp_path):
     assert poses[:, 1:].any()
 
 
+def test_a_longer_clip_has_a_longer_window(tmp_path):
+    from dcpose_cli.nets import DSTA, DSTAConfig, HRNetConfig
+    from dcpose_cli.weights import save_model
+
+    backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+    save_model(DSTA(DSTAConfig(frames=5, input_size=(48, 64), backbone=backbone)), tmp_path / "five", name="five")
+    net = PoseNetwork(open_model(tmp_path / "five"), device=CPU)
+    assert net.reach == 2
+    frames, windows, boxes, margins = people(3)
+    with pytest.raises(ValueError, match="windows hold 3 frames, 5 are looked at"):
+        net.poses(frames, windows, boxes, margins)
+    poses = net.poses(frames, windows[:, [0, 0, 1, 2, 2]], boxes, margins)
+    assert np.isfinite(poses).all()
+
+
 def test_wide_pixels(network):
     """A picture stored at half its width gives the crops of the full one, and the same poses at half the x."""
     rng = np.random.default_rng(6)

@@ -214,7 +214,7 @@ def models_verify(
 
 @models_app.command("import")
 def models_import(
-    file: Annotated[Path, typer.Argument(help="Official DCPose .pth or an HRNet checkpoint.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="Official DCPose or DSTA, HRNet or SimpleBaseline.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
     joints: Annotated[
         str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ..decode import peaks
 from ..errors import UsageError
 from ..files import output_error, shown
-from ..nets import DCPose, HRNet
+from ..nets import DCPose
+from ..nets.backbones import heatmap_net, init_heatmap_net
 from ..nets.dcpose import init_head
-from ..nets.hrnet import init_weights
 from .batches import STRIDE, plain_batch, training_batch
 from .loop import Loop, Progress
 from .losses import gaussian_targets, heatmap_loss
@@ -89,7 +89,7 @@ def _start(recipe: Recipe, device: torch.device) -> DCPose:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         net = DCPose(recipe.model)
-        init_weights(net.backbone)
+        init_heatmap_net(net.backbone)
         init_head(net)
     return net.to(device).to(memory_format=torch.channels_last)
 
@@ -139,7 +139,7 @@ def _stage1(net: DCPose, recipe: Recipe, samples: list[PoseSample], held: list[P
 
     def validate() -> dict[str, float]:
         size, _ = _phase(config, loop.step - 1, recipe.model.input_size)
-        probe = HRNet(recipe.model.backbone).to(device).to(memory_format=torch.channels_last)
+        probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last)
         probe.load_state_dict(loop.average.state)
         return _score(lambda images, margin: probe(images[:, :3]), probe, held, size, recipe, device)
 
