@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
     ("skeleton", "config", "files"),
-    ("video", "crop", "nets", "render", "export", "_ultralytics"),
+    ("video", "crop", "nets", "render", "export", "datasets", "_ultralytics"),
     ("decode",),
     ("methods",),
     ("weights",),
