@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
     ("skeleton", "config", "files", "share", "cadence"),
-    ("video", "crop", "nets", "render", "smooth", "export", "_ultralytics", "segments", "manifest"),
+    ("video", "crop", "nets", "render", "smooth", "export", "datasets", "_ultralytics", "segments", "manifest"),
     ("decode", "results", "trails", "faces"),
     ("methods",),
     ("weights",),

@@ -241,7 +241,7 @@ def models_import(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="Folder of the training pack.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the data the recipe names.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
     init: Annotated[
@@ -249,6 +249,11 @@ def train(
     ] = None,
     device: o.Device = DEFAULTS.device,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
+    stages: Annotated[
+        str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -257,7 +262,10 @@ def train(
     from .train_command import train_model
 
     _begin(debug)
-    train_model(recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
+    train_model(
+        recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
+        tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
 
 
 @app.command()
