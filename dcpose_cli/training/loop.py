@@ -41,9 +41,11 @@ class Progress:
 
 
 def learning_rate(step: int, config: StageConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_lr` of the peak."""
+    """Linear warm-up, then a cosine down to `final_lr` of the peak, or a fall by `gamma` at every milestone."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
+    if config.schedule == "multistep":
+        return config.lr * config.gamma ** sum(step >= milestone for milestone in config.milestones)
     t = (step - config.warmup) / max(1, config.steps - config.warmup)
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(t, 1.0))))
 

@@ -54,13 +54,20 @@ class PhaseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageConfig:
-    """Optimisation of one stage. sigma: of the target Gaussian in heatmap pixels at full crop size."""
+    """Optimisation of one stage. sigma: of the target Gaussian in heatmap pixels at full crop size.
+
+    schedule: after `warmup` steps, "cosine" down to `final_lr` of the peak, or "multistep", times `gamma` at each of
+    the `milestones`, in steps.
+    """
 
     steps: int
     batch: int = 32
     lr: float = 1e-3
+    schedule: str = "cosine"
     warmup: int = 500
     final_lr: float = 0.01
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 10.0
@@ -106,6 +113,7 @@ def _check(recipe: Recipe) -> None:
         _need(stage.lr > 0, f"{name}.lr must be above 0")
         _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
         _need(stage.sigma > 0, f"{name}.sigma must be above 0")
+        _need(stage.schedule in ("cosine", "multistep"), f"{name}.schedule must be one of cosine, multistep")
         shares = sum(phase.share for phase in stage.phases)
         _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
