@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -66,7 +67,8 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
-    `reach`: frames a window holds on each side of the current one, at least 1.
+    `reach`: frames a window holds on each side of the current one, at least 1. `seconds`, `people`: spent in `poses`
+    so far, and person windows seen there.
     Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
     """
 
@@ -92,6 +94,7 @@ class PoseNetwork:
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)
         self.reach = max(1, reach_of(self._method))
+        self.seconds, self.people = 0.0, 0
 
     def poses(
         self,
@@ -112,6 +115,7 @@ class PoseNetwork:
         out = np.zeros((len(boxes), 17, 3), np.float32)
         if not len(boxes):
             return out
+        began = time.perf_counter()
         try:
             pixels = torch.from_numpy(np.stack(frames)).to(self.device)
         except (RuntimeError, MemoryError) as error:
@@ -128,6 +132,8 @@ class PoseNetwork:
                 out[part] = found
                 first += len(found)
         out[:, self._absent] = 0
+        self.seconds += time.perf_counter() - began
+        self.people += len(boxes)
         return out
 
     def _try(
