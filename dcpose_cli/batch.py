@@ -102,7 +102,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
     from .weights import find_weights  # late: it loads torch
 
-    names = ("conf", "interval", "box_scale", "start", "end", "max_frames")
+    names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     out["model"] = sha256_of(find_weights(config.model))
     out["single"] = config.model.endswith(SINGLE)

@@ -12,10 +12,13 @@ from typing import Final, Protocol, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .cadence import corrected, doubtful, tracked_frames
 from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
 from .infer import PoseNetwork, resolve_device
+from .segment_values import people_entry, result_of, seen_entry, seen_of
+from .segments import SEGMENT_CHUNKS, Entry, SegmentFolder, SegmentLog
 from .track import Tracker
 from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
 from .video.reader import VideoReader
@@ -52,8 +55,9 @@ class Detector(Protocol):
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. detector: as there, or
-    any object that detects. A detector given by name is loaded when it is first needed.
+    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every: as in
+    EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded when it is
+    first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -69,8 +73,13 @@ class PoseEstimator:
         interval: int = 1,
         box_scale: float = DEFAULTS.box_scale,
         offline: bool = False,
+        share_crops: bool = False,
+        detect_every: int = 1,
     ) -> None:
         _require_sane(conf, interval, box_scale)
+        if detect_every < 1:
+            raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
+        self.share_crops, self.detect_every = share_crops, detect_every
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
@@ -91,6 +100,8 @@ class PoseEstimator:
             interval=config.interval,
             box_scale=config.box_scale,
             offline=config.offline,
+            share_crops=config.share_crops,
+            detect_every=config.detect_every,
         )
 
     @property
@@ -160,32 +171,91 @@ class PoseEstimator:
                 yield result
 
     def analyse(
-        self, frames: Iterable[Frame], *, fps: SupportsFloat | None, pixel_aspect: float = 1.0
+        self,
+        frames: Iterable[Frame],
+        *,
+        fps: SupportsFloat | None,
+        pixel_aspect: float = 1.0,
+        segments: SegmentFolder | None = None,
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
+        segments: where finished parts of this video are kept; what is there already is not done again.
         """
         boxes: deque[TrackedBoxes] = deque()
-        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes)
+        seen = SegmentLog(segments, "seen") if segments else None
+        done = SegmentLog(segments, "people") if segments else None
+        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS) / self.detect_every), boxes, seen)
         stream = windows(tracked, self.interval, self.network.reach)
-        for _, group in groupby(stream, key=lambda window: _chunk(window.current)):
+        for _, group in groupby(stream, key=lambda window: chunk_of(window.current)):
             chunk = list(group)
-            yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)
+            people = [boxes.popleft() for _ in chunk]
+            current = [window.current for window in chunk]
+            kept = done.recall(segment_of(current[0]), current) if done else None
+            if kept is not None:
+                yield from ((frame, result_of(entry, frame)) for frame, entry in zip(current, kept, strict=True))
+                continue
+            results = list(self.estimate_windows(chunk, people, pixel_aspect))
+            if done:
+                done.record(segment_of(current[0]), [people_entry(result) for _, result in results])
+            yield from results
+        for log in filter(None, (seen, done)):
+            log.finish()
 
-    def _track(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+    def _track(
+        self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes], log: SegmentLog | None
+    ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
-        for _, group in groupby(frames, key=_chunk):
-            chunk = list(group)
-            found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
-            for frame, detections in zip(chunk, found, strict=True):
-                boxes.append(tracker.update(detections, frame.image))
-                yield frame
+        if self.detect_every > 1:
+            yield from self._track_some(frames, tracker, boxes)
+            return
+        for frame, entry in self.look(frames, log):
+            found, looks = seen_of(entry)
+            boxes.append(tracker.follow(found, looks, (frame.image.shape[1], frame.image.shape[0])))
+            yield frame
 
-    def _estimate(
+    def _track_some(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+        """`_track` with a detector that looks at every n-th frame; what it sees is not kept: it costs little."""
+
+        def look(due: Sequence[Frame]) -> list[TrackedBoxes]:
+            found = self.detector.detect([frame.image for frame in due])
+            return [tracker.update(people, frame.image) for people, frame in zip(found, due, strict=True)]
+
+        chunks = (list(group) for _, group in groupby(frames, key=chunk_of))
+        for frame, people in tracked_frames(chunks, self.detect_every, look):
+            boxes.append(people)
+            yield frame
+
+    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry]]:
+        """Frames with who was detected in them and how they look; log: where that is kept, and found again."""
+        for _, group in groupby(frames, key=chunk_of):
+            chunk = list(group)
+            entries = log.recall(segment_of(chunk[0]), chunk) if log else None
+            if entries is None:
+                found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
+                entries = [seen_entry(frame, people) for frame, people in zip(chunk, found, strict=True)]
+                if log:
+                    log.record(segment_of(chunk[0]), entries)
+            yield from zip(chunk, entries, strict=True)
+
+    def estimate_windows(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
     ) -> Iterator[tuple[Frame, FrameResult]]:
-        """All people of a chunk of windows in one go."""
+        """All people of a chunk of windows in one go; `tracked`: those of the current frames."""
+        keypoints = self._keypoints(chunk, tracked, pixel_aspect)
+        if any(people.between for people in tracked):
+            tracked, keypoints = self._look_again(chunk, tracked, keypoints, pixel_aspect)
+        first = 0
+        for window, people in zip(chunk, tracked, strict=True):
+            found = keypoints[first : first + len(people)]
+            first += len(people)
+            yield window.current, _result(window.current, people, found)
+
+    def _keypoints(
+        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
+    ) -> NDArray[np.float32]:
+        """(N, 17, 3) of all people of the windows, window after window."""
         frames: dict[int, Frame] = {}
         for window in chunk:
             for frame in window.frames:
@@ -193,18 +263,38 @@ class PoseEstimator:
         place = {index: k for k, index in enumerate(frames)}
         counts = [len(people) for people in tracked]
         rows = [[place[frame.index] for frame in window.frames] for window in chunk]
-        keypoints = self.network.poses(
+        return self.network.poses(
             [frame.image for frame in frames.values()],
             np.repeat(np.array(rows, np.int64), counts, axis=0),
             np.concatenate([people.boxes for people in tracked]),
             np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
             pixel_aspect,
+            np.concatenate([people.track_ids for people in tracked]) if self.share_crops else None,
         )
-        first = 0
-        for window, people in zip(chunk, tracked, strict=True):
-            found = keypoints[first : first + len(people)]
-            first += len(people)
-            yield window.current, _result(window.current, people, found)
+
+    def _look_again(
+        self,
+        chunk: Sequence[Window],
+        tracked: Sequence[TrackedBoxes],
+        keypoints: NDArray[np.float32],
+        pixel_aspect: float,
+    ) -> tuple[list[TrackedBoxes], NDArray[np.float32]]:
+        """Detects in the frames whose interpolated boxes do not seem to fit, and estimates those people again."""
+        counts = [len(people) for people in tracked]
+        doubts = np.split(doubtful(tracked, keypoints), np.cumsum(counts)[:-1])
+        places = [place for place, doubt in enumerate(doubts) if doubt.any()]
+        people_of = list(tracked)
+        if not places:
+            return people_of, keypoints
+        detections = self.detector.detect([chunk[place].current.image for place in places])
+        parts = np.split(keypoints.copy(), np.cumsum(counts)[:-1])
+        for place, found in zip(places, detections, strict=True):
+            people_of[place] = corrected(tracked[place], doubts[place], found)
+        again = [people_of[place] for place in places]
+        fresh = self._keypoints([chunk[place] for place in places], again, pixel_aspect)
+        for place, points in zip(places, np.split(fresh, np.cumsum([len(p) for p in again])[:-1]), strict=True):
+            parts[place][doubts[place]] = points[doubts[place]]
+        return people_of, np.concatenate(parts)
 
 
 def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:
@@ -231,10 +321,19 @@ def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.f
     return np.where(shared[:, None], np.float32(0), points)
 
 
-def _chunk(frame: Frame) -> int:
-    height, width = frame.image.shape[:2]
-    size: int = max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
-    return frame.index // size
+def chunk_frames(width: int, height: int) -> int:
+    """Frames in a chunk, for frames of this size in pixels."""
+    return max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
+
+
+def chunk_of(frame: Frame) -> int:
+    """Number of the chunk a frame belongs to."""
+    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0])
+
+
+def segment_of(frame: Frame) -> int:
+    """Number of the segment a frame belongs to; a segment is whole chunks, so both are cut at fixed frame numbers."""
+    return chunk_of(frame) // SEGMENT_CHUNKS
 
 
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

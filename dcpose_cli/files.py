@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,7 @@ TEMP_SUFFIX = ".part"
 
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
+_LEFTOVER = re.compile(r"\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
 _FULL = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file size limit reached"}
 
 
@@ -91,11 +93,24 @@ def require_writable_folder(folder: Path) -> None:
 def temporary_name(target: Path) -> Path:
     """A fresh hidden name beside `target`, never longer than file systems allow."""
     ending = f".{secrets.token_hex(4)}{TEMP_SUFFIX}"
-    room = _MAX_NAME_BYTES - len(ending) - 1
+    return target.with_name(_temporary_stem(target, len(ending)) + ending)
+
+
+def _temporary_stem(target: Path, ending: int) -> str:
+    """What temporary names of `target` begin with; ending: bytes that follow."""
     stem = target.name
-    while len(os.fsencode(stem)) > room:
+    while len(os.fsencode(stem)) > _MAX_NAME_BYTES - ending - 1:
         stem = stem[:-1]
-    return target.with_name(f".{stem}{ending}")
+    return f".{stem}"
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove temporary files of `target` that a killed run left; nobody else may be writing it."""
+    stem = _temporary_stem(target, len(f".{'0' * 8}{TEMP_SUFFIX}"))
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            if path.name.startswith(stem) and _LEFTOVER.fullmatch(path.name, len(stem)):
+                path.unlink(missing_ok=True)
 
 
 class AtomicFile:

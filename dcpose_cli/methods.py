@@ -5,8 +5,9 @@ Whoever runs a network asks `method_of` and knows nothing else of it. A new netw
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,54 +16,73 @@ from .decode import peaks
 from .nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
 
 
-class Method(Protocol):
-    """A network at work on crops of people."""
+class Method(ABC):
+    """A network at work on crops of people, in two steps: every crop alone, then the frames of each person together.
 
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """The frames `run` wants, in its order, counted from the current one: -1 is the previous frame."""
-        ...
+    What the first step makes of a crop may serve several windows, where they share it.
+    """
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    #: The frames a window needs, in the order `decode` wants them, counted from the current one: -1 is the previous.
+    frames: tuple[int, ...]
+
+    @abstractmethod
+    def encode(self, crops: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) float32, normalised RGB -> one code each, (N, ...). May run under autocast."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """Keypoints in the current frame's crops.
 
-        crops: (F, N, 3, H, W) float32 normalised RGB, one entry per entry of `frames`. margin: (N, 2), frames from
-        previous to current and from current to next, both >= 1. May run under autocast.
+        codes: (F, N, ...), one entry per entry of `frames`. margin: (N, 2), frames from previous to current and from
+        current to next, both >= 1. size: crop width and height. May run under autocast.
         Returns (N, 17, 3) float32: x, y in crop pixels, score; a joint may lie outside the crop.
         """
-        ...
+
+    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+        """Both steps: crops (F, N, 3, H, W), one entry per entry of `frames` -> (N, 17, 3)."""
+        codes = self.encode(crops.flatten(0, 1))
+        return self.decode(codes.view(*crops.shape[:2], *codes.shape[1:]), margin, (crops.shape[4], crops.shape[3]))
 
 
-class SingleFrameMethod:
+class SingleFrameMethod(Method):
     """Heatmaps of the current frame."""
 
-    frames: tuple[int, ...] = (0,)
+    frames = (0,)
 
     def __init__(self, net: HRNet | SimpleBaseline) -> None:
         self.net = net
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    def encode(self, crops: Tensor) -> Tensor:
+        """Heatmaps (N, 17, h, w)."""
+        maps: Tensor = self.net(crops)
+        return maps
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(self.net(crops[0]), (crops.shape[4], crops.shape[3]))
+        return keypoints_of_heatmaps(codes[0], size)
 
 
-class DCPoseMethod:
+class DCPoseMethod(Method):
     """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
     def __init__(self, net: DCPose) -> None:
         self.net = net
         self.frames = (0, *(offset for name, offset in _OFFSETS.items() if name in net.config.neighbours))
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
-        """As in Method; all frames pass the backbone as one batch."""
-        made = self.net.backbone(crops.flatten(0, 1)).float().split(crops.shape[1])
-        seen = dict(zip(self.frames, made, strict=True))
+    def encode(self, crops: Tensor) -> Tensor:
+        """Single-frame heatmaps (N, 17, h, w) float32."""
+        maps: Tensor = self.net.backbone(crops)
+        return maps.float()
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method."""
+        seen = dict(zip(self.frames, codes, strict=True))
         current = seen[0]
-        maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(crops.device)).final
-        return keypoints_of_heatmaps(maps, (crops.shape[4], crops.shape[3]))
+        maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(codes.device))
+        return keypoints_of_heatmaps(maps.final, size)
 
 
-class PoseWarperMethod:
+class PoseWarperMethod(Method):
     """Heatmaps of a clip, each warped to the current frame, averaged."""
 
     def __init__(self, net: PoseWarper) -> None:
@@ -70,13 +90,17 @@ class PoseWarperMethod:
         side = net.frames // 2
         self.frames = tuple(range(-side, side + 1))
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    def encode(self, crops: Tensor) -> Tensor:
+        """Single-frame heatmaps (N, 17, h, w) float32."""
+        maps: Tensor = self.net.backbone(crops)
+        return maps.float()
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter."""
-        maps = self.net.backbone(crops.flatten(0, 1)).float().unflatten(0, crops.shape[:2])
-        return keypoints_of_heatmaps(self.net.head(maps), (crops.shape[4], crops.shape[3]))
+        return keypoints_of_heatmaps(self.net.head(codes), size)
 
 
-class DSTAMethod:
+class DSTAMethod(Method):
     """Coordinates from a clip, without heatmaps."""
 
     def __init__(self, net: DSTA) -> None:
@@ -84,13 +108,17 @@ class DSTAMethod:
         side = net.config.frames // 2
         self.frames = tuple(range(-side, side + 1))
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    def encode(self, crops: Tensor) -> Tensor:
+        """The backbone's features (N, channels, h, w)."""
+        features: Tensor = self.net.backbone(crops)
+        return features
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter. The score is the mean of 1 - sigma."""
         # The small features change places, not the pictures: these keep their memory layout.
-        features = self.net.backbone(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]).transpose(0, 1)
-        poses = self.net.head(features)
-        size = torch.tensor((crops.shape[4], crops.shape[3]), dtype=torch.float32, device=crops.device)
-        return torch.cat([poses.coordinates * size, poses.score], dim=2)
+        poses = self.net.head(codes.transpose(0, 1))
+        scale = torch.tensor(size, dtype=torch.float32, device=codes.device)
+        return torch.cat([poses.coordinates * scale, poses.score], dim=2)
 
 
 #: Neighbours of DCPose -> their place in time.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -15,9 +16,22 @@ from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
 from .errors import OutputError, UsageError
-from .export.posetrack import PoseTrackWriter
-from .files import output_error, require_free_target, require_not_input, require_writable_folder, sha256_of, shown
+from .export.formats import Options as ExportOptions
+from .export.formats import require_target, write_result
+from .export.posetrack import PoseTrackWriter, read_posetrack
+from .files import (
+    output_error,
+    remove_leftovers,
+    require_free_target,
+    require_not_input,
+    require_writable_folder,
+    sha256_of,
+    shown,
+    temporary_name,
+)
 from .render import draw_people
+from .segments import SegmentFolder, segments_folder
+from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
 from .video.writer import FORMATS, VideoWriter
@@ -58,13 +72,15 @@ def estimate(
 
     out: .mp4, .mov or .mkv; None writes only the JSON, to `config.json`. config: settings; `options` replace single
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
-    Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left.
+    Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
+    leaves finished parts beside the output, from which one with `resume` goes on (segments.py).
     """
     try:
         settings = replace(config or EstimateConfig(), **options)
     except TypeError as error:
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
+    require_method(settings.smooth)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -78,10 +94,12 @@ def estimate(
                 allow_network=settings.allow_network,
             )
         )
+        settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = estimator or _load(settings)
-        run = _Run(reader, people, settings, progress)
         header = _header(source, reader.info, people, settings)
+        segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
+        run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
@@ -103,30 +121,59 @@ def export_json(
     path: str | PathLike[str],
     out: str | PathLike[str],
     *,
+    to: str = "posetrack18",
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
     **options: Any,
 ) -> EstimateSummary:
-    """The JSON of `estimate` without drawing a video. Raises as `estimate`."""
-    options["json"] = Path(out)
-    return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    """The JSON of `estimate` without drawing a video. Raises as `estimate`.
+
+    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead; the JSON it is made from is not
+    kept.
+    """
+    target = Path(out)
+    if to == "posetrack18":
+        options["json"] = target
+        return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    overwrite = bool(options.get("overwrite", config.overwrite if config else False))
+    require_target(target, to, overwrite=overwrite, source=Path(path))
+    folder = temporary_name(target)
+    try:
+        folder.mkdir()
+        options["json"] = folder / "result.json"
+        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+        result = read_posetrack(folder / "result.json")
+        written = write_result(result, target, to, ExportOptions(overwrite=overwrite))
+        return replace(summary, json=None, exports=tuple(written))
+    except OSError as error:
+        raise output_error(error, target) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:
     """One pass over a video, counting what it sees."""
 
     def __init__(
-        self, reader: VideoReader, people: PoseEstimator, settings: EstimateConfig, progress: Report | None
+        self,
+        reader: VideoReader,
+        people: PoseEstimator,
+        settings: EstimateConfig,
+        progress: Report | None,
+        segments: SegmentFolder | None,
     ) -> None:
         self._reader, self._estimator, self._settings, self._progress = reader, people, settings, progress
+        self._segments = segments
         self.frames = self.people = 0
         self.tracks: set[int] = set()
 
     def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
         """Everything into `json` and, where asked for, `video`; its hash and the warnings about it."""
         if video is None:
-            self._each(json, lambda frame, result: None)
+            with closing(self._each(json)) as pairs:
+                for _ in pairs:
+                    pass
             return None, []
         settings = self._settings
         output = VideoWriter(
@@ -144,24 +191,70 @@ class _Run:
             frame, result = item
             output.write(draw_people(frame.image, result.people, kpt_thr=settings.kpt_thr), frame.pts)
 
-        with output, WriteBehind(draw, QUEUE_FRAMES) as behind:
-            self._each(json, lambda frame, result: behind.put((frame, result)))
+        with output, WriteBehind(draw, QUEUE_FRAMES) as behind, closing(self._each(json)) as pairs:
+            for item in smooth(pairs, settings.smooth):
+                behind.put(item)
         return output.sha256, output.warnings
 
-    def _each(self, json: PoseTrackWriter, then: Callable[[Frame, FrameResult], None]) -> None:
+    def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with its people, already in `json`."""
         info = self._reader.info
         total = _expected_frames(info, self._settings)
         aspect = float(info.sample_aspect_ratio)
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
         with ReadAhead(self._reader, QUEUE_FRAMES) as ahead:
-            for frame, result in self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect):
+            analysis = self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect, segments=self._segments)
+            for frame, result in analysis:
                 json.write(result)
-                then(frame, result)
+                yield frame, result
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
                 report(Progress(self.frames, total, len(result.people)))
+
+
+def segment_key(header: Mapping[str, Any], people: PoseEstimator) -> dict[str, Any]:
+    """What parts of a result are made of: its header, and what moves numbers by a rounding."""
+    return {**header, "batch": people.network.batch}
+
+
+def is_unfinished(json: Path, settings: EstimateConfig) -> bool:
+    """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
+    return settings.resume is not False and segments_folder(json).is_dir() and not json.exists()
+
+
+@contextmanager
+def _kept_segments(
+    json: Path, video: Path | None, header: Mapping[str, Any], people: PoseEstimator, settings: EstimateConfig
+) -> Iterator[SegmentFolder | None]:
+    """Where the parts of this result are kept while it is made; None where the input has no fingerprint.
+
+    They go when the result is there, and when a run that was not asked to resume fails; sudden death leaves them.
+    Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
+    """
+    if header["input"]["sha256"] is None:
+        yield None
+        return
+    segments = SegmentFolder(segments_folder(json), segment_key(header, people))
+    if not segments.lock():
+        raise OutputError(f"{shown(json)} is being made by another run; wait for it or choose another output")
+    try:
+        if settings.resume:
+            segments.require_same()
+        if settings.resume is False or not segments.is_same():
+            segments.clear()
+        if settings.resume is not False:
+            for output in filter(None, (json, video)):
+                remove_leftovers(output)
+        yield segments
+    except BaseException:
+        if settings.resume is False:
+            segments.remove()
+        else:
+            segments.release()
+        raise
+    segments.remove()
 
 
 def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:
@@ -243,6 +336,8 @@ def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: Esti
             "conf": people.conf,
             "interval": people.interval,
             "box_scale": people.network.box_scale,
+            "share_crops": people.share_crops,
+            "detect_every": people.detect_every,
             "device": people.device.type,
             "precision": str(people.network.precision).removeprefix("torch."),
             "start": settings.start,

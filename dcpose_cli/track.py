@@ -7,6 +7,7 @@ seen, in the same clothes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +47,8 @@ BRIDGE_IOU: Final = 0.6
 BRIDGE_INSIDE: Final = 0.6
 
 _BINS: Final = (12, 6, 6)
+#: Numbers in a look.
+LOOK_SIZE: Final = 12 * 6 * 6
 
 
 @dataclass(slots=True, eq=False)
@@ -113,9 +116,15 @@ class Tracker:
         (`predicted` counts them). image: the frame, (H, W, 3) uint8 RGB; without it people are not known again by
         their clothes and none are expected.
         """
+        size = None if image is None else (image.shape[1], image.shape[0])
+        return self.follow(dets, looks_of(dets.boxes, image), size)
+
+    def follow(
+        self, dets: Detections, looks: Sequence[NDArray[np.float32] | None], size: tuple[int, int] | None
+    ) -> TrackedBoxes:
+        """`update` without the picture. looks: of every box, from `looks_of`. size: width and height of the frame."""
         self._frame += 1
         tracks = self._follow(dets)
-        looks = [_look(box, image) for box in dets.boxes]
         ids = [self._ids.get(track, -1) if track is not None else -1 for track in tracks]
         for number in self._by_size(dets):
             if ids[number] < 0:
@@ -126,12 +135,11 @@ class Tracker:
         for number, identity in enumerate(ids):
             self._remember(identity, number, looks[number], dets)
         self._forget()
-        return self._with_expected(dets, ids, image)
+        return self._with_expected(dets, ids, size or (0, 0))
 
-    def _with_expected(self, dets: Detections, ids: list[int], image: NDArray[np.uint8] | None) -> TrackedBoxes:
+    def _with_expected(self, dets: Detections, ids: list[int], size: tuple[int, int]) -> TrackedBoxes:
         """The detections, then those who are missed for a moment; their score fades."""
         boxes, scores, identities = [*dets.boxes], [*dets.scores], [*ids]
-        size = (0, 0) if image is None else (image.shape[1], image.shape[0])
         for identity, seen in self._seen.items():
             if identity in ids or not self._is_missed(seen):
                 continue
@@ -233,6 +241,14 @@ def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
     """Share of an xywh box that lies in an image of this width and height."""
     sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
     return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))
+
+
+def looks_of(boxes: NDArray[np.float32], image: NDArray[np.uint8] | None) -> list[NDArray[np.float32] | None]:
+    """How the people in the (N, 4) xywh `boxes` of a frame look, as `Tracker.follow` wants it.
+
+    image: (H, W, 3) uint8 RGB. A look is a (432,) float32 histogram of colours that sums to 1, or None.
+    """
+    return [_look(box, image) for box in boxes]
 
 
 def _look(box: NDArray[np.float32], image: NDArray[np.uint8] | None) -> NDArray[np.float32] | None:

@@ -83,12 +83,14 @@ class TrackedBoxes:
 
     boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32; track_ids: (N,) int64, from 0, stable over time.
     predicted: how many of them, at the end, were not detected in this frame but are expected where they are.
+    between: nobody was looked for in this frame; the boxes lie between those of the frames before and after.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     track_ids: NDArray[np.int64]
     predicted: int = 0
+    between: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -163,7 +165,10 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class EstimateSummary:
-    """What a finished run produced: paths (None when not asked for), counts and warnings."""
+    """What a finished run produced: paths (None when not asked for), counts and warnings.
+
+    exports: the files of another format, written instead of the JSON.
+    """
 
     source: Path
     video: Path | None
@@ -174,3 +179,4 @@ class EstimateSummary:
     decode: DecodeReport
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    exports: tuple[Path, ...] = field(default=())

@@ -17,16 +17,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room.
 FLOORS = (
-    ("__init__", "errors", "types", "_paths", "_schema", "_threads"),
-    ("skeleton", "config", "files"),
-    ("video", "crop", "nets", "render", "export", "_ultralytics"),
-    ("decode",),
+    ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
+    ("skeleton", "config", "files", "share", "cadence"),
+    ("video", "crop", "nets", "render", "smooth", "export", "_ultralytics", "segments"),
+    ("decode", "results", "trails", "faces"),
     ("methods",),
     ("weights",),
     ("checkpoints", "infer", "detect", "track", "window"),
+    ("segment_values",),
     ("estimator",),
     ("pipeline",),
-    ("batch",),
+    ("batch", "redraw", "dataset"),
+    ("heatmaps", "report"),
     ("evaluation",),
     ("training",),
     ("cli",),

@@ -12,7 +12,9 @@ import typer
 from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
+from . import view_app
 from .console import run
+from .result_app import add_result_commands
 
 app = typer.Typer(
     name="dcpose",
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+add_result_commands(app)
+view_app.register(app)
 
 
 def main() -> None:
@@ -62,6 +66,7 @@ def estimate(
     ] = None,
     json: o.JsonPath = None,
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
@@ -71,6 +76,9 @@ def estimate(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -86,17 +94,25 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
-        overwrite=overwrite, offline=offline, allow_network=allow_network,
+        interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth, start=start, end=end,
+        max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume, offline=offline,
+        allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
 
 @app.command("export-json")
 def export_json(
-    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.", show_default=False)],
+    video: Annotated[
+        str,
+        typer.Argument(help="The video, or with --boxes the folder of frames.", metavar="VIDEO", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder with --boxes.", show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
+    boxes: o.Boxes = None,
+    truth: o.Truth = None,
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
     device: o.Device = DEFAULTS.device,
@@ -104,6 +120,8 @@ def export_json(
     batch: o.Batch = None,
     conf: o.Conf = DEFAULTS.conf,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -112,16 +130,21 @@ def export_json(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """PoseTrack JSON of a video, without rendering."""
-    from .commands import export_one
-
+    """PoseTrack JSON or another format of a video, without rendering; with --boxes, of a data set of frames."""
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        start=start, end=end, max_frames=max_frames, overwrite=overwrite, offline=offline,
+        share_crops=share_crops, detect_every=detect_every, start=start, end=end, max_frames=max_frames,
+        overwrite=overwrite, resume=resume, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
-    raise typer.Exit(export_one(video, out, config, quiet=quiet))
+    if boxes is not None or truth is not None:
+        from .dataset_command import export_frames
+
+        raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
+    from .commands import export_one
+
+    raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
 
 
 @app.command()
@@ -140,6 +163,9 @@ def batch(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
     offline: o.Offline = False,
     dry_run: o.DryRun = False,
@@ -152,8 +178,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
-        offline=offline,
+        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth,
+        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))
 

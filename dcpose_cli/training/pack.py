@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
@@ -48,20 +49,22 @@ def read_parts(
     split: str | None,
     exclude: Iterable[str] = (),
     limit: int | None = None,
+    hold_out: float = 0.0,
 ) -> list[PoseSample]:
     """Read the named parts (`stills`, `triplets2`, ...) of the pack in `root`, all pictures decoded.
 
     split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spread.
+    hold_out: share of the clips that are left out (`is_held_out`).
     Raises InputError when a part or its pictures cannot be read.
     """
     out: list[PoseSample] = []
     for part in parts:
-        out.extend(_read_part(root, part, split, frozenset(exclude), limit))
+        out.extend(_read_part(root, part, split, frozenset(exclude), limit, hold_out))
     return out
 
 
 def _read_part(
-    root: Path, part: str, split: str | None, exclude: frozenset[str], limit: int | None
+    root: Path, part: str, split: str | None, exclude: frozenset[str], limit: int | None, hold_out: float
 ) -> list[PoseSample]:
     path = root / f"{part}.json"
     folder = root / "images"
@@ -69,7 +72,7 @@ def _read_part(
         path, folder = root / part / f"{part}.json", root / part
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        chosen = _chosen(data, split, exclude, limit)
+        chosen = _chosen(data, split, exclude, limit, hold_out)
         with _Tars(folder) as tars:
             return [sample for group in chosen for sample in _samples(group, tars)]
     except OSError as error:
@@ -79,12 +82,18 @@ def _read_part(
         raise InputError(f"{shown(path)} is not a part of a training pack ({reason}); check --data") from error
 
 
+def is_held_out(clip: str, share: float) -> bool:
+    """Whether a clip belongs to the `share` (0..1) of all clips that training leaves out: decided by its name alone,
+    so that it is the same in every part and every run."""
+    return int(hashlib.sha1(clip.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
 #: An image of the pack with its annotations.
 _Labelled = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def _chosen(
-    data: dict[str, Any], split: str | None, exclude: frozenset[str], limit: int | None
+    data: dict[str, Any], split: str | None, exclude: frozenset[str], limit: int | None, hold_out: float
 ) -> list[list[_Labelled]]:
     """The images of a part that are wanted: stills alone, the frames of a window together and in their order."""
     people: dict[int, list[dict[str, Any]]] = {}
@@ -92,7 +101,8 @@ def _chosen(
         people.setdefault(annotation["image_id"], []).append(annotation)
     groups: dict[Any, list[_Labelled]] = {}
     for image in data["images"]:
-        if (split is None or image.get("split") == split) and image.get("source") not in exclude:
+        wanted = (split is None or image.get("split") == split) and image.get("source") not in exclude
+        if wanted and not ("clip" in image and is_held_out(image["clip"], hold_out)):
             key = image.get("triplet", ("still", image["id"]))
             groups.setdefault(key, []).append((image, people.get(image["id"], [])))
     found = [sorted(group, key=lambda item: "pcn".index(item[0].get("role", "c"))) for group in groups.values()]

@@ -14,11 +14,16 @@ from ..nets import DCPoseConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Which parts of the data are used. exclude: sources never trained on."""
+    """Which parts of the data are used.
+
+    exclude: sources never trained on. hold_out_clips: share of the clips (0..1, chosen by their names) whose windows
+    are never trained on, in any stage: they measure what the neighbouring frames add.
+    """
 
     stills: tuple[str, ...]
     triplets: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    hold_out_clips: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +126,7 @@ def _check(recipe: Recipe) -> None:
         _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
     for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
         _need(0 <= getattr(recipe.augment, name) <= 1, f"augment.{name} must be in 0..1")
+    _need(0 <= recipe.data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
     _need(recipe.seed >= 0, "seed must not be negative")
 
 

@@ -105,7 +105,9 @@ def _train(
     parts = (*recipe.data.stills, *recipe.data.triplets)
     exclude = recipe.data.exclude
     held = read_parts(data, parts, split="val", exclude=exclude, limit=VALIDATION_LIMIT if limit is None else limit)
-    everything = read_parts(data, parts, split="train", exclude=exclude, limit=limit)
+    everything = read_parts(
+        data, parts, split="train", exclude=exclude, limit=limit, hold_out=recipe.data.hold_out_clips
+    )
     if not everything:
         raise UsageError(f"no training samples in {shown(data)} for the parts {', '.join(parts)}")
     if 1 in stages:

@@ -1,0 +1,233 @@
+"""Parts of a video that are done, on disk: what an interrupted run goes on from and what machines hand each other.
+
+A video is cut at fixed frame numbers into chunks (frames that go through the networks together, see estimator.py), and
+every SEGMENT_CHUNKS chunks are a segment. Detection and poses of a segment depend on its own frames and the neighbours
+of its first and last ones only, tracking on everybody found before; so a segment is kept in three files, each whole or
+absent, in a folder of its own beside the result:
+
+    key.json        what the parts were made of: input, models, settings
+    7.seen          of every frame of segment 7: the people detected, and how they look (for the tracker)
+    7.tracks        ... with identities, and with those expected; only between machines
+    7.people        ... with their joints
+
+Each is the SHA-256 of what follows, then an .npz of `frames` (n, 3) int64 (index, pts, damaged), `counts` (n,) int64
+(people per frame) and, people of all frames one after the other, arrays named by the kind. Numbers are stored as they
+were computed, so results put together from segments are those of a straight run, to the byte. What cannot be read
+counts as not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._locks import try_lock
+from .errors import UsageError
+from .files import TEMP_SUFFIX, output_error, shown, write_atomic
+from .types import Frame
+
+#: Chunks of frames in a segment.
+SEGMENT_CHUNKS: Final = 32
+FORMAT_VERSION: Final = 1
+
+Kind = Literal["seen", "tracks", "people"]
+Arrays = dict[str, NDArray[Any]]
+
+_FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
+_MAX_NAME_BYTES: Final = 255
+_CHANGED: Final = {
+    "input": "before its input changed",
+    "model": "with another pose model",
+    "detector": "with another detector",
+}
+_DIGEST_BYTES: Final = 32
+_UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One frame of a segment. values: per person of the frame, one row of every array."""
+
+    index: int
+    pts: int
+    damaged: bool
+    values: Arrays
+
+    def is_of(self, frame: Frame) -> bool:
+        """Whether it was made from this frame."""
+        return (self.index, self.pts, self.damaged) == (frame.index, frame.pts, frame.damaged)
+
+
+def segments_folder(target: Path) -> Path:
+    """Where the parts of an unfinished result are kept: hidden, beside it."""
+    name = f".{target.name}{_FOLDER_ENDING}"
+    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
+        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}{_FOLDER_ENDING}"
+    return target.with_name(name)
+
+
+class SegmentFolder:
+    """The segments of one result. key: what they are made of; parts of anything else are not taken for them.
+
+    Raises OutputError when the disk is full or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._key = {"format": FORMAT_VERSION, "segment_chunks": SEGMENT_CHUNKS, **key}
+        text = json.dumps(self._key, sort_keys=True)
+        self._key = json.loads(text)
+        self._digest = hashlib.sha256(text.encode()).hexdigest()
+        self._lock: int | None = None
+
+    def lock(self) -> bool:
+        """Make the folder this process's until `release` or its end; False when another one works there."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise output_error(error, self.folder) from error
+        if try_lock(self._lock):
+            return True
+        os.close(self._lock)
+        self._lock = None
+        return False
+
+    def release(self) -> None:
+        """Let others work there; a folder without parts goes."""
+        with contextlib.suppress(OSError):
+            if not any(path.name[:1].isdigit() for path in self.folder.iterdir()):
+                shutil.rmtree(self.folder, ignore_errors=True)
+        handle, self._lock = self._lock, None
+        if handle is not None:
+            os.close(handle)
+
+    def require_same(self) -> None:
+        """Raises UsageError when the parts there are of another input, model or setting."""
+        other = self._stored_key()
+        if other is None or other == self._key:
+            return
+        names = sorted(name for name in {*other, *self._key} if other.get(name) != self._key.get(name))
+        reason = next((_CHANGED[name] for name in _CHANGED if name in names), f"with other settings ({names[0]})")
+        raise UsageError(f"cannot resume {shown(self._result_name())}: it was begun {reason}; leave out --resume")
+
+    def _result_name(self) -> str:
+        return self.folder.name.removeprefix(".").removesuffix(_FOLDER_ENDING)
+
+    def is_same(self) -> bool:
+        """Whether the parts there, if any, are of this input, these models and settings."""
+        return self._stored_key() in (None, self._key)
+
+    def clear(self) -> None:
+        """Forget all parts."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name != "lock":
+                    path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def has(self, number: int, kind: Kind) -> bool:
+        """Whether this part is there."""
+        return self._path(number, kind).is_file()
+
+    def read(self, number: int, kind: Kind) -> list[Entry] | None:
+        """The frames of a segment; None when this part is not there, damaged, or made of something else."""
+        try:
+            raw = self._path(number, kind).read_bytes()
+            if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
+                return None
+            with np.load(io.BytesIO(raw[_DIGEST_BYTES:]), allow_pickle=False) as stored:
+                arrays = {name: np.asarray(stored[name]) for name in stored.files}
+            return self._entries(arrays)
+        except _UNREADABLE:
+            return None
+
+    def write(self, number: int, kind: Kind, entries: Sequence[Entry]) -> None:
+        """Keep a segment; one that is there is replaced."""
+        arrays: Arrays = {
+            "key": np.array(self._digest),
+            "frames": np.array([(e.index, e.pts, e.damaged) for e in entries], np.int64).reshape(-1, 3),
+            "counts": np.array([len(next(iter(e.values.values()), ())) for e in entries], np.int64),
+        }
+        for name in entries[0].values if entries else ():
+            arrays[name] = np.concatenate([entry.values[name] for entry in entries])
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if self._stored_key() != self._key:
+                write_atomic(self.folder / "key.json", json.dumps(self._key, sort_keys=True), overwrite=True)
+        except OSError as error:
+            raise output_error(error, self.folder) from error
+        raw = buffer.getvalue()
+        write_atomic(self._path(number, kind), hashlib.sha256(raw).digest() + raw, overwrite=True)
+
+    def _entries(self, arrays: Arrays) -> list[Entry] | None:
+        if str(arrays.pop("key")) != self._digest:
+            return None
+        frames, counts = arrays.pop("frames"), arrays.pop("counts")
+        ends = np.cumsum(counts)
+        if any(len(values) != (ends[-1] if len(ends) else 0) for values in arrays.values()):
+            return None
+        return [
+            Entry(int(index), int(pts), bool(damaged), {k: v[end - count : end] for k, v in arrays.items()})
+            for (index, pts, damaged), count, end in zip(frames, counts, ends, strict=True)
+        ]
+
+    def _stored_key(self) -> Any:
+        try:
+            return json.loads((self.folder / "key.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _path(self, number: int, kind: Kind) -> Path:
+        return self.folder / f"{number}.{kind}"
+
+
+class SegmentLog:
+    """One kind of part while a run goes through a video in order: what is there is recalled, the rest recorded."""
+
+    def __init__(self, folder: SegmentFolder, kind: Kind) -> None:
+        self._folder, self._kind = folder, kind
+        self._recalled: tuple[int, dict[int, Entry]] | None = None
+        self._recording: tuple[int, list[Entry]] | None = None
+
+    def recall(self, segment: int, frames: Sequence[Frame]) -> list[Entry] | None:
+        """The entries of these frames of a segment, if it is kept and they are what it was made from."""
+        if self._recalled is None or self._recalled[0] != segment:
+            kept = self._folder.read(segment, self._kind)
+            self._recalled = segment, {entry.index: entry for entry in kept or ()}
+        entries = [self._recalled[1].get(frame.index) for frame in frames]
+        found = [e for e, frame in zip(entries, frames, strict=True) if e is not None and e.is_of(frame)]
+        return found if len(found) == len(frames) else None
+
+    def record(self, segment: int, entries: Sequence[Entry]) -> None:
+        """Keep these entries once all of their segment have come."""
+        if self._recording is not None and self._recording[0] != segment:
+            self.finish()
+        if self._recording is None:
+            self._recording = segment, []
+        self._recording[1].extend(entries)
+
+    def finish(self) -> None:
+        """The stream has ended: the segment under way is complete."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            self._folder.write(recording[0], self._kind, recording[1])
