@@ -114,6 +114,10 @@ class PoseEstimator:
             )
         return self._detector
 
+    @detector.setter
+    def detector(self, detector: Detector) -> None:
+        self._detector = detector
+
     def load(self) -> PoseEstimator:
         """Load what is loaded on first use, so that what is wrong with it shows now; returns itself."""
         _ = self.detector

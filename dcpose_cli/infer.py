@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -95,6 +96,8 @@ class PoseNetwork:
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)
         self.reach = max(1, reach_of(self._method))
+        #: Time spent in `poses` so far, and person windows seen there.
+        self.seconds, self.people = 0.0, 0
 
     def poses(
         self,
@@ -118,6 +121,7 @@ class PoseNetwork:
         out = np.zeros((len(boxes), 17, 3), np.float32)
         if not len(boxes):
             return out
+        began = time.perf_counter()
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
         middle = windows.shape[1] // 2
         if middle < reach_of(self._method):
@@ -135,6 +139,8 @@ class PoseNetwork:
         self.encoded += len(plan.frames)
         out[..., 0] /= pixel_aspect
         out[:, self._absent] = 0
+        self.seconds += time.perf_counter() - began
+        self.people += len(boxes)
         return out
 
     def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -269,6 +269,52 @@ def train(
 
 
 @app.command()
+def compare(
+    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models",
+            help="Models with commas between them; NAME:single is a model's single-frame network alone.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The results side by side (.mp4, .mov, .mkv).")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="The clip's true joints: a sample's JSON, or PoseTrack annotations.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
+    overwrite: o.Overwrite = False,
+    no_audio: o.NoAudio = False,
+    detector: o.Detector = DEFAULTS.detector,
+    device: o.Device = DEFAULTS.device,
+    precision: o.Precision = DEFAULTS.precision,
+    batch: o.Batch = None,
+    conf: o.Conf = DEFAULTS.conf,
+    kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
+    interval: o.Interval = DEFAULTS.interval,
+    start: o.Start = None,
+    end: o.End = None,
+    max_frames: o.MaxFrames = None,
+    offline: o.Offline = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Several models on one video: their results side by side, and a table of accuracy, jitter, speed and cost."""
+    from .compare_command import compare_models
+
+    _begin(debug)
+    config = o.settings(
+        detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
+        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
+        offline=offline,
+    )  # fmt: skip
+    compare_models(video, models, out, config, truth=truth, json=json, quiet=quiet)
+
+
+@app.command()
 def doctor() -> None:
     """What is installed and whether it works: versions, devices, codecs, models."""
     from .doctor import report

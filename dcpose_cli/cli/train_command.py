@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..files import require_free_target, shown
 from ..infer import resolve_device
 from ..nets import DCPose, HRNet, SimpleBaseline
+from ..training.dsta_recipe import is_dsta_recipe
 from ..training.loop import Progress
 from ..training.recipe import load_recipe
 from ..training.train import train
@@ -37,6 +38,13 @@ def train_model(
     quiet: bool,
 ) -> None:
     """Train by the recipe and save the network in float16."""
+    if is_dsta_recipe(recipe):
+        from .train_dsta_command import train_dsta_model
+
+        train_dsta_model(
+            recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet
+        )
+        return
     plan = load_recipe(recipe)
     chosen = None if stages is None else parse_stages(stages)
     folder = out or recipe.parent

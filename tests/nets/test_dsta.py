@@ -375,3 +375,25 @@ def test_config_travels_through_json(config):
     from dcpose_cli._schema import build
 
     assert build(DSTAConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_places_of_activity():
+    from dcpose_cli.nets.dsta_backbone import HRNetFeatures, centres
+
+    maps = torch.zeros(1, 2, 5, 9)
+    maps[0, 0, 0, 8] = 3.0
+    maps[0, 1, 2, 4] = -1.0
+    x, y = centres(maps)
+    assert x[0].tolist() == pytest.approx([1.0, 0.0], abs=1e-5)
+    assert y[0].tolist() == pytest.approx([-1.0, 0.0], abs=1e-5)
+    assert torch.isfinite(torch.cat(centres(torch.zeros(1, 1, 2, 2)))).all()
+    plain, wide = HRNetFeatures(TINY).eval(), HRNetFeatures(TINY, "places").eval()
+    wide.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        picture = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+        features = wide(picture)
+        assert torch.equal(features[:, :120], plain(picture))
+    assert wide.channels == features.shape[1] == 360
+    assert features[:, 120:].abs().max() <= 1
+    with pytest.raises(ValueError, match="pooling"):
+        DSTAConfig(pooling="places")
