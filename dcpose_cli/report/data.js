@@ -24,7 +24,7 @@ class PoseData {
       return view;
     };
     const sum = (values) => {
-      for (let i = 1; i < values.length; i++) values[i] += values[i - 1]; // wraps around as the packer's steps do
+      for (let i = 1; i < values.length; i++) values[i] += values[i - 1];
       return values;
     };
     this.times = take(Float64Array, this.frames).map((time) => time - offset);
@@ -32,7 +32,13 @@ class PoseData {
     this.tracks = meta.tracks.map((track, number) => ({ ...track, number, frame: sum(take(Int32Array, track.count)) }));
     for (const [name, columns] of [["box", 4], ["xy", 2 * meta.joints.length]]) {
       for (const track of this.tracks) {
-        track[name] = Array.from({ length: columns }, () => sum(take(Int16Array, track.count)));
+        track[name] = Array.from({ length: columns }, () => {
+          const low = take(Uint8Array, track.count), high = take(Uint8Array, track.count);
+          const column = new Int16Array(track.count);
+          // Sums wrap around as the packer's steps do.
+          for (let i = 0, last = 0; i < track.count; i++) column[i] = last += (high[i] << 8) | low[i];
+          return column;
+        });
       }
     }
     for (const track of this.tracks) track.score = meta.joints.map(() => take(Uint8Array, track.count));

@@ -111,7 +111,7 @@ function fitStage(meta) {
 }
 
 async function main() {
-  const began = performance.now(), meta = JSON.parse(el("meta").textContent);
+  const meta = JSON.parse(el("meta").textContent);
   const note = (text) => { el("note").textContent = text; };
   const buffer = await inflate(bytesOf(el("data").textContent));
   el("data").textContent = "";
@@ -170,7 +170,7 @@ async function main() {
   stage.onframe(0);
   window.addEventListener("resize", layout);
   startVideo(meta, stage, el("video"), note);
-  window.dcpose = { data, stage, timeline, plots, stretches, milliseconds: performance.now() - began };
+  window.dcpose = { data, stage, timeline, plots, stretches, opened: performance.now() };
   document.documentElement.dataset.ready = "yes";
 }
 

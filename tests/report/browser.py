@@ -104,10 +104,10 @@ class Page:
         return message
 
     def open(self, path, timeout=60):
-        """Load a page of the report and wait until it is ready; seconds it took, by the page's own clock."""
+        """Load a page of the report and wait until it is ready; seconds that took, by the page's own clock."""
         self.call("Page.navigate", url=Path(path).resolve().as_uri())
         self.wait("document.documentElement?.dataset.ready === 'yes'", timeout)
-        return self.run("performance.now() / 1000")
+        return self.run("dcpose.opened / 1000")
 
     def run(self, script):
         """Value of a JavaScript expression; promises are awaited."""

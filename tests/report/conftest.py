@@ -35,7 +35,7 @@ def frames_of(count=50, fps=25, pts=512):
         if not 20 <= index < 30:
             other = walker(7, 90, index, 0.8)
             if 35 <= index < 45:
-                other.keypoints[10, 2] = 0.125
+                other.keypoints[10, 2] = 0.12
             people.append(other)
         frames.append(FrameResult(index, pts * index, index / fps, tuple(people), index == 3))
     return frames

@@ -88,7 +88,7 @@ def test_the_values_are_those_of_the_result(made, browser, tmp_path):
         "(d => { const t = d.tracks[1]; return [d.x(t, 10, 25), d.y(t, 10, 25), d.score(t, 10, 25), t.frame[25],"
         " d.score(t, 3, 25)] })(dcpose.data)"
     )
-    assert (x, y, score, frame, ear) == (90 + 35 / 4, 54, 0.125, 35, 0)
+    assert (x, y, score, frame, ear) == (90 + 35 / 4, 54, 0.12, 35, 0)
     angle = browser.run("dcpose.data.angle(dcpose.data.tracks[0], [0, 6, 13], 0, 0.3)")
     a, b, c = (np.array([10 + 2 * (slot % 5), 4 + 5 * slot]) for slot in (0, 6, 13))
     cosine = np.dot(a - b, c - b) / np.linalg.norm(a - b) / np.linalg.norm(c - b)

@@ -23,10 +23,14 @@ def unpack(packed, frames):
     def summed(kind, count):
         return np.cumsum(take(kind, count), dtype=kind)
 
+    def planes(count):
+        low, high = take("u1", count).astype(np.uint16), take("u1", count).astype(np.uint16)
+        return np.cumsum((high << 8 | low).astype(np.uint16).view(np.int16), dtype=np.int16)
+
     times, index = take("<f8", frames), summed("<i4", frames)
     where = [summed("<i4", count) for _, count in packed.tracks]
-    boxes = [np.stack([summed("<i2", count) for _ in range(4)]) for _, count in packed.tracks]
-    places = [np.stack([summed("<i2", count) for _ in range(34)]) for _, count in packed.tracks]
+    boxes = [np.stack([planes(count) for _ in range(4)]) for _, count in packed.tracks]
+    places = [np.stack([planes(count) for _ in range(34)]) for _, count in packed.tracks]
     scores = [np.stack([take("u1", count) for _ in range(17)]) for _, count in packed.tracks]
     assert at == len(raw)
     return times, index, where, boxes, places, scores
@@ -64,7 +68,8 @@ def test_everything_comes_back(reach):
             known = person.keypoints[:, 2] > 0
             xy = places[number][:, row].reshape(17, 2) / packed.scale
             np.testing.assert_allclose(xy[known], person.keypoints[known, :2], atol=0.51 / packed.scale)
-            np.testing.assert_allclose(scores[number][known, row] / SCORE_UNIT, person.keypoints[known, 2], atol=0.0051)
+            rounded = np.maximum(np.rint(person.keypoints[known, 2] * SCORE_UNIT), 1)
+            np.testing.assert_array_equal(scores[number][known, row], rounded)
             assert (scores[number][~known, row] == 0).all()
     assert seen == sum(len(f.people) for f in frames)
     assert 1 / packed.scale <= 0.25  # a quarter pixel, up to 8K
