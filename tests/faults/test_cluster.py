@@ -15,6 +15,7 @@ def cluster(monkeypatch, product):
     """Two nodes of one core each."""
     pytest.importorskip("ray", reason="needs the extra dcpose[ray]")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # Ray's workers give way to everything else on a busy machine
     monkeypatch.setenv("PYTHONPATH", product.Command.environment()["PYTHONPATH"])
     from ray.cluster_utils import Cluster
 
