@@ -14,7 +14,8 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .batch import Job
@@ -59,7 +60,7 @@ def on_ray(address: str) -> Runner:
 
 def _connect(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Newer versions make tasks that ask for no GPU see all of them, which is what CPU tasks want too.
+    # What newer versions do by default, and warn of until one says so.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -90,7 +91,8 @@ class _Running:
 
 class _Cluster:
     def __init__(self, ray: Any, config: EstimateConfig, listen: Listener) -> None:
-        self._ray, self._config, self._listen = ray, config, listen
+        self._ray, self._listen = ray, listen
+        self._config = replace(config, model=_elsewhere(config.model), detector=_elsewhere(config.detector))
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
         task = ray.remote(max_retries=_RETRIES, **needs)
         self._whole, self._prepare, self._look = task(_whole), task(_prepare), task(_look)
@@ -104,7 +106,7 @@ class _Cluster:
                 job = waiting.popleft() if waiting else next(jobs, None)
                 if job is None:
                     break
-                self._running.append(_Running(job, self._begin(job), time.monotonic()))
+                self._running.append(_Running(job, self._begin(_absolute(job)), time.monotonic()))
                 self._listen(job, Progress(0, None, 0))
             if not self._running:
                 return
@@ -157,6 +159,16 @@ class _Cluster:
         if isinstance(outcome, DCPoseError):  # the models or the device, not the video
             raise outcome
         return outcome
+
+
+def _absolute(job: Job) -> Job:
+    """The same job for a process in another working folder."""
+    return replace(job, source=job.source.absolute(), target=job.target.absolute())
+
+
+def _elsewhere(model: str) -> str:
+    """A model's name, or its path for a process in another working folder."""
+    return str(Path(model).absolute()) if Path(model).exists() else model
 
 
 def _cores(nodes: list[dict[str, Any]]) -> float:

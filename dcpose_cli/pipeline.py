@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
-from .errors import OutputError, UsageError
+from .errors import DeviceError, OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
 from .export.posetrack import PoseTrackWriter, read_posetrack
@@ -230,7 +230,8 @@ def _kept_segments(
 ) -> Iterator[SegmentFolder | None]:
     """Where the parts of this result are kept while it is made; None where the input has no fingerprint.
 
-    They go when the result is there, and when a run that was not asked to resume fails; sudden death leaves them.
+    They go when the result is there. When a run is stopped or fails they stay with `resume`, with None only if it was
+    stopped or its device failed, and go otherwise; sudden death leaves them.
     Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
     """
     if header["input"]["sha256"] is None:
@@ -248,11 +249,12 @@ def _kept_segments(
             for output in filter(None, (json, video)):
                 remove_leftovers(output)
         yield segments
-    except BaseException:
-        if settings.resume is False:
-            segments.remove()
-        else:
+    except BaseException as error:
+        stopped = not isinstance(error, Exception) or isinstance(error, DeviceError)
+        if settings.resume or (settings.resume is None and stopped):
             segments.release()
+        else:
+            segments.remove()
         raise
     segments.remove()
 

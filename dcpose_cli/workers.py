@@ -21,7 +21,7 @@ from typing import Any, Final
 from .batch import Job
 from .batch_run import Listener, Outcome, Runner, failed_line, run_here, run_job
 from .config import EstimateConfig
-from .errors import DCPoseError
+from .errors import EXIT_SIGTERM, DCPoseError
 from .files import shown
 from .pipeline import Progress
 
@@ -178,7 +178,10 @@ def _serve(line: Connection[Any, Any]) -> None:
         now = time.monotonic()
         if now - told >= _REPORT_SECONDS or state.frames == 0:
             told = now
-            line.send(state)
+            try:
+                line.send(state)
+            except OSError:  # the batch has died: stop as when it says so
+                raise SystemExit(EXIT_SIGTERM) from None
 
     estimator: PoseEstimator | None = None
     while True:
