@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -154,21 +154,37 @@ class PoseEstimator:
                 yield result
 
     def analyse(
-        self, frames: Iterable[Frame], *, fps: SupportsFloat | None, pixel_aspect: float = 1.0
+        self,
+        frames: Iterable[Frame],
+        *,
+        fps: SupportsFloat | None,
+        pixel_aspect: float = 1.0,
+        chunk_frames: int = CHUNK_FRAMES,
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
+        chunk_frames: most frames that are waited for and looked at together.
         """
+
+        def chunk_of(frame: Frame) -> int:
+            return _chunk(frame, chunk_frames)
+
         boxes: deque[TrackedBoxes] = deque()
-        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes)
-        for _, group in groupby(windows(tracked, self.interval), key=lambda window: _chunk(window.current)):
+        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes, chunk_of)
+        for _, group in groupby(windows(tracked, self.interval), key=lambda window: chunk_of(window.current)):
             chunk = list(group)
             yield from self._estimate(chunk, [boxes.popleft() for _ in chunk], pixel_aspect)
 
-    def _track(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
+    def _track(
+        self,
+        frames: Iterable[Frame],
+        tracker: Tracker,
+        boxes: deque[TrackedBoxes],
+        chunk_of: Callable[[Frame], int],
+    ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
-        for _, group in groupby(frames, key=_chunk):
+        for _, group in groupby(frames, key=chunk_of):
             chunk = list(group)
             found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
             for frame, detections in zip(chunk, found, strict=True):
@@ -224,9 +240,9 @@ def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.f
     return np.where(shared[:, None], np.float32(0), points)
 
 
-def _chunk(frame: Frame) -> int:
+def _chunk(frame: Frame, frames: int) -> int:
     height, width = frame.image.shape[:2]
-    size: int = max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
+    size: int = max(1, min(frames, CHUNK_PIXELS // (height * width)))
     return frame.index // size
 
 

@@ -155,7 +155,11 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class EstimateSummary:
-    """What a finished run produced: paths (None when not asked for), counts and warnings."""
+    """What a finished run produced: paths (None when not asked for), counts and warnings.
+
+    dropped: frames of a live source that were not looked at. delay: longest time between the arrival of a live frame
+    and its result, seconds.
+    """
 
     source: Path
     video: Path | None
@@ -166,3 +170,5 @@ class EstimateSummary:
     decode: DecodeReport
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    dropped: int = 0
+    delay: float = 0.0
