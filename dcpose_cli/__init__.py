@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from .estimator import PoseEstimator
     from .export.posetrack import read_posetrack
     from .pipeline import estimate, export_json
+    from .video.live import StopRequest
     from .weights import load_model
 
 __version__ = "0.1.0"
 
 _LATE = {
     "PoseEstimator": "estimator",
+    "StopRequest": "video.live",
     "estimate": "pipeline",
     "export_json": "pipeline",
     "load_model": "weights",
@@ -54,6 +56,7 @@ __all__ = [
     "OutputError",
     "Person",
     "PoseEstimator",
+    "StopRequest",
     "TrackedBoxes",
     "UsageError",
     "VideoInfo",

@@ -18,13 +18,18 @@ import numpy as np
 
 
 class TcpStream:
-    """Serves one visitor from a thread. sent: frames sent so far."""
+    """Serves one visitor, or two over HTTP, from a thread.
 
-    def __init__(self, seconds=5.0, fps=25, size=(96, 64), gop=12, port=0, offset=0):
+    sent: frames sent so far. offset: seconds its clock begins at. stall: frame to be silent after.
+    """
+
+    def __init__(self, seconds=5.0, fps=25, size=(96, 64), gop=12, port=0, offset=0, http=False, stall=None):
         self.seconds, self.fps, self.size, self.gop, self.offset = seconds, fps, size, gop, offset
+        self.http, self.stall = http, stall
         self.sent, self._stop = 0, threading.Event()
         self._socket = socket.create_server(("127.0.0.1", port))
-        self.address = f"tcp://127.0.0.1:{self._socket.getsockname()[1]}"
+        place = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.address = f"http://{place}/live.ts" if http else f"tcp://{place}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self):
@@ -46,11 +51,15 @@ class TcpStream:
         self._thread.join()
 
     def _serve(self):
-        with contextlib.suppress(OSError, av.FFmpegError):
-            visitor, _ = self._socket.accept()
-            with visitor:
-                visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-                self._send(visitor.makefile("wb", buffering=0))
+        for _ in range(2 if self.http else 1):  # over HTTP the first one only looks
+            with contextlib.suppress(OSError, av.FFmpegError):
+                visitor, _ = self._socket.accept()
+                with visitor, visitor.makefile("wb", buffering=0) as file:
+                    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+                    if self.http:
+                        visitor.recv(4096)
+                        file.write(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+                    self._send(file)
 
     def _send(self, file):
         width, height = self.size
@@ -71,6 +80,8 @@ class TcpStream:
                 frame.pts, frame.time_base = index + self.offset * self.fps, Fraction(1, self.fps)
                 out.mux(stream.encode(frame))
                 self.sent += 1
+                if index == self.stall:
+                    self._stop.wait()
             out.mux(stream.encode(None))
 
 

@@ -170,6 +170,8 @@ class LiveReader:
                     return
         finally:
             self._stop.listening = False
+            with self._change:  # from now on nothing is received, and nothing counts as dropped
+                self._closed = True
         if self._error is not None:
             raise self._error
         if not self._taken:
@@ -192,7 +194,7 @@ class LiveReader:
         """Whether to drop a packet undecoded, because decoding is late."""
         late = self._pace.late(packet)
         with self._change:
-            self.dropped += late
+            self.dropped += late and not self._closed
         return late
 
     def _receive(self, container: InputContainer) -> None:
@@ -221,6 +223,8 @@ class LiveReader:
 
     def _offer(self, picture: _Picture) -> None:
         with self._change:
+            if self._closed:
+                return
             if len(self._waiting) >= QUEUE_FRAMES:
                 self._waiting.popleft()
                 self.dropped += 1

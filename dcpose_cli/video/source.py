@@ -32,7 +32,7 @@ _LIVE_TIMEOUT_S = 10.0
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "camera"})
 _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 # Begin soon, and do not wait for frames that come late.
-_LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "1500000", "rtsp_transport": "tcp"}
+_LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "600000", "rtsp_transport": "tcp"}
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:

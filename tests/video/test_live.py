@@ -26,7 +26,7 @@ def settled(threads):
 
 def test_every_frame_reaches_a_quick_taker_and_times_begin_at_zero():
     threads = set(threading.enumerate())
-    with TcpStream(3, offset=5000) as stream, LiveReader(stream.address) as reader:
+    with TcpStream(2.5, offset=5000) as stream, LiveReader(stream.address) as reader:
         frames = [(frame.index, frame.time, frame.image.shape) for frame in reader]
     assert frames[0] == (0, 0.0, (64, 96, 3))
     assert len(frames) + reader.dropped == frames[-1][0] + 1 >= 30
@@ -39,7 +39,7 @@ def test_every_frame_reaches_a_quick_taker_and_times_begin_at_zero():
 
 def test_a_slow_taker_gets_the_newest_and_the_rest_is_counted():
     ages = []
-    with TcpStream(4, fps=50) as stream, LiveReader(stream.address) as reader:
+    with TcpStream(3, fps=50) as stream, LiveReader(stream.address) as reader:
         for frame in reader:
             time.sleep(0.1)
             ages.append(reader.age(frame))
@@ -79,6 +79,13 @@ def test_a_stream_that_stops_at_once_and_one_that_never_begins():
         LiveReader(stream.address)
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9"):
         LiveReader("tcp://127.0.0.1:9")
+
+
+def test_a_silent_stream_ends_and_is_said(monkeypatch):
+    monkeypatch.setattr("dcpose_cli.video.source._LIVE_TIMEOUT_S", 0.5)
+    with TcpStream(60, stall=40) as stream, LiveReader(stream.address) as reader:
+        assert len(list(reader)) > 10
+        assert reader.broke_off
 
 
 def test_an_error_of_the_thread_is_raised(monkeypatch):
