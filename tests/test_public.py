@@ -28,6 +28,7 @@ FLOORS = (
     ("estimator",),
     ("pipeline",),
     ("batch", "parts"),
+    ("remote",),
     ("batch_run",),
     ("workers", "cluster"),
     ("evaluation",),

@@ -161,8 +161,11 @@ class _Copy:
         # AAC from transport streams carries a header in every packet, which other containers do not allow.
         framed = source.codec_context.codec.canonical_name == "aac" and not source.codec_context.extradata
         self._unframe = BitStreamFilterContext("aac_adtstoasc", source) if framed else None
+        self._bare = source.codec_context.codec.canonical_name == "aac" and not framed
 
     def send(self, packet: Packet[AudioStream], offset: float) -> None:
+        if self._bare and _begins_as_framed(packet):
+            raise ValueError("damaged: the muxer would refuse the whole file for it")
         shift = round(offset / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
@@ -172,6 +175,12 @@ class _Copy:
 
     def flush(self) -> None:
         pass
+
+
+def _begins_as_framed(packet: Packet[AudioStream]) -> bool:
+    """Whether an AAC packet begins with the mark of the header that MP4 does not allow."""
+    head = bytes(packet)[:2]
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xF0 == 0xF0
 
 
 class _Encode:

@@ -202,6 +202,22 @@ def test_damaged_sound_never_kills_the_video(clips):
     assert any("damaged places" in warning for warning in out.warnings)
 
 
+@pytest.mark.parametrize("places", [(0,), (20, 30)])
+def test_damaged_aac_that_looks_framed_costs_only_itself(clips, places):
+    """The MP4 muxer refuses such a packet, and with it everything; found by mutated clips."""
+    source = clips.make(frames=50, audio="aac")
+    with av.open(str(source)) as container:
+        packets = [packet.pos for packet in container.demux(container.streams.audio[0]) if packet.size]
+    data = bytearray(source.read_bytes())
+    for place in places:
+        data[packets[place] : packets[place] + 2] = b"\xff\xf1"
+    source.write_bytes(data)
+    _, out = transcribe(source, clips.folder / "out.mp4")
+    assert len(read(clips.folder / "out.mp4")) == 50
+    assert len(clips.sound_times(clips.folder / "out.mp4")) == len(packets) - len(places)
+    assert any(f"{len(places)} damaged places" in warning for warning in out.warnings)
+
+
 def test_sound_file_that_is_none_is_left_out(clips):
     source = clips.make(frames=5)
     junk = clips.folder / "junk.wav"
