@@ -7,7 +7,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,12 +31,21 @@ _MAX_STEM_BYTES: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """URLs of a job that is not on local files: its video, and the two files of its result."""
+
+    source: str
+    video: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One video of a batch.
 
     name, output: paths of the video and its result below the two folders, as the manifest has them. done: its result
     is complete and belongs to this input. outdated: it is done, but was made with other models or settings than those
-    asked for now. before: what the manifest said of it.
+    asked for now. before: what the manifest said of it. away: where its files really are, if not here (remote.py).
     """
 
     source: Path
@@ -46,16 +55,21 @@ class Job:
     output: str = ""
     outdated: bool = False
     before: Line | None = None
+    away: Away | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """jobs: the videos, in order of their paths. skipped: what looks like one and is none, with the reason."""
+    """jobs: the videos, in order of their paths. skipped: what looks like one and is none, with the reason.
+
+    publish: to be called when the manifest has changed.
+    """
 
     folder: Path
     out: Path
     jobs: list[Job]
     skipped: list[tuple[Path, str]]
+    publish: Callable[[], None] = lambda: None
 
 
 def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:
@@ -75,7 +89,7 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     if folder.resolve() == out.resolve():
         raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
     sources, skipped = _videos(folder, out)
-    targets = _targets([source.relative_to(folder) for source in sources])
+    targets = targets_of([source.relative_to(folder) for source in sources])
     known, wanted = read_manifest(out), _fingerprint(settings)
     jobs = [
         _job(source, source.relative_to(folder).as_posix(), out, target, settings, known, wanted)
@@ -172,7 +186,7 @@ def _unfit(path: Path) -> str:
         return error.strerror or "cannot be read"
 
 
-def _targets(names: list[Path]) -> list[Path]:
+def targets_of(names: list[Path]) -> list[Path]:
     """Relative targets of relative sources, no two of them alike on any file system."""
     plain = [_plain_target(name) for name in names]
     alike = Counter(_folded(target) for target in plain)

@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def run_batch(
     run = secrets.token_hex(6)
     with Manifest(plan.out) as manifest:
         for path, reason in plan.skipped:
-            name = path.relative_to(plan.folder).as_posix()
+            name = path.relative_to(plan.folder).as_posix() if path.is_relative_to(plan.folder) else path.as_posix()
             if manifest.lines.get(name, Line(input="", state="")).state != "skipped":
                 manifest.add(Line(input=name, state="skipped", reason=reason, run=run))
         yield from (Outcome(job, skipped=True) for job in plan.jobs if job.done)
@@ -76,6 +77,7 @@ def run_batch(
         for outcome in (runner or run_here)(todo, config, listen or (lambda job, progress: None)):
             if outcome.line is not None:
                 manifest.add(replace(outcome.line, run=run))
+                plan.publish()
             manifest.release(outcome.job.name)
             yield outcome
         yield from left
@@ -95,10 +97,12 @@ def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], confi
         manifest.release(job.name)
         if line.state == "failed":
             left.append(Outcome(job, elsewhere=True, error=DCPoseError(line.reason)))
-        elif is_finished(line, job.source, job.target):
+        elif job.away is None and is_finished(line, job.source, job.target):
             left.append(Outcome(job, skipped=True))
         elif manifest.claim(job.name):
             yield job
+        else:
+            left.append(Outcome(job, elsewhere=True))
 
 
 def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> Iterator[Outcome]:
@@ -118,9 +122,11 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
 
     began = time.monotonic()
     try:
-        source = Stamp.of(job.source)  # before it is read: if it changes meanwhile, the result is not its own
-        summary = _estimate(job, config, estimator, listen)
-        return Outcome(job, summary=summary, line=_done(job, source, summary, made_by(estimator, config), began))
+        with _local(job) as (local, put):
+            source = Stamp.of(local.source)  # before it is read: if it changes meanwhile, the result is not its own
+            summary = _estimate(local, config, estimator, lambda _, state: listen(job, state))
+            line = put(_done(local, source, summary, made_by(estimator, config), began))
+        return Outcome(job, summary=summary, line=line)
     except DCPoseError as error:
         failure = error
     except Exception as error:  # a bug that one video brings out must not cost the others
@@ -128,6 +134,15 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
         failure = DCPoseError(text)
         failure.__cause__ = error
     return Outcome(job, error=failure, line=failed_line(job, failure, time.monotonic() - began))
+
+
+def _local(job: Job) -> AbstractContextManager[tuple[Job, Callable[[Line], Line]]]:
+    """The job on files of this machine, and what puts its result where it belongs."""
+    if job.away is None:
+        return nullcontext((job, lambda line: line))
+    from .remote import brought_here
+
+    return brought_here(job, job.away)
 
 
 def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:

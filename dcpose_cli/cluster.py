@@ -135,6 +135,8 @@ class _Cluster:
 
     def _ranges(self, job: Job) -> list[tuple[int, int | None]]:
         """Segments of each part; the last one goes on to wherever the video ends. One part: not worth cutting."""
+        if job.away is not None:  # machines hand each other parts in a folder that all of them see
+            return []
         try:
             info = probe(job.source)
         except DCPoseError:  # the task will say so

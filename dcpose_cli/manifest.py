@@ -62,7 +62,7 @@ class Line:
     input: its path below the folder of the inputs. state: "done", "failed" or "skipped" (no file to read). reason: why
     it failed or was skipped, or what is wrong with a result that is there. code: the exit code of `dcpose estimate`
     for it. output: the result's path below the folder of the results. source, video, json: the files. made_by: models
-    and settings. seconds: time taken. run: the run that wrote the line.
+    and settings. seconds: time taken. run: the run that wrote the line. away: fingerprint of files behind URLs.
     """
 
     input: str
@@ -78,6 +78,7 @@ class Line:
     tracks: int = 0
     seconds: float = 0.0
     run: str = ""
+    away: str = ""
 
     def text(self) -> str:
         """The line of the file, with its end."""

@@ -149,8 +149,8 @@ def export_json(
 
 @app.command()
 def batch(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos, searched recursively.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
+    folder: Annotated[str, typer.Argument(help="Folder of videos, searched recursively.", show_default=False)],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
     overwrite: o.Overwrite = False,
     resume: o.Resume = False,
     no_audio: o.NoAudio = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from ..batch import Plan, plan_batch
@@ -10,6 +11,7 @@ from ..batch_run import run_batch as outcomes_of
 from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
+from ..remote import is_url, plan_remote
 from ..smooth import require_method
 from .commands import tell, tell_error
 from .console import batch_display, message
@@ -20,8 +22,8 @@ _NAME_WIDTH = 60
 
 
 def run_batch(
-    folder: Path,
-    out: Path,
+    folder: str,
+    out: str,
     config: EstimateConfig,
     *,
     workers: int | None,
@@ -29,11 +31,21 @@ def run_batch(
     dry_run: bool,
     quiet: bool,
 ) -> int:
-    """All videos of a folder. Returns the exit code."""
+    """All videos of a folder; both folders may be URLs that fsspec knows. Returns the exit code."""
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, got {workers}")
     require_method(config.smooth)
-    plan = plan_batch(folder, out, config=config)
+    with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
+        if is_url(folder) or is_url(out):
+            plan = plan_remote(folder, out, Path(staging), config=config)
+        else:
+            plan = plan_batch(Path(folder), Path(out), config=config)
+        return _carry_out(plan, config, workers, ray, dry_run=dry_run, quiet=quiet)
+
+
+def _carry_out(
+    plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None, *, dry_run: bool, quiet: bool
+) -> int:
     for path, reason in plan.skipped:
         message(f"dcpose: {shown(path)} is skipped: {reason}")
     if dry_run:
@@ -81,7 +93,8 @@ def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | 
 
 def _tell_plan(plan: Plan) -> None:
     for job in plan.jobs:
-        message(f"{'finished: ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
+        source, target = (job.away.source, job.away.video) if job.away else (job.source, job.target)
+        message(f"{'finished: ' if job.done else ''}{shown(source)} -> {shown(target)}")
 
 
 def _tell_table(outcomes: list[Outcome], skipped: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -161,8 +162,11 @@ class _Copy:
         # AAC from transport streams carries a header in every packet, which other containers do not allow.
         framed = source.codec_context.codec.canonical_name == "aac" and not source.codec_context.extradata
         self._unframe = BitStreamFilterContext("aac_adtstoasc", source) if framed else None
+        self._bare = source.codec_context.codec.canonical_name == "aac" and not framed
 
     def send(self, packet: Packet[AudioStream], offset: float) -> None:
+        if self._bare and _begins_as_framed(packet):
+            raise ValueError("damaged: the muxer would refuse the whole file for it")
         shift = round(offset / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
@@ -172,6 +176,12 @@ class _Copy:
 
     def flush(self) -> None:
         pass
+
+
+def _begins_as_framed(packet: Packet[AudioStream]) -> bool:
+    """Whether an AAC packet begins with the mark of the header that MP4 does not allow."""
+    head = bytes(packet)[:2]
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xF0 == 0xF0
 
 
 class _Encode:
@@ -239,9 +249,25 @@ def _best_audio(container: InputContainer) -> AudioStream | None:
 def _carrier_for(stream: AudioStream, output: OutputContainer) -> _Carrier:
     """Raises ValueError or av.FFmpegError when the sound can neither be copied nor decoded."""
     codec = stream.codec_context.codec.canonical_name
-    if codec in _COPYABLE.get(output.format.name, ()) and stream.codec_context.sample_rate > 0:
+    if (
+        codec in _COPYABLE.get(output.format.name, ())
+        and stream.codec_context.sample_rate > 0
+        and _takes_header(output.format.name, stream)
+    ):
         return _Copy(stream, output)
     return _Encode(stream, output)
+
+
+def _takes_header(container: str, stream: AudioStream) -> bool:
+    """Whether a container of this format can describe the sound: a damaged codec header would fail it at its end."""
+    at_once = {} if container == "matroska" else {"movflags": "empty_moov"}
+    try:
+        with av.open(io.BytesIO(), "w", format=container, container_options=at_once) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _seconds(packet: Packet[AudioStream]) -> float:

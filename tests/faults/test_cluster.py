@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    # Ray's own test cluster leaves files of its child processes open.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture
@@ -43,17 +47,16 @@ def clips(product, tmp_path):
 
 def test_one_node_is_killed_in_the_middle(cluster, dcpose, product, clips, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    alone = dcpose.start("batch", clips, "-o", one, *dcpose.models)
-    assert alone.wait(timeout=600) == 0, alone.stderr.read()
+    alone = dcpose.process("batch", clips, "-o", one, *dcpose.models, timeout=600)
+    assert alone.returncode == 0, alone.stderr
 
     together = dcpose.start("batch", clips, "-o", two, "--ray", cluster.address, *dcpose.models)
     parts = two / ".long.json.segments.part"
     product.wait_until(lambda: together.poll() is not None or any(parts.glob("*.seen")), seconds=600)
-    assert together.poll() is None, together.stderr.read()
+    assert together.poll() is None, together.communicate()
     cluster.remove_node(cluster.second, allow_graceful=False)
-    killed = time.monotonic()
-    assert together.wait(timeout=900) == 0, together.stderr.read()
-    assert time.monotonic() > killed
+    _, text = together.communicate(timeout=900)
+    assert together.returncode == 0, text
 
     expected = results(one, product)
     assert len(expected) == 42

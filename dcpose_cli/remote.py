@@ -1,0 +1,155 @@
+"""Batches whose folders are URLs that fsspec knows ("s3://bucket/videos"): fetched, done here, put there.
+
+Whoever does a video fetches it into a temporary folder and puts the result beside the others under a temporary name,
+which is then changed: first the video, last its JSON. The manifest is kept in a temporary folder during a run and put
+there after every line. URLs cannot be locked: one run at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .batch import VIDEO_SUFFIXES, Away, Job, Plan, targets_of
+from .config import EstimateConfig
+from .errors import DCPoseError, InputError, OutputError, UsageError
+from .files import TEMP_SUFFIX, shown
+from .manifest import MANIFEST_NAME, Line, read_manifest
+
+
+def is_url(folder: str) -> bool:
+    """Whether a folder's name is a URL."""
+    return "://" in folder
+
+
+def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig) -> Plan:
+    """`batch.plan_batch` for URLs (one of the two may be a path). staging: an empty folder for the run's own files.
+
+    Raises InputError, OutputError or UsageError.
+    """
+    source, target = _Folder(folder, InputError), _Folder(out, OutputError)
+    if str(source) == str(target):
+        raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
+    names, skipped = source.videos(target)
+    if not names and not skipped:
+        raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
+    here, there = staging / "in", staging / "out"
+    there.mkdir(parents=True)
+    manifest = there / MANIFEST_NAME
+    if target.exists(MANIFEST_NAME):
+        target.get(MANIFEST_NAME, manifest)
+    known = {} if config.overwrite else read_manifest(there)
+    jobs = []
+    for name, output in zip(names, targets_of([Path(name) for name in names]), strict=True):
+        json = output.with_suffix(".json").as_posix()
+        away = Away(source.url(name), target.url(output.as_posix()), target.url(json))
+        line = known.get(name)
+        done = line is not None and line.state == "done" and line.away == fingerprint(away)
+        jobs.append(Job(here / name, there / output, done, name, output.as_posix(), before=line, away=away))
+    return Plan(here, there, jobs, skipped, publish=lambda: target.put(manifest, MANIFEST_NAME))
+
+
+def fingerprint(away: Away) -> str:
+    """One word for an input and its result as they are now; empty when one of them is missing."""
+    digest = hashlib.sha256()
+    for url in (away.source, away.video, away.json):
+        fs, path = _open(url, InputError)
+        try:
+            digest.update(str(fs.ukey(path)).encode())
+        except Exception:  # every file system has errors of its own
+            return ""
+    return digest.hexdigest()
+
+
+@contextmanager
+def brought_here(job: Job, away: Away) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
+    """The job on local files, and what puts its result in place: call it with the manifest's line when it is done."""
+    with tempfile.TemporaryDirectory(prefix="dcpose-") as name:
+        local = replace(job, source=Path(name, "in", job.source.name), target=Path(name, "out", job.target.name))
+        local.source.parent.mkdir()
+        _Folder(away.source, InputError).get("", local.source)
+
+        def put(line: Line) -> Line:
+            _Folder(away.video, OutputError).put(local.target, "")
+            _Folder(away.json, OutputError).put(local.target.with_suffix(".json"), "")
+            return replace(line, away=fingerprint(away))
+
+        yield local, put
+
+
+class _Folder:
+    """A folder, or a file, behind a URL; what goes wrong is an `error`."""
+
+    def __init__(self, url: str, error: type[DCPoseError]) -> None:
+        self._fs, self._root = _open(url, error)
+        self._url, self._error = url.rstrip("/"), error
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def url(self, name: str) -> str:
+        """The URL of a file in the folder."""
+        return f"{self._url}/{name}"
+
+    def exists(self, name: str) -> bool:
+        return bool(self._try(lambda: self._fs.exists(self._path(name))))
+
+    def get(self, name: str, path: Path) -> None:
+        self._try(lambda: self._fs.get_file(self._path(name), str(path)))
+
+    def put(self, path: Path, name: str) -> None:
+        """Appears whole: put under a temporary name, then moved."""
+        final = self._path(name)
+        folder, _, last = final.rpartition("/")
+        part = f"{folder}/.{last}.{secrets.token_hex(4)}{TEMP_SUFFIX}"
+
+        def put() -> None:
+            self._fs.makedirs(folder, exist_ok=True)
+            self._fs.put_file(str(path), part)
+            self._fs.mv(part, final)
+
+        self._try(put)
+
+    def videos(self, other: _Folder) -> tuple[list[str], list[tuple[Path, str]]]:
+        """Names of the videos in the folder, but not in `other`; and those that could not be had under their name."""
+        self._fs.invalidate_cache()
+        if not self._try(lambda: self._fs.isdir(self._root)):
+            raise InputError(f"there is no folder {shown(self._url)}; check the address")
+        root, names, skipped = self._root.rstrip("/") + "/", [], []
+        for path in sorted(self._try(lambda: self._fs.find(self._root))):
+            name = path.removeprefix(root)
+            if PurePosixPath(name).suffix.lower() not in VIDEO_SUFFIXES or path.startswith(f"{other}/"):
+                continue
+            parts = name.split("/")
+            if name == path or any(part in ("", ".", "..") for part in parts) or "\0" in name:
+                skipped.append((Path(name), "a name that leads out of the folder"))
+            else:
+                names.append(name)
+        return names, skipped
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}" if name else self._root
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except Exception as error:  # every file system has errors of its own
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise self._error(f"{shown(self._url)}: {reason}; check the address and your rights") from error
+
+
+def _open(url: str, error: type[DCPoseError]) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+
+        fs, root = url_to_fs(url)
+        return fs, str(root)
+    except Exception as problem:  # an unknown protocol, a package that is missing, credentials
+        reason = " ".join(str(problem).split())[:160]
+        raise error(f"cannot open {shown(url)}: {reason}; install what fsspec needs for it") from problem
