@@ -195,9 +195,8 @@ def _maker(
 
     def make(step: int) -> Batch:
         size, _ = phase(config, step, recipe.model.input_size)
-        return training_batch(
-            samples, step, batch=config.batch, size=size, config=recipe.augment, seed=seed, window=window
-        )
+        augment = recipe.augmentation(window=window)
+        return training_batch(samples, step, batch=config.batch, size=size, config=augment, seed=seed, window=window)
 
     return make
 
