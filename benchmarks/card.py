@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
+from dcpose_cli.training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
 from dcpose_cli.training.recipe import Recipe, load_recipe
 from dcpose_cli.weights import LoadedModel, open_model
 
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(
             f"{options.accuracy} measured another file than {model.path}: run benchmarks/accuracy.py again"
         )
-    recipe = load_recipe(options.model / "recipe.toml")
+    path = options.model / "recipe.toml"
+    recipe = load_dsta_recipe(path) if is_dsta_recipe(path) else load_recipe(path)
     parts = [
         network_section(model),
         (options.model / "notes.md").read_text(encoding="utf-8").strip(),
@@ -116,14 +118,11 @@ def accuracy_section(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def training_section(recipe: Recipe, data: Path) -> str:
-    first, second = recipe.stage1, recipe.stage2
+def training_section(recipe: Recipe | DSTARecipe, data: Path) -> str:
     lines = [
         "## Training",
         "",
-        f"`dcpose train models/{recipe.name}/recipe.toml --data DIR`, from random weights. Stage 1, the backbone on "
-        f"single frames: {first.steps:,} steps of {first.batch}. Stage 2, the head on windows of three frames with the "
-        f"backbone frozen: {second.steps:,} steps of {second.batch}.",
+        how_trained(recipe),
         "",
         "People (stills) and windows (triplets) used, by source; most photographs and clips have no stated licence, so "
         "the pictures are not passed on:",
@@ -149,6 +148,26 @@ def training_section(recipe: Recipe, data: Path) -> str:
     lines += ["", f"Sources: {', '.join(f'{name} {count:,}' for name, count in sources.most_common())}."]
     lines += [f"Left out: {', '.join(recipe.data.exclude)}."]
     return "\n".join(lines)
+
+
+def how_trained(recipe: Recipe | DSTARecipe) -> str:
+    first, second = recipe.stage1, recipe.stage2
+    command = f"dcpose train models/{recipe.name}/recipe.toml --data DIR"
+    if isinstance(recipe, DSTARecipe):
+        # What it started from is in the notes: the recipe does not say.
+        what = ("everything on single frames", "on windows of three frames")
+        frozen = ", the backbone frozen" if recipe.freeze_backbone else ""
+        stages = [
+            f"Stage {number}, {text}{frozen if number == 2 else ''}: {stage.steps:,} steps of {stage.batch}."
+            for number, text, stage in zip((1, 2), what, (first, second), strict=True)
+            if stage is not None
+        ]
+        return " ".join([f"`{command}`.", *stages])
+    return (
+        f"`{command}`, from random weights. Stage 1, the backbone on "
+        f"single frames: {first.steps:,} steps of {first.batch}. Stage 2, the head on windows of three frames with the "
+        f"backbone frozen: {second.steps:,} steps of {second.batch}."
+    )
 
 
 def number(value: float | None) -> str:
