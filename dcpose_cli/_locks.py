@@ -35,6 +35,13 @@ def try_lock(handle: int, at: int = 0) -> bool:
     return True
 
 
+def lock_shared(handle: int, at: int = 0) -> None:
+    """Lock byte `at` together with others who do so, waiting for one who has it alone."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(handle, fcntl.LOCK_SH, 1, at)
+
+
 def unlock(handle: int, at: int = 0) -> None:
     """Let go of byte `at`."""
     if fcntl is not None:

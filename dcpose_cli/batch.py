@@ -1,4 +1,4 @@
-"""Folders of videos: which there are, where their results go, which are finished, one after the other."""
+"""Folders of videos: which there are, where their results go, which are finished (batch_run.py does the rest)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ._paths import SINGLE, models_dir
 from .config import EstimateConfig
-from .errors import DCPoseError, InputError, OutputError, UsageError
+from .errors import InputError, UsageError
 from .export.posetrack import read_posetrack
 from .files import sha256_of, shown
-
-if TYPE_CHECKING:
-    from .estimator import PoseEstimator
-    from .pipeline import Report
-    from .types import EstimateSummary
+from .manifest import Line, model_and_detector, read_manifest
 
 #: Endings taken for videos.
 VIDEO_SUFFIXES: Final = frozenset(
@@ -37,31 +32,30 @@ _MAX_STEM_BYTES: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One video of a batch. done: its result is complete and belongs to this input. outdated: it is done, but was
-    made with other models or settings than those asked for now."""
+    """One video of a batch.
+
+    name, output: paths of the video and its result below the two folders, as the manifest has them. done: its result
+    is complete and belongs to this input. outdated: it is done, but was made with other models or settings than those
+    asked for now. before: what the manifest said of it.
+    """
 
     source: Path
     target: Path
     done: bool
+    name: str = ""
+    output: str = ""
     outdated: bool = False
+    before: Line | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """jobs: the videos, in order of their paths. skipped: what looks like one and is none, with the reason."""
 
+    folder: Path
+    out: Path
     jobs: list[Job]
     skipped: list[tuple[Path, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended: skipped, or with a summary, or with an error."""
-
-    job: Job
-    skipped: bool = False
-    summary: EstimateSummary | None = None
-    error: DCPoseError | None = None
 
 
 def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:
@@ -82,20 +76,48 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
         raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
     sources, skipped = _videos(folder, out)
     targets = _targets([source.relative_to(folder) for source in sources])
-    wanted = _fingerprint(settings)
-    jobs = [_job(source, out / target, settings, wanted) for source, target in zip(sources, targets, strict=True)]
+    known, wanted = read_manifest(out), _fingerprint(settings)
+    jobs = [
+        _job(source, source.relative_to(folder).as_posix(), out, target, settings, known, wanted)
+        for source, target in zip(sources, targets, strict=True)
+    ]
     if not jobs and not skipped:
         raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
-    return Plan(jobs, skipped)
+    return Plan(folder, out, jobs, skipped)
 
 
-def _job(source: Path, target: Path, config: EstimateConfig, wanted: dict[str, Any]) -> Job:
-    header = None if config.overwrite else finished_header(source, target)
-    if header is None:
-        return Job(source, target, done=False)
-    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
-    made["single"] = str(header["model"].get("name", "")).endswith(SINGLE)
-    return Job(source, target, done=True, outdated=any(made.get(key) != value for key, value in wanted.items()))
+def _job(
+    source: Path,
+    name: str,
+    out: Path,
+    output: Path,
+    config: EstimateConfig,
+    known: Mapping[str, Line],
+    wanted: Mapping[str, Any],
+) -> Job:
+    line, target = known.get(name), out / output
+    made = None if config.overwrite else _made_by(source, target, line)
+    outdated = made is not None and any(made.get(key) != value for key, value in wanted.items())
+    return Job(source, target, made is not None, name, output.as_posix(), outdated, line)
+
+
+def _made_by(source: Path, target: Path, line: Line | None) -> Mapping[str, Any] | None:
+    """Models and settings of the result that is there, if it is whole and of this input.
+
+    The manifest is believed where it knows the files as they are; what it does not know is looked into.
+    """
+    if line is not None and is_finished(line, source, target):
+        return line.made_by
+    header = finished_header(source, target)
+    return None if header is None else model_and_detector(header)
+
+
+def is_finished(line: Line, source: Path, target: Path) -> bool:
+    """Whether a line of the manifest says that this result is there, and nothing has changed since."""
+    if line.state != "done" or line.source is None or line.video is None or line.json is None:
+        return False
+    stamps = ((line.source, source), (line.video, target), (line.json, target.with_suffix(".json")))
+    return all(stamp.fits(path) for stamp, path in stamps)
 
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
@@ -191,48 +213,3 @@ def finished_header(source: Path, target: Path) -> dict[str, Any] | None:
         return header if whole and {"model", "detector"} <= header.keys() else None
     except (InputError, KeyError, TypeError):
         return None
-
-
-def run_jobs(jobs: Iterable[Job], config: EstimateConfig) -> Iterator[tuple[Job, Callable[[Report | None], Outcome]]]:
-    """Each job with the function that does it; the networks are loaded once, when the first job needs them.
-
-    What goes wrong with a job becomes its outcome, and the next one goes on; errors of the settings and of the models
-    are raised.
-    """
-    shared: list[PoseEstimator] = []
-
-    def start(job: Job, progress: Report | None) -> Outcome:
-        if job.done:
-            return Outcome(job, skipped=True)
-        if not shared:
-            from .estimator import PoseEstimator
-
-            shared.append(PoseEstimator.from_config(config).load())
-        try:
-            return Outcome(job, summary=_run_job(job, config, shared[0], progress))
-        except DCPoseError as error:
-            return Outcome(job, error=error)
-        except Exception as error:  # a bug that one video brings out must not cost the others
-            text = f"internal error at {shown(job.source)}, please report it ({type(error).__name__}: {error})"
-            failure = DCPoseError(text)
-            failure.__cause__ = error
-            return Outcome(job, error=failure)
-
-    for job in jobs:
-        yield job, partial(start, job)
-
-
-def _run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, progress: Report | None) -> EstimateSummary:
-    from .pipeline import estimate
-
-    _make_folder(job.target.parent)
-    # What stands at the target is unfinished, or the caller said --overwrite.
-    settings = replace(config, overwrite=True, json=None)
-    return estimate(job.source, job.target, config=settings, estimator=estimator, progress=progress)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {shown(folder)}: {error.strerror}") from error

@@ -7,12 +7,12 @@ last one: it does not drift, and frames stay independent of one another and fit 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Detections, Frame, TrackedBoxes
+from .types import Detections, TrackedBoxes
 
 #: The joints of a person scored this share of what they score elsewhere, or less: look again.
 DOUBTFUL_SCORE: Final = 0.6
@@ -22,42 +22,43 @@ CONFIDENT: Final = 0.3
 #: A detection belongs to the person whose box it overlaps this much at least.
 SAME_PERSON_IOU: Final = 0.3
 
-Look = Callable[[Sequence[Frame]], list[TrackedBoxes]]
+T = TypeVar("T")
 
 
-def tracked_frames(chunks: Iterable[Sequence[Frame]], every: int, look: Look) -> Iterator[tuple[Frame, TrackedBoxes]]:
-    """All frames with their people, in order; `look` finds them in every `every`-th frame, counted from the first,
-    and in the last one.
+def due(count: int, every: int) -> frozenset[int]:
+    """Places of the frames that are looked at in a chunk of `count`: the first, and about every `every`-th.
 
-    chunks: the frames, in groups that are looked at together. look: frames -> their people, with identities.
-    At most `every` frames are held besides the chunk.
+    Evenly spread, and a matter of the chunk alone, so that parts of a video agree on them.
     """
-    number = 0
-    last = TrackedBoxes.empty()
-    waiting: list[Frame] = []
-    for chunk in chunks:
-        due = [frame for place, frame in enumerate(chunk, start=number) if place % every == 0]
-        found = iter(look(due)) if due else iter(())
-        for frame in chunk:
-            if number % every == 0:
-                people = next(found)
-                yield from _between(waiting, last, people)
-                yield frame, people
-                last, waiting = people, []
-            else:
-                waiting.append(frame)
-            number += 1
-    if waiting:
-        people = look(waiting[-1:])[0]
-        yield from _between(waiting[:-1], last, people)
-        yield waiting[-1], people
+    looks = max(1, round(count / every))
+    return frozenset(place * count // looks for place in range(looks))
 
 
-def _between(
-    frames: Sequence[Frame], before: TrackedBoxes, after: TrackedBoxes
-) -> Iterator[tuple[Frame, TrackedBoxes]]:
-    for place, frame in enumerate(frames, start=1):
-        yield frame, interpolate(before, after, place / (len(frames) + 1))
+def spread(items: Iterable[tuple[T, bool]], follow: Callable[[T], TrackedBoxes]) -> Iterator[tuple[T, TrackedBoxes]]:
+    """Every item with its people, in order, each as soon as they are known.
+
+    items: frames, or what stands for them, and whether somebody looked at them. follow: the people of one that was
+    looked at, with identities. Before the first and after the last such frame people are taken to stand still.
+    """
+    last: TrackedBoxes | None = None
+    waiting: list[T] = []
+    for item, looked in items:
+        if not looked:
+            waiting.append(item)
+            continue
+        people = follow(item)
+        yield from _between(waiting, last or people, people)
+        yield item, people
+        last, waiting = people, []
+    if last is not None:
+        yield from _between(waiting, last, last)
+    else:
+        yield from ((item, TrackedBoxes.empty()) for item in waiting)
+
+
+def _between(items: Sequence[T], before: TrackedBoxes, after: TrackedBoxes) -> Iterator[tuple[T, TrackedBoxes]]:
+    for place, item in enumerate(items, start=1):
+        yield item, interpolate(before, after, place / (len(items) + 1))
 
 
 def interpolate(before: TrackedBoxes, after: TrackedBoxes, share: float) -> TrackedBoxes:

@@ -15,7 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,8 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir
-from dcpose_cli.errors import DeviceError, WeightsError
+from dcpose_cli.errors import DeviceError, OutputError, WeightsError
+from dcpose_cli.files import write_atomic
 from dcpose_cli.types import Detections
 
 WEIGHTS_NAME: Final = "model.safetensors"
@@ -107,7 +108,12 @@ def _stock(name: str, offline: bool) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache" if os.environ.get("HOME") else None)
     folder = Path(base or tempfile.gettempdir()) / "dcpose"
     path = folder / name
+    known = _known_hash(path)
     if path.is_file():
+        found = _sha256(path)
+        if known is not None and found != known:
+            raise WeightsError(f"{path} has changed since it was downloaded; delete it, or give the path of a file")
+        _remember_hash(path, found)
         return path
     if offline:
         raise WeightsError(f"{name} is not in {folder} and --offline forbids the download; use person-n or give a path")
@@ -120,16 +126,33 @@ def _stock(name: str, offline: bool) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             _download(STOCK_URL + name, file)
-        wanted = STOCK_SHA256.get(name)
-        if wanted and _sha256(part) != wanted:
-            raise WeightsError(f"the download of {name} is not the published file; try again or give a path")
+        found = _sha256(part)
+        if known is not None and found != known:
+            which = "published file" if name in STOCK_SHA256 else "file that came the first time"
+            raise WeightsError(f"the download of {name} is not the {which}; try again or give a path")
         _ultralytics.read_checkpoint(part)
+        _remember_hash(path, found)
         part.replace(path)
     except (OSError, urllib.error.URLError) as error:
         raise WeightsError(f"cannot download {name}: {error}; use person-n or give the path of a file") from error
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _known_hash(path: Path) -> str | None:
+    """The SHA-256 a stock file must have: the published one, or that of the first download here."""
+    try:
+        remembered = path.with_name(f"{path.name}.sha256").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        remembered = ""
+    return STOCK_SHA256.get(path.name) or remembered or None
+
+
+def _remember_hash(path: Path, digest: str) -> None:
+    if _known_hash(path) is None:
+        with suppress(OutputError):  # a cache that cannot be written is asked again next time
+            write_atomic(path.with_name(f"{path.name}.sha256"), digest + "\n", overwrite=True)
 
 
 def _download(url: str, file: Any) -> None:

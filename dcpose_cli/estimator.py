@@ -12,7 +12,7 @@ from typing import Final, Protocol, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .cadence import corrected, doubtful, tracked_frames
+from .cadence import corrected, doubtful, due, spread
 from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
@@ -186,7 +186,7 @@ class PoseEstimator:
         boxes: deque[TrackedBoxes] = deque()
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
-        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS) / self.detect_every), boxes, seen)
+        tracked = self._track(frames, self.tracker(fps), boxes, seen)
         stream = windows(tracked, self.interval, self.network.reach)
         for _, group in groupby(stream, key=lambda window: chunk_of(window.current)):
             chunk = list(group)
@@ -207,37 +207,43 @@ class PoseEstimator:
         self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes], log: SegmentLog | None
     ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
-        if self.detect_every > 1:
-            yield from self._track_some(frames, tracker, boxes)
-            return
-        for frame, entry in self.look(frames, log):
-            found, looks = seen_of(entry)
-            boxes.append(tracker.follow(found, looks, (frame.image.shape[1], frame.image.shape[0])))
-            yield frame
 
-    def _track_some(self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes]) -> Iterator[Frame]:
-        """`_track` with a detector that looks at every n-th frame; what it sees is not kept: it costs little."""
+        def follow(item: tuple[Frame, Entry]) -> TrackedBoxes:
+            frame, entry = item
+            return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
 
-        def look(due: Sequence[Frame]) -> list[TrackedBoxes]:
-            found = self.detector.detect([frame.image for frame in due])
-            return [tracker.update(people, frame.image) for people, frame in zip(found, due, strict=True)]
-
-        chunks = (list(group) for _, group in groupby(frames, key=chunk_of))
-        for frame, people in tracked_frames(chunks, self.detect_every, look):
+        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log))
+        for (frame, _), people in spread(looked, follow):
             boxes.append(people)
             yield frame
 
-    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry]]:
-        """Frames with who was detected in them and how they look; log: where that is kept, and found again."""
+    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry, bool]]:
+        """Frames with who was detected in them, how they look, and whether the frame was looked at (`detect_every`).
+
+        log: where that is kept, and found again.
+        """
         for _, group in groupby(frames, key=chunk_of):
             chunk = list(group)
+            places = due(len(chunk), self.detect_every)
             entries = log.recall(segment_of(chunk[0]), chunk) if log else None
             if entries is None:
-                found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
-                entries = [seen_entry(frame, people) for frame, people in zip(chunk, found, strict=True)]
+                entries = self._detect(chunk, places)
                 if log:
                     log.record(segment_of(chunk[0]), entries)
-            yield from zip(chunk, entries, strict=True)
+            for place, (frame, entry) in enumerate(zip(chunk, entries, strict=True)):
+                yield frame, entry, place in places
+
+    def _detect(self, chunk: Sequence[Frame], places: frozenset[int]) -> list[Entry]:
+        """Who is in the frames at these places; nobody in the others."""
+        found = iter(self.detector.detect([frame.image for place, frame in enumerate(chunk) if place in places]))
+        return [
+            seen_entry(frame, next(found) if place in places else Detections.empty())
+            for place, frame in enumerate(chunk)
+        ]
+
+    def tracker(self, fps: SupportsFloat | None) -> Tracker:
+        """The tracker of a video; fps: its frames per second, None when unknown."""
+        return Tracker(float(fps or DEFAULT_FPS) / min(self.detect_every, CHUNK_FRAMES))
 
     def estimate_windows(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float

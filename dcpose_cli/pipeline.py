@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
-from .errors import OutputError, UsageError
+from .errors import DeviceError, OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
 from .export.posetrack import PoseTrackWriter, read_posetrack
@@ -97,7 +97,7 @@ def estimate(
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = estimator or _load(settings)
-        header = _header(source, reader.info, people, settings)
+        header = result_header(source, reader.info, people, settings)
         segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
         run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
@@ -230,7 +230,8 @@ def _kept_segments(
 ) -> Iterator[SegmentFolder | None]:
     """Where the parts of this result are kept while it is made; None where the input has no fingerprint.
 
-    They go when the result is there, and when a run that was not asked to resume fails; sudden death leaves them.
+    They go when the result is there. When a run is stopped or fails they stay with `resume`, with None only if it was
+    stopped or its device failed, and go otherwise; sudden death leaves them.
     Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
     """
     if header["input"]["sha256"] is None:
@@ -248,11 +249,12 @@ def _kept_segments(
             for output in filter(None, (json, video)):
                 remove_leftovers(output)
         yield segments
-    except BaseException:
-        if settings.resume is False:
-            segments.remove()
-        else:
+    except BaseException as error:
+        stopped = not isinstance(error, Exception) or isinstance(error, DeviceError)
+        if settings.resume or (settings.resume is None and stopped):
             segments.release()
+        else:
+            segments.remove()
         raise
     segments.remove()
 
@@ -319,7 +321,7 @@ def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
     return total
 
 
-def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
+def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
     """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
     model, detector = people.network.model, people.detector
     return {
@@ -332,20 +334,30 @@ def _header(source: Path, info: VideoInfo, people: PoseEstimator, settings: Esti
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "width": info.width,
         "height": info.height,
-        "settings": {
-            "conf": people.conf,
-            "interval": people.interval,
-            "box_scale": people.network.box_scale,
-            "share_crops": people.share_crops,
-            "detect_every": people.detect_every,
-            "device": people.device.type,
-            "precision": str(people.network.precision).removeprefix("torch."),
-            "start": settings.start,
-            "end": settings.end,
-            "max_frames": settings.max_frames,
-        },
+        "settings": _settings(people, settings),
         "video": None,
     }
+
+
+def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
+    return {
+        "conf": people.conf,
+        "interval": people.interval,
+        "box_scale": people.network.box_scale,
+        "share_crops": people.share_crops,
+        "detect_every": people.detect_every,
+        "device": people.device.type,
+        "precision": str(people.network.precision).removeprefix("torch."),
+        "start": settings.start,
+        "end": settings.end,
+        "max_frames": settings.max_frames,
+    }
+
+
+def made_by(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
+    """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
+    model, detector = people.network.model, people.detector
+    return {**_settings(people, settings), "model": model.sha256, "detector": detector.sha256}
 
 
 def _version(package: str) -> str | None:

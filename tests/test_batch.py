@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from dcpose_cli import EstimateConfig, InputError, PoseEstimator, UsageError
-from dcpose_cli.batch import finished_header, plan_batch, run_jobs
+from dcpose_cli.batch import finished_header, plan_batch
+from dcpose_cli.batch_run import run_batch
+from dcpose_cli.manifest import read_manifest
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
 
@@ -131,7 +133,8 @@ def crowd(tiny_folder, monkeypatch):
 
 def run(folder, out, **options):
     config = EstimateConfig(**options)
-    return [start(None) for _, start in run_jobs(plan_batch(folder, out, config=config).jobs, config)]
+    outcomes = list(run_batch(plan_batch(folder, out, config=config), config))
+    return sorted(outcomes, key=lambda outcome: outcome.job.name)
 
 
 def test_one_bad_video_of_five(crowd, tmp_path):
@@ -145,9 +148,10 @@ def test_one_bad_video_of_five(crowd, tmp_path):
     assert isinstance(outcomes[2].error, InputError)
     assert len(crowd) == 1
     stems = ("1", "2", "4", "sub/5")
-    assert PRODUCT.files_in(out) == sorted(f"{stem}.{ending}" for stem in stems for ending in ("mp4", "json"))
+    files = [f"{stem}.{ending}" for stem in stems for ending in ("mp4", "json")]
+    assert PRODUCT.files_in(out) == sorted([*files, "manifest.jsonl"])
 
-    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.*") if path.name != "manifest.jsonl"}
     again = run(folder, out)
     assert [o.skipped for o in again] == [True, True, False, True, True]
     PRODUCT.make_clip(folder / "3.mp4", frames=4)
@@ -178,6 +182,7 @@ def test_what_counts_as_finished(crowd, tmp_path):
     assert not finished_header(source, target)
     result.write_text(text)
     assert finished_header(source, target)
+    assert [o.skipped for o in run(folder, out)] == [True]  # other times of change, the same bytes
     shutil.copy(PRODUCT.make_clip(tmp_path / "b.mp4", frames=5), source)
     assert not finished_header(source, target)  # the input has changed
     [outcome] = run(folder, out)
@@ -217,3 +222,45 @@ def test_results_of_other_settings_are_told_apart(crowd, tiny_folder, tmp_path):
     found = [plan_batch(folder, out, config=c).jobs[0] for c in (same, other_length, other_model, again)]
     assert [job.done for job in found] == [True, True, True, False]
     assert [job.outdated for job in found] == [False, True, True, False]
+
+
+def test_the_manifest_knows_what_became_of_each(crowd, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    PRODUCT.make_clip(folder / "a.mov", frames=3)
+    (folder / "b.mp4").write_bytes(b"no video")
+    os.mkfifo(folder / "c.mp4")
+    run(folder, out)
+    lines = read_manifest(out)
+    assert {name: (line.state, line.code) for name, line in lines.items()} == {
+        "a.mov": ("done", 0),
+        "b.mp4": ("failed", 3),
+        "c.mp4": ("skipped", 0),
+    }
+    done = lines["a.mov"]
+    assert (done.output, done.frames, done.tracks) == ("a.mov.mp4", 3, 2)
+    assert done.seconds > 0
+    for stamp, path in (
+        (done.source, folder / "a.mov"),
+        (done.video, out / "a.mov.mp4"),
+        (done.json, out / "a.mov.json"),
+    ):
+        assert stamp.fits(path)
+    header = finished_header(folder / "a.mov", out / "a.mov.mp4")
+    assert done.made_by["model"] == header["model"]["sha256"]
+    assert done.made_by["detector"] == "0" * 64
+    assert "b.mp4" in lines["b.mp4"].reason
+    assert lines["c.mp4"].reason == "a pipe or device"
+    assert len((out / "manifest.jsonl").read_bytes().splitlines()) == 3
+    run(folder, out)
+    assert len((out / "manifest.jsonl").read_bytes().splitlines()) == 3
+    assert read_manifest(out)["a.mov"] == done
+
+
+def test_results_without_a_manifest_are_known_too(crowd, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    PRODUCT.make_clip(folder / "a.mp4", frames=3)
+    run(folder, out)
+    (out / "manifest.jsonl").unlink()
+    assert [outcome.skipped for outcome in run(folder, out)] == [True]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, TrackedBoxes
-from dcpose_cli.cadence import corrected, doubtful, interpolate, tracked_frames
+from dcpose_cli.cadence import corrected, doubtful, due, interpolate, spread
 
 
 def people(*rows, predicted=0, between=False):
@@ -20,40 +20,52 @@ def frames(count):
     return [Frame(i, i, i / 10, np.zeros((4, 4, 3), np.uint8)) for i in range(count)]
 
 
-def in_chunks(stream, size):
-    return [stream[k : k + size] for k in range(0, len(stream), size)]
-
-
 @pytest.mark.parametrize("every", [1, 2, 5, 7, 30])
-@pytest.mark.parametrize("count", [0, 1, 2, 16, 17, 31])
-def test_every_frame_comes_once_with_people_who_move_evenly(every, count):
+@pytest.mark.parametrize("count", [1, 2, 7, 16])
+def test_every_chunk_is_looked_at_evenly_from_its_first_frame_on(every, count):
+    places = sorted(due(count, every))
+    assert places[0] == 0
+    assert places[-1] < count
+    assert len(places) == max(1, round(count / every))
+    gaps = np.diff([*places, count])
+    assert gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize("looks", [[0], [0, 5, 10], [3, 4, 9, 20], list(range(21))])
+def test_every_frame_comes_once_with_people_who_move_evenly(looks):
     asked = []
 
-    def look(due):
-        asked.extend(frame.index for frame in due)
-        return [people((3, 2.0 * frame.index)) for frame in due]
+    def follow(frame):
+        asked.append(frame.index)
+        return people((3, 2.0 * frame.index))
 
-    stream = frames(count)
-    found = list(tracked_frames(in_chunks(stream, 8), every, look))
+    stream = frames(21)
+    found = list(spread([(frame, frame.index in looks) for frame in stream], follow))
     assert [frame for frame, _ in found] == stream
+    assert asked == looks
     for frame, who in found:
-        assert who.boxes[0, 0] == pytest.approx(2.0 * frame.index, abs=1e-4)
-        assert who.between == (frame.index not in asked)
-    assert asked == sorted({*range(0, count, every), *([count - 1] if count else [])})
+        where = np.clip(frame.index, looks[0], looks[-1])  # outside of what was looked at, they stand still
+        assert who.boxes[0, 0] == pytest.approx(2.0 * where, abs=1e-4)
+        assert who.between == (frame.index not in looks)
+
+
+def test_frames_that_nobody_looked_at_have_nobody_in_them():
+    found = list(spread([(frame, False) for frame in frames(3)], lambda frame: people((1, 0))))
+    assert [len(who) for _, who in found] == [0, 0, 0]
+    assert list(spread([], lambda frame: people())) == []
 
 
 def test_few_frames_are_held():
     taken = 0
 
-    def chunks():
+    def items():
         nonlocal taken
-        for chunk in in_chunks(frames(60), 4):
-            taken += len(chunk)
-            yield chunk
+        for frame in frames(60):
+            taken += 1
+            yield frame, frame.index % 6 == 0
 
-    out = tracked_frames(chunks(), 6, lambda due: [people() for _ in due])
-    for number, _ in enumerate(out):
-        assert taken - number <= 6 + 4
+    for number, _ in enumerate(spread(items(), lambda frame: people())):
+        assert taken - number <= 7
 
 
 def test_who_was_seen_once_is_expected_for_half_of_the_way():

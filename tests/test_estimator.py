@@ -82,12 +82,12 @@ def test_people_whose_joints_do_not_fit_are_looked_for_again(tiny_folder, monkey
         out[..., 2] = 0.8
         out[..., :2] = given[:, None, :2] + given[:, None, 2:] / 2
         if len(boxes) == 1:
-            out[2, :, 2] = 0.1
+            out[2, :, 2] = 0.1  # the third frame, which nobody looked at
         return out
 
     monkeypatch.setattr(people.network, "poses", poses)
     results = [result for _, result in people.analyse(iter(frames(5)), fps=25)]
-    assert crowd.calls == 2  # frames 0 and 4 together, and frame 2 again
+    assert crowd.calls == 2  # what is due of the chunk, and frame 2 by itself
     assert [len(given) for given in boxes] == [5, 1]
     assert results[2].people[0].keypoints[0, 2] == pytest.approx(0.8)
 

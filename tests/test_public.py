@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
     ("skeleton", "config", "files", "share", "cadence"),
-    ("video", "crop", "nets", "render", "smooth", "export", "_ultralytics", "segments"),
+    ("video", "crop", "nets", "render", "smooth", "export", "datasets", "_ultralytics", "segments", "manifest"),
     ("decode", "results", "trails", "faces"),
     ("methods",),
     ("weights",),
@@ -27,8 +27,9 @@ FLOORS = (
     ("segment_values",),
     ("estimator",),
     ("pipeline",),
-    ("batch", "redraw", "dataset"),
-    ("heatmaps", "report"),
+    ("batch", "parts", "redraw", "dataset"),
+    ("batch_run", "heatmaps", "report"),
+    ("workers", "cluster"),
     ("evaluation",),
     ("training",),
     ("cli",),
@@ -74,7 +75,16 @@ def test_every_file_has_a_floor():
 
 
 @pytest.mark.parametrize(
-    ("library", "doors"), [("av", {"video"}), ("ultralytics", {"_ultralytics"}), ("typer", {"cli"}), ("rich", {"cli"})]
+    ("library", "doors"),
+    [
+        ("av", {"video"}),
+        ("ultralytics", {"_ultralytics"}),
+        ("typer", {"cli"}),
+        ("rich", {"cli"}),
+        ("polars", {"export"}),
+        ("pycocotools", {"evaluation"}),
+        ("motmetrics", {"evaluation"}),
+    ],
 )
 def test_libraries_have_one_door(library, doors):
     using = {room_of(path) for path in FILES if library in {name.split(".")[0] for name in imports(path)}}
@@ -110,7 +120,7 @@ def python(*args):
 
 
 def test_import_is_light():
-    heavy = "{'torch', 'cv2', 'av', 'ultralytics', 'typer'}"
+    heavy = "{'torch', 'cv2', 'av', 'ultralytics', 'typer', 'polars'}"
     assert python("-c", f"import sys, dcpose_cli; print({heavy} & set(sys.modules))").stdout.strip() == "set()"
 
 

@@ -152,6 +152,7 @@ def batch(
     folder: Annotated[Path, typer.Argument(help="Folder of videos, searched recursively.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
     overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
@@ -167,21 +168,29 @@ def batch(
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
     smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Videos at a time; default: one per GPU, or per 4 cores.", rich_help_panel="Speed"),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Share the work on this Ray cluster: its address, or auto.", rich_help_panel="Speed"),
+    ] = None,
     offline: o.Offline = False,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
     """All videos of a folder; what is finished is skipped, a bad file does not stop the others."""
-    from .commands import run_batch
+    from .batch_command import run_batch
 
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
         kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth,
-        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, offline=offline,
+        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume, offline=offline,
     )  # fmt: skip
-    raise typer.Exit(run_batch(folder, out, config, dry_run=dry_run, quiet=quiet))
+    raise typer.Exit(run_batch(folder, out, config, workers=workers, ray=ray, dry_run=dry_run, quiet=quiet))
 
 
 @models_app.command("list")
@@ -232,7 +241,7 @@ def models_import(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="Folder of the training pack.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the data the recipe names.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
     init: Annotated[
@@ -240,6 +249,11 @@ def train(
     ] = None,
     device: o.Device = DEFAULTS.device,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
+    stages: Annotated[
+        str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -248,7 +262,10 @@ def train(
     from .train_command import train_model
 
     _begin(debug)
-    train_model(recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
+    train_model(
+        recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
+        tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
 
 
 @app.command()

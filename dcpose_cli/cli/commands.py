@@ -1,4 +1,4 @@
-"""Bodies of estimate, export-json and batch."""
+"""Bodies of estimate and export-json."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
         def run(pair: _Pair) -> None:
             with progress_display(Path(pair[0]).name, quiet=quiet) as progress:
                 summary = estimate(*pair, config=config, estimator=estimator, progress=progress)
-            codes.append(_tell(summary, quiet=quiet))
+            codes.append(tell(summary, quiet=quiet))
 
         good = _each(good, run, alone=len(pairs) == 1)
     return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
@@ -63,38 +63,7 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     require_target(out, to, overwrite=overwrite, source=Path(video))
     with progress_display(Path(video).name, quiet=quiet) as progress:
         summary = export_json(video, out, to=to, config=config, progress=progress)
-    return _tell(summary, quiet=quiet)
-
-
-def run_batch(folder: Path, out: Path, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
-    """All videos of a folder. Returns the exit code."""
-    from ..batch import plan_batch, run_jobs
-
-    require_method(config.smooth)
-    plan = plan_batch(folder, out, config=config)
-    for path, reason in plan.skipped:
-        message(f"dcpose: {shown(path)} is skipped: {reason}")
-    if dry_run:
-        for job in plan.jobs:
-            message(f"{'finished: ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
-        return EXIT_OK
-    for job in plan.jobs:
-        if job.outdated:
-            message(f"dcpose: warning: {shown(job.target)} was made with other settings; --overwrite makes it again")
-    done = finished = failed = 0
-    for position, (job, start) in enumerate(run_jobs(plan.jobs, config), start=1):
-        with progress_display(f"{position}/{len(plan.jobs)} {job.source.name}", quiet=quiet) as progress:
-            outcome = start(progress)
-        if outcome.error is not None:
-            _tell_error(outcome.error)
-        elif outcome.summary is not None:
-            _tell(outcome.summary, quiet=quiet)
-        done += outcome.summary is not None
-        finished += outcome.skipped
-        failed += outcome.error is not None
-    if not quiet:
-        message(f"{done} done, {finished} finished before, {failed} failed, {len(plan.skipped)} skipped")
-    return EXIT_BATCH if failed else EXIT_OK
+    return tell(summary, quiet=quiet)
 
 
 def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list[T]:
@@ -106,7 +75,7 @@ def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list
         except DCPoseError as error:
             if alone:
                 raise
-            _tell_error(error)
+            tell_error(error)
         else:
             good.append(item)
     return good
@@ -152,12 +121,12 @@ def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) 
         require_outputs(Path(source), video, json, overwrite=config.overwrite or is_unfinished(json, config))
 
 
-def _tell_error(error: DCPoseError) -> None:
+def tell_error(error: DCPoseError) -> None:
     show_traceback(error)
     message(f"dcpose: {error}")
 
 
-def _tell(summary: EstimateSummary, *, quiet: bool) -> int:
+def tell(summary: EstimateSummary, *, quiet: bool) -> int:
     """Warnings, and what was written; the exit code of a finished run."""
     report = summary.decode
     for warning in summary.warnings:

@@ -120,6 +120,21 @@ def progress_display(title: str, *, quiet: bool) -> Iterator[Callable[[State], N
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield None
         return
+    with _live(console) as display:
+        task = display.add_task(title, total=None, count="loading", rate="", people="", left="")
+        began = time.monotonic()
+
+        def show(state: State) -> None:
+            nonlocal began
+            if state.frames == 0:
+                began = time.monotonic()
+            display.update(task, total=state.total, completed=state.frames, **_fields(state, began))
+
+        yield show
+
+
+def _live(console: Console) -> Any:
+    """Lines with a name, a bar, frames, frames/s, people and time left, which go when they are done."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns: list[Any] = [
@@ -131,22 +146,70 @@ def progress_display(title: str, *, quiet: bool) -> Iterator[Callable[[State], N
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     ]
-    with Progress(*columns, console=console, transient=True, refresh_per_second=8) as display:
-        task = display.add_task(title, total=None, count="loading", rate="", people="", left="")
-        began = time.monotonic()
+    return Progress(*columns, console=console, transient=True, refresh_per_second=8)
 
-        def show(state: State) -> None:
-            nonlocal began
-            if state.frames == 0:
-                began = time.monotonic()
-            count = f"{state.frames}/{state.total}" if state.total else f"{state.frames} frames"
-            who = "1 person" if state.people == 1 else f"{state.people} people"
-            rate, left = _speed(state, time.monotonic() - began)
-            display.update(
-                task, total=state.total, completed=state.frames, count=count, rate=rate, people=who, left=left
-            )
 
-        yield show
+class BatchDisplay:
+    """Live lines: one for all videos of a batch, one for each that is running. Nothing when there is no terminal."""
+
+    def __init__(self, display: Any, total: int) -> None:
+        self._display, self._total, self._ended = display, total, 0
+        self._began = time.monotonic()
+        self._tasks: dict[str, tuple[Any, float]] = {}
+        if display is not None:
+            self._all = display.add_task(f"{total} videos", total=total, count="loading", rate="", people="", left="")
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a terminal that shows it."""
+        return self._display is not None
+
+    def show(self, name: str, state: State) -> None:
+        """Where a running video is."""
+        if self._display is None:
+            return
+        if name not in self._tasks or state.frames == 0:
+            self._drop(name)
+            task = self._display.add_task(name, total=None, count="", rate="", people="", left="")
+            self._tasks[name] = task, time.monotonic()
+        task, began = self._tasks[name]
+        self._display.update(task, total=state.total, completed=state.frames, **_fields(state, began))
+        self._show_all()
+
+    def ended(self, name: str) -> None:
+        """A video is over."""
+        self._ended += 1
+        if self._display is not None:
+            self._drop(name)
+            self._show_all()
+
+    def _show_all(self) -> None:
+        spent = time.monotonic() - self._began
+        left = _clock((self._total - self._ended) * spent / self._ended) if self._ended else ""
+        self._display.update(self._all, completed=self._ended, count=f"{self._ended}/{self._total}", left=left)
+
+    def _drop(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            self._display.remove_task(task[0])
+
+
+@contextlib.contextmanager
+def batch_display(total: int, *, quiet: bool) -> Iterator[BatchDisplay]:
+    """Live lines for a batch of so many videos; silent when quiet or when stderr is no terminal."""
+    console = stderr_console()
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
+        yield BatchDisplay(None, total)
+        return
+    with _live(console) as display:
+        yield BatchDisplay(display, total)
+
+
+def _fields(state: State, began: float) -> dict[str, str]:
+    count = f"{state.frames}/{state.total}" if state.total else f"{state.frames} frames"
+    who = "1 person" if state.people == 1 else f"{state.people} people"
+    rate, left = _speed(state, time.monotonic() - began)
+    return {"count": count, "rate": rate, "people": who, "left": left}
 
 
 def _speed(state: State, spent: float) -> tuple[str, str]:
@@ -156,7 +219,10 @@ def _speed(state: State, spent: float) -> tuple[str, str]:
     rate = state.frames / spent
     if not state.total:
         return f"{rate:.1f} frames/s", ""
-    minutes, seconds = divmod(round(max(0, state.total - state.frames) / rate), 60)
+    return f"{rate:.1f} frames/s", _clock(max(0, state.total - state.frames) / rate)
+
+
+def _clock(left: float) -> str:
+    minutes, seconds = divmod(round(left), 60)
     hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return f"{rate:.1f} frames/s", f"{clock} left"
+    return (f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}") + " left"

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
     app.command("smooth")(smooth)
     app.command("render")(render)
+    app.command("report")(report)
 
 
 def _begin(debug: bool) -> None:
@@ -95,3 +96,23 @@ def render(
     )  # fmt: skip
     render_file(video, result, out, config, beside=beside, show=show, joint=joint, model=model, device=device,
                 quiet=quiet)  # fmt: skip
+
+
+def report(
+    result: _Result,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page (.html); default: beside the result.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="The video; default: looked for beside the result and here.")
+    ] = None,
+    embed: Annotated[bool, typer.Option("--embed", help="Put the video into the page.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. Needs no network."""
+    from .view_commands import report_page
+
+    _begin(debug)
+    report_page(result, out, video=video, embed=embed, overwrite=overwrite, quiet=quiet)

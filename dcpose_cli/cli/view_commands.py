@@ -95,3 +95,17 @@ def _heatmaps(
             config=config,
             progress=progress,
         )
+
+
+def report_page(
+    result: Path, out: Path | None, *, video: Path | None, embed: bool, overwrite: bool, quiet: bool
+) -> None:
+    """The page of a result."""
+    from ..report import write_report
+
+    summary = write_report(result, out or result.with_suffix(".html"), video=video, embed=embed, overwrite=overwrite)
+    for warning in summary.warnings:
+        message(f"dcpose: warning: {warning}")
+    if not quiet:
+        tracks = "1 track" if summary.tracks == 1 else f"{summary.tracks} tracks"
+        message(f"{shown(summary.page)}: {summary.frames} frames, {tracks}, {summary.size / 2**20:.1f} MiB")

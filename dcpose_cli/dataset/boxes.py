@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..export._raw import scalar
 from ..files import shown
 
 #: Boxes with a lower score are dropped (IMAGE_THRE of the published settings).
@@ -80,13 +80,15 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
 
 
 def _entry(entry: Mapping[str, Any]) -> tuple[PurePosixPath, list[float], float]:
-    name = PurePosixPath(str(entry["image_name"]).replace("\\", "/"))
+    text = entry["image_name"]
+    if not isinstance(text, str):
+        raise TypeError("image_name must be text")
+    name = PurePosixPath(text.replace("\\", "/"))
     if ".." in name.parts or "\0" in str(name) or not name.stem.isascii() or not name.stem.isdigit():
         raise ValueError(f"{str(name)!r:.80} is not the name of a numbered picture")
-    box = [float(value) for value in entry["bbox"]]
-    score = float(entry["score"])
-    if len(box) != 4 or not all(abs(value) < _LARGEST for value in box) or not math.isfinite(score):
-        raise ValueError("bbox and score must be finite numbers")
+    box, score = [scalar(value) for value in entry["bbox"]], scalar(entry["score"])
+    if len(box) != 4 or max(map(abs, box)) > _LARGEST:
+        raise ValueError("bbox must be four numbers, in pixels")
     return name, box, score
 
 

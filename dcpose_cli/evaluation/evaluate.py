@@ -54,7 +54,7 @@ def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = No
     if metrics is None and not all(map(has_tracks, videos.values())):
         chosen = tuple(name for name in chosen if name != "tracking")
     elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
-        raise UsageError("tracking needs a track_id for everybody in the ground truth and in the predictions")
+        raise UsageError("tracking needs a track_id for everybody on both sides, distinct in each frame")
     sequences = {name: _scores([video], chosen, kpt_thr) for name, video in videos.items()}
     parts = [scores.tracking for scores in sequences.values() if scores.tracking is not None]
     everything = list(videos.values())

@@ -22,6 +22,7 @@ from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 #: Names of the 15 evaluated joints, 0 = right ankle ... 14 = head top.
 EVAL_JOINTS: Final[tuple[str, ...]] = tuple(JOINT_NAMES[slot] for slot in EVAL_SLOTS)
 
+_INT64: Final = 2**63
 _NO_SCORE: Final = -9999.0  # what poseval takes for a point without one
 
 
@@ -142,7 +143,11 @@ def _box(value: Any) -> tuple[float, float, float, float] | None:
 
 
 def _id(value: Any) -> int | None:
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not -_INT64 <= value < _INT64:
+        raise ValueError(f"the track_id {value!r:.40} is not a whole number")
+    return value
 
 
 def _float(value: Any) -> float | None:

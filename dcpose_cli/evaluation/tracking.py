@@ -59,8 +59,13 @@ class TrackingResult:
 
 
 def has_tracks(video: Video) -> bool:
-    """Whether everybody on both sides has a track id."""
-    return all(person.track_id is not None for frames in video for frame in frames for person in frame.people)
+    """Whether everybody on both sides has a track id, distinct in each frame."""
+    for frames in video:
+        for frame in frames:
+            ids = {person.track_id for person in frame.people}
+            if None in ids or len(ids) < len(frame.people):
+                return False
+    return True
 
 
 def evaluate_tracking(video: Video, least_score: float = 0.3) -> TrackingResult:

@@ -256,3 +256,20 @@ def _init_warp(warp: Warp, std: float) -> None:
     for joint in range(joints):
         warp.weight[joint, joint, 1, 1] = 1.0
     warp.bias.zero_()
+
+
+def init_published_head(net: DCPose, std: float = 0.001) -> None:
+    """The published start values of the head (SPEC 8.2): its output begins at almost 0."""
+    for chain in (net.prf, net.ptm, net.combine):
+        for module in chain.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    for warp in net.warps:
+        assert isinstance(warp, Warp)
+        nn.init.normal_(warp.offset_mask.weight, 0.0, std)
+        with torch.no_grad():
+            warp.weight.zero_()
+            warp.weight[range(warp.joints), range(warp.joints), 1, 1] = 1.0
+            warp.bias.zero_()

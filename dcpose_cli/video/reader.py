@@ -26,7 +26,9 @@ class VideoReader:
 
     start, end: seconds from the first frame of the file; frames with start <= time < end are delivered. Frames before
     `start` are decoded too, so that `Frame.index` always counts from the first frame of the file.
-    max_frames: deliver at most so many. info: what the file says of itself. report: live counts of the decoding.
+    max_frames: deliver at most so many. first, last: deliver only frames with first <= index < last; the others are
+    decoded all the same, so that frames are those that a reader of everything delivers.
+    info: what the file says of itself. report: live counts of the decoding.
 
     Raises, at construction: as `probe`, and UsageError for a range that cannot be meant. While iterating: InputError
     when nothing can be decoded, UsageError when no frame lies in the range.
@@ -39,9 +41,12 @@ class VideoReader:
         start: float | None = None,
         end: float | None = None,
         max_frames: int | None = None,
+        first: int = 0,
+        last: int | None = None,
         allow_network: bool = False,
     ) -> None:
         _require_range(start, end, max_frames)
+        self._first, self._last = first, last
         self._path = path
         self._start = start or 0.0
         self._end = end
@@ -98,6 +103,10 @@ class VideoReader:
                 skipped_errors = decoder.errors
                 continue
             self._errors = decoder.errors - skipped_errors + self._unread
+            if index < self._first:
+                continue
+            if self._last is not None and index >= self._last:
+                return None
             frame = self._convert(picture, to_rgb, index, pts, damaged)
             if frame is None:
                 continue
@@ -137,7 +146,7 @@ class VideoReader:
         return lost if lost > 1 else 0
 
     def _require_some(self, decoded: int) -> None:
-        if self._frames:
+        if self._frames or self._first:
             return
         if decoded == 0 or self._errors:
             raise InputError(f"not a single frame of {shown(self._path)} can be decoded: the file is damaged")

@@ -22,11 +22,14 @@ def test_five_videos_one_corrupt(dcpose, product, tmp_path):
     assert "5.mp4" in next(line for line in result.stderr.splitlines() if "not a video" in line)
     assert "pipe.mp4 is skipped: a pipe or device" in result.stderr
     assert result.stderr.endswith("4 done, 0 finished before, 1 failed, 1 skipped\n")
-    assert len(product.files_in(tmp_path / "out")) == 8
+    assert len(product.files_in(tmp_path / "out")) == 9
 
     product.make_clip(folder / "5.mp4", frames=2)
     result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)
-    assert result.returncode == 0
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stderr.splitlines() if line.startswith("  ")]
+    assert [row[:2] for row in rows] == [["finished", "before"]] * 4 + [["done", "5.mp4"]]
+    assert rows[-1][2:4] == ["2", "frames"]
     assert result.stderr.endswith("1 done, 4 finished before, 0 failed, 1 skipped\n")
 
 
@@ -44,3 +47,11 @@ def test_folders_that_are_none(dcpose, product, clip, tmp_path):
         result = dcpose("batch", folder, "-o", tmp_path / "out")
         assert result.returncode == code
         assert product.one_line(result)
+
+
+def test_workers_that_cannot_be(dcpose, product, clip, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
+    result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", "--workers", 0, *dcpose.models)
+    assert result.returncode == 2
+    assert "--workers" in product.one_line(result)

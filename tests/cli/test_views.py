@@ -40,6 +40,19 @@ def test_render_heatmaps(dcpose, clip, made, tmp_path):
         assert container.streams.video[0].width == 5 * 288
 
 
+def test_report(dcpose, product, clip, made, tmp_path):
+    result = dcpose("report", made, "-o", tmp_path / "page.html", "--video", clip)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert "12 frames" in result.stderr
+    assert dcpose("report", made, "-o", tmp_path / "page.html", "--video", clip).returncode == 4
+    result = dcpose("report", made, "-o", tmp_path / "e.html", "--video", clip, "--embed", "-q")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert product.files_in(tmp_path) == ["e.html", "page.html"]
+    result = dcpose("report", made, "--overwrite")
+    assert "--video" in result.stderr.splitlines()[0]
+    assert made.with_suffix(".html").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

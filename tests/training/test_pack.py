@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.errors import InputError
-from dcpose_cli.training.pack import SUSPECT_WEIGHT, UNSURE_WEIGHT, is_held_out, joints_of, read_parts
+from dcpose_cli.training.pack import SUSPECT_WEIGHT, UNSURE_WEIGHT, joints_of, read_parts
 
 BOX = (10, 10, 30, 60)
 
@@ -55,6 +55,15 @@ def test_joint_kind_decides_joint_by_joint(person):
     out = joints_of(person(BOX, v=[1] * 14 + [0], ears=[1, 1, 1, 1, 1, 1], label_kind="human", joint_kind=kinds))
     wanted = [{"h": 1.0, "t": UNSURE_WEIGHT, "-": 0.0}[k] for k in kinds]
     assert out[:, 2] == pytest.approx(wanted)
+
+
+def test_weights_by_score(person):
+    scores = [90, 50, 10] * 5
+    out = joints_of(person(BOX, v=[2, 1, 0] * 5, scores=scores, ears=[1, 1, 1, 2, 2, 2]), by_score=True)
+    assert out[:3, 2] == pytest.approx([0.9, 0.5, 0])
+    assert out[3:5, 2] == pytest.approx([UNSURE_WEIGHT, 1])  # ears have no scores
+    human = joints_of(person(BOX, v=[2, 1, 0] * 5, scores=scores, label_kind="human"), by_score=True)
+    assert human[:3, 2].tolist() == [1, 1, 0]
 
 
 def test_suspects_weigh_half(person):
@@ -233,23 +242,3 @@ def test_corrupt_picture(writer, tmp_path, person, raw):
     text = complaint(tmp_path)
     assert "stills/00001.jpg" in text
     assert "not a picture" in text
-
-
-def test_clips_held_out_are_left_out_of_every_part(writer):
-    """By name: what one part holds out, the other does too, and more is held out when more is asked for."""
-    for part in ("triplets", "triplets2"):
-        windows = writer(part)
-        for number in range(30):
-            windows.add_window(number)
-        windows.write()
-    root = windows.root
-
-    def clips(part, hold_out):
-        return {s.name for s in read_parts(root, [part], split="train", hold_out=hold_out)}
-
-    everything, most, half = (clips("triplets", share) for share in (0.0, 0.2, 0.5))
-    assert len(everything) == 30
-    assert half < most < everything
-    assert 8 <= len(half) <= 22
-    assert clips("triplets2", 0.5) == half
-    assert {name for name in everything if not is_held_out(name, 0.5)} == half

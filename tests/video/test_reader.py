@@ -77,6 +77,24 @@ def test_ranges_that_cannot_be_meant(clips, options):
         VideoReader(clips.make(), **options)
 
 
+@pytest.mark.parametrize("container", ["mp4", "mpegts"])
+def test_frames_by_number_are_those_of_the_whole(clips, container):
+    """Damaged and with pictures that refer to each other: what was decoded before does matter."""
+    source = clips.make(f"clip.{'ts' if container == 'mpegts' else 'mp4'}", frames=60, options={"bf": "2", "g": "20"})
+    if container == "mpegts":
+        clips.flip_bytes(source, 40)
+    with VideoReader(source) as video:
+        whole = {frame.index: frame for frame in video}
+    for first, last in ((0, 7), (7, 41), (41, None), (500, None)):
+        with VideoReader(source, first=first, last=last) as video:
+            part = list(video)
+        assert [f.index for f in part] == [i for i in whole if first <= i and (last is None or i < last)]
+        for frame in part:
+            other = whole[frame.index]
+            assert (frame.pts, frame.time, frame.damaged) == (other.pts, other.time, other.damaged)
+            assert (frame.image == other.image).all()
+
+
 def test_range_behind_the_end(clips):
     with pytest.raises(UsageError, match=r"0\.5 s long"):
         read(clips.make(), start=50.0)

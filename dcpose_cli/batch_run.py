@@ -1,0 +1,197 @@
+"""The videos of a batch, one after the other or several at once, each result noted in the manifest.
+
+Whoever runs jobs is a function from jobs to outcomes: in this process, in several (workers.py), or on a Ray cluster
+(cluster.py). It takes the next job when it has room for one, so that a job is claimed only when it begins.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .batch import Job, Plan, is_finished
+from .config import EstimateConfig
+from .errors import EXIT_DAMAGED, DCPoseError, OutputError
+from .files import shown
+from .manifest import Line, Manifest, Stamp
+
+if TYPE_CHECKING:
+    from .estimator import PoseEstimator
+    from .pipeline import Progress
+    from .types import EstimateSummary
+
+#: Told where each running job is.
+Listener = Callable[[Job, "Progress"], None]
+#: Runs jobs: (jobs, config, listener) -> their outcomes, in any order.
+Runner = Callable[[Iterator[Job], EstimateConfig, Listener], Iterator["Outcome"]]
+#: Cores that one worker keeps busy on a CPU.
+CORES_PER_WORKER = 4
+#: Share of damaged frames above which a result counts as damaged.
+DAMAGED_SHARE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: skipped (finished before), with another run (elsewhere), with a summary, or with an error.
+
+    line: for the manifest, when it was run. made_by: models and settings of a result.
+    """
+
+    job: Job
+    skipped: bool = False
+    elsewhere: bool = False
+    summary: EstimateSummary | None = None
+    error: DCPoseError | None = None
+    line: Line | None = None
+
+
+def run_batch(
+    plan: Plan,
+    config: EstimateConfig,
+    *,
+    runner: Runner | None = None,
+    listen: Listener | None = None,
+) -> Iterator[Outcome]:
+    """The outcome of every job of a plan, as they end; the networks are loaded once, when the first job needs them.
+
+    What goes wrong with a job becomes its outcome, and the next one goes on; errors of the settings and of the models
+    are raised. Jobs that another run on the same folder is doing are left to it. runner: who does them; in this
+    process, one by one, when none is given. Raises OutputError, WeightsError, DeviceError or UsageError.
+    """
+    _make_folder(plan.out)
+    run = secrets.token_hex(6)
+    with Manifest(plan.out) as manifest:
+        for path, reason in plan.skipped:
+            name = path.relative_to(plan.folder).as_posix()
+            if manifest.lines.get(name, Line(input="", state="")).state != "skipped":
+                manifest.add(Line(input=name, state="skipped", reason=reason, run=run))
+        yield from (Outcome(job, skipped=True) for job in plan.jobs if job.done)
+        left: list[Outcome] = []
+        todo = _claimed((job for job in plan.jobs if not job.done), manifest, left, config)
+        for outcome in (runner or run_here)(todo, config, listen or (lambda job, progress: None)):
+            if outcome.line is not None:
+                manifest.add(replace(outcome.line, run=run))
+            manifest.release(outcome.job.name)
+            yield outcome
+        yield from left
+
+
+def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], config: EstimateConfig) -> Iterator[Job]:
+    """The jobs that are this run's, each claimed when it is asked for; the others go to `left`."""
+    for job in jobs:
+        if not manifest.claim(job.name):
+            left.append(Outcome(job, elsewhere=True))
+            continue
+        line = manifest.lines.get(job.name)
+        if line is None or line == job.before:
+            yield job
+            continue
+        # Another run has done it since this one made its plan.
+        manifest.release(job.name)
+        if line.state == "failed":
+            left.append(Outcome(job, elsewhere=True, error=DCPoseError(line.reason)))
+        elif is_finished(line, job.source, job.target):
+            left.append(Outcome(job, skipped=True))
+        elif manifest.claim(job.name):
+            yield job
+
+
+def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> Iterator[Outcome]:
+    """A Runner: one job after the other, in this process."""
+    estimator: PoseEstimator | None = None
+    for job in jobs:
+        if estimator is None:
+            from .estimator import PoseEstimator
+
+            estimator = PoseEstimator.from_config(config).load()
+        yield run_job(job, config, estimator, listen)
+
+
+def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> Outcome:
+    """Do a job; what goes wrong is in the outcome."""
+    from .pipeline import made_by
+
+    began = time.monotonic()
+    try:
+        source = Stamp.of(job.source)  # before it is read: if it changes meanwhile, the result is not its own
+        summary = _estimate(job, config, estimator, listen)
+        return Outcome(job, summary=summary, line=_done(job, source, summary, made_by(estimator, config), began))
+    except DCPoseError as error:
+        failure = error
+    except Exception as error:  # a bug that one video brings out must not cost the others
+        text = f"internal error at {shown(job.source)}, please report it ({type(error).__name__}: {error})"
+        failure = DCPoseError(text)
+        failure.__cause__ = error
+    return Outcome(job, error=failure, line=failed_line(job, failure, time.monotonic() - began))
+
+
+def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:
+    """What the manifest says of a job that failed."""
+    reason = str(error)
+    return Line(
+        input=job.name, state="failed", reason=reason, code=error.exit_code, output=job.output, seconds=_brief(seconds)
+    )
+
+
+def _done(job: Job, source: Stamp, summary: EstimateSummary, made: dict[str, Any], began: float) -> Line:
+    damaged = summary.decode.damaged_share > DAMAGED_SHARE
+    return Line(
+        input=job.name,
+        state="done",
+        reason=f"{summary.decode.damaged_share:.0%} of its frames are damaged" if damaged else "",
+        code=EXIT_DAMAGED if damaged else 0,
+        output=job.output,
+        source=source,
+        video=Stamp.of(job.target),
+        json=Stamp.of(job.target.with_suffix(".json")),
+        made_by=made,
+        frames=summary.frames,
+        tracks=summary.tracks,
+        seconds=_brief(time.monotonic() - began),
+    )
+
+
+def _brief(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+def _estimate(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> EstimateSummary:
+    from .pipeline import estimate
+
+    _make_folder(job.target.parent)
+    # What stands at the target is unfinished, or the caller said --overwrite; parts of it may be gone on from.
+    settings = replace(config, overwrite=True, json=None, resume=config.resume or None)
+    return estimate(
+        job.source, job.target, config=settings, estimator=estimator, progress=lambda state: listen(job, state)
+    )
+
+
+def worker_devices(device: str, workers: int | None) -> list[str]:
+    """The device of every worker: a GPU each where there are several, else as many as the cores allow.
+
+    workers: how many, None for a number that suits the machine. Raises UsageError or DeviceError.
+    """
+    import torch
+
+    from .infer import resolve_device
+
+    found = resolve_device(device)
+    if found.type == "cuda" and device in ("auto", "cuda"):
+        count = torch.cuda.device_count()
+        return [f"cuda:{number % count}" for number in range(workers or count)]
+    if found.type == "cpu" and workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = max(1, cores // CORES_PER_WORKER)
+    return [device] * (workers or 1)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {shown(folder)}: {error.strerror}") from error

@@ -1,0 +1,122 @@
+"""Body of batch: the plan, what becomes of it, the table at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..batch import Plan, plan_batch
+from ..batch_run import Outcome, Runner
+from ..batch_run import run_batch as outcomes_of
+from ..config import EstimateConfig
+from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
+from ..files import shown
+from ..smooth import require_method
+from .commands import tell, tell_error
+from .console import batch_display, message
+
+#: Videos that the table at the end lists; of more, only those that need attention.
+_TABLE_ROWS = 40
+_NAME_WIDTH = 60
+
+
+def run_batch(
+    folder: Path,
+    out: Path,
+    config: EstimateConfig,
+    *,
+    workers: int | None,
+    ray: str | None,
+    dry_run: bool,
+    quiet: bool,
+) -> int:
+    """All videos of a folder. Returns the exit code."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1, got {workers}")
+    require_method(config.smooth)
+    plan = plan_batch(folder, out, config=config)
+    for path, reason in plan.skipped:
+        message(f"dcpose: {shown(path)} is skipped: {reason}")
+    if dry_run:
+        _tell_plan(plan)
+        return EXIT_OK
+    for job in plan.jobs:
+        if job.outdated:
+            message(f"dcpose: warning: {shown(job.target)} was made with other settings; --overwrite makes it again")
+    outcomes = _run(plan, config, workers, ray, quiet=quiet)
+    if not quiet:
+        _tell_table(outcomes, len(plan.skipped))
+    return EXIT_BATCH if any(outcome.error is not None for outcome in outcomes) else EXIT_OK
+
+
+def _run(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None, *, quiet: bool) -> list[Outcome]:
+    runner = _runner(plan, config, workers, ray)
+    outcomes = []
+    with batch_display(len(plan.jobs), quiet=quiet) as display:
+        for outcome in outcomes_of(
+            plan, config, runner=runner, listen=lambda job, at: display.show(shown(job.name), at)
+        ):
+            outcomes.append(outcome)
+            display.ended(shown(outcome.job.name))
+            if outcome.error is not None:
+                tell_error(outcome.error)
+            elif outcome.summary is not None:
+                tell(outcome.summary, quiet=quiet or display.live)
+    return outcomes
+
+
+def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None) -> Runner | None:
+    """Who does the jobs; found out without loading torch when there is nothing to do."""
+    if all(job.done for job in plan.jobs):
+        return None
+    if ray is not None:
+        from ..cluster import on_ray
+
+        return on_ray(ray)
+    from ..batch_run import worker_devices
+    from ..workers import processes
+
+    left = sum(not job.done for job in plan.jobs)
+    return processes(worker_devices(config.device, workers)[:left])
+
+
+def _tell_plan(plan: Plan) -> None:
+    for job in plan.jobs:
+        message(f"{'finished: ' if job.done else ''}{shown(job.source)} -> {shown(job.target)}")
+
+
+def _tell_table(outcomes: list[Outcome], skipped: int) -> None:
+    """What became of every video, and how many of each kind."""
+    rows = [(_state(outcome), shown(outcome.job.name), _detail(outcome)) for outcome in outcomes]
+    if len(rows) > _TABLE_ROWS:
+        rows = [row for row in rows if row[0] not in ("done", "finished before")]
+    width = min(_NAME_WIDTH, max((len(name) for _, name, _ in rows), default=0))
+    for state, name, detail in sorted(rows, key=lambda row: row[1]):
+        message(f"  {state:<15}  {name:<{width}}  {detail}".rstrip())
+    states = [_state(outcome) for outcome in outcomes]
+    elsewhere = states.count("elsewhere")
+    message(
+        f"{states.count('done')} done, {states.count('finished before')} finished before, "
+        f"{states.count('failed')} failed, {skipped} skipped" + (f", {elsewhere} with another run" if elsewhere else "")
+    )
+
+
+def _state(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return "failed"
+    if outcome.elsewhere:
+        return "elsewhere"
+    return "finished before" if outcome.skipped else "done"
+
+
+def _detail(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return _code(outcome.error)
+    line = outcome.line or outcome.job.before
+    if line is None or outcome.elsewhere:
+        return ""
+    frames = f"{line.frames} frame{'' if line.frames == 1 else 's'}"
+    return f"{frames:<14}  {line.seconds:.1f} s" + (f"  {line.reason}" if line.reason else "")
+
+
+def _code(error: DCPoseError) -> str:
+    return f"code {error.exit_code}"

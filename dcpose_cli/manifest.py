@@ -1,0 +1,188 @@
+"""`manifest.jsonl`: what a batch did with each input, one line per input, written so that nothing can tear it.
+
+A line is added when an input is done or has failed, synced to the disk before anything else happens; the last line of
+an input counts, a half-written one does not. When the last run on the folder ends, older lines are dropped. Runs that
+share the folder claim inputs by locking bytes of the file, so a claim ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from ._locks import byte_of, lock_shared, locked, try_lock, unlock
+from ._paths import SINGLE
+from ._schema import build
+from .errors import InputError
+from .files import output_error, sha256_of, write_atomic
+
+MANIFEST_NAME: Final = "manifest.jsonl"
+#: Bytes that are locked while a line is added, and as long as a run lasts.
+_WRITING, _RUNNING = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it was: sha256 of its bytes, size in bytes, time of its last change in nanoseconds."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+    @staticmethod
+    def of(path: Path) -> Stamp:
+        """The stamp of a file now. Raises InputError when it cannot be read."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}; check the file") from error
+        return Stamp(sha256_of(path), status.st_size, status.st_mtime_ns)
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file is unchanged: size and time, or, when these are not the same, its bytes."""
+        try:
+            status = path.stat()
+            if status.st_size != self.size:
+                return False
+            return status.st_mtime_ns == self.mtime_ns or sha256_of(path) == self.sha256
+        except (OSError, InputError):
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What became of one input.
+
+    input: its path below the folder of the inputs. state: "done", "failed" or "skipped" (no file to read). reason: why
+    it failed or was skipped, or what is wrong with a result that is there. code: the exit code of `dcpose estimate`
+    for it. output: the result's path below the folder of the results. source, video, json: the files. made_by: models
+    and settings. seconds: time taken. run: the run that wrote the line.
+    """
+
+    input: str
+    state: str
+    reason: str = ""
+    code: int = 0
+    output: str = ""
+    source: Stamp | None = None
+    video: Stamp | None = None
+    json: Stamp | None = None
+    made_by: dict[str, Any] = field(default_factory=dict)
+    frames: int = 0
+    tracks: int = 0
+    seconds: float = 0.0
+    run: str = ""
+
+    def text(self) -> str:
+        """The line of the file, with its end."""
+        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
+
+
+def parse(text: bytes) -> Line | None:
+    """A line of the file; None for one that is torn, or of another kind."""
+    try:
+        line: Line = build(Line, json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    known = line.state in ("done", "failed", "skipped") and isinstance(line.made_by, dict)
+    return line if known else None
+
+
+def read_manifest(folder: Path) -> dict[str, Line]:
+    """The last line of every input in a folder of results; empty when there is no manifest."""
+    try:
+        raw = (folder / MANIFEST_NAME).read_bytes()
+    except OSError:
+        return {}
+    lines = (parse(text) for text in raw.split(b"\n"))
+    return {line.input: line for line in lines if line is not None}
+
+
+class Manifest:
+    """The manifest of a folder of results, open for a run; a context manager. Raises OutputError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / MANIFEST_NAME
+        self.lines: dict[str, Line] = {}
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._compact()
+        finally:
+            os.close(self._handle)
+
+    def claim(self, name: str) -> bool:
+        """Take an input for this process; False while another run has it. `lines` is up to date afterwards."""
+        taken = try_lock(self._handle, byte_of(name))
+        self.refresh()
+        return taken
+
+    def release(self, name: str) -> None:
+        """Let others have an input again."""
+        unlock(self._handle, byte_of(name))
+
+    def add(self, line: Line) -> None:
+        """Write what became of an input. Raises OutputError."""
+        try:
+            with locked(self._handle, _WRITING):
+                end = os.fstat(self._handle).st_size
+                torn = end > 0 and os.pread(self._handle, 1, end - 1) != b"\n"
+                os.write(self._handle, (b"\n" if torn else b"") + line.text().encode())
+                os.fsync(self._handle)
+        except OSError as error:
+            raise output_error(error, self._path) from error
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what other runs have added meanwhile."""
+        raw = b""
+        while block := os.pread(self._handle, 1 << 20, self._read + len(raw)):
+            raw += block
+        whole, newline, _ = raw.rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        for line in filter(None, map(parse, whole.split(b"\n"))):
+            self.lines[line.input] = line
+
+    def _open(self) -> None:
+        """Open the file and say that a run is under way; again, if it was replaced meanwhile."""
+        while True:
+            try:
+                self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            except OSError as error:
+                raise output_error(error, self._path) from error
+            lock_shared(self._handle, _RUNNING)
+            with contextlib.suppress(OSError):
+                if os.fstat(self._handle).st_ino == self._path.stat().st_ino:
+                    break
+            os.close(self._handle)
+        self._read = 0
+        self.refresh()
+
+    def _compact(self) -> None:
+        """One line per input, if this was the last run on the folder."""
+        if not try_lock(self._handle, _RUNNING):
+            return
+        self.refresh()
+        text = "".join(self.lines[name].text() for name in sorted(self.lines))
+        if len(text.encode()) != os.fstat(self._handle).st_size:
+            write_atomic(self._path, text, overwrite=True)
+
+
+def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the joints, from the header of a result: hashes of the models, settings."""
+    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    # The single-frame network of a model lies in the same file as the model.
+    return {**made, "single": str(header["model"].get("name", "")).endswith(SINGLE)}

@@ -1,0 +1,97 @@
+"""A video made in parts, in any order and by several, is the one made in one go."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dcpose_cli import EstimateConfig, PoseEstimator, estimate, estimator, parts
+from dcpose_cli.parts import Parts, segment_frames
+
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+
+
+@pytest.fixture
+def make(tiny_folder, tmp_path, monkeypatch):
+    """Estimators with a wandering crowd, short segments, and a clip of 4 of them."""
+    for module in (estimator, parts):
+        monkeypatch.setattr(module, "SEGMENT_CHUNKS", 1)
+    PRODUCT.make_clip(tmp_path / "in.mp4", frames=62, gop=30, audio=True)
+    return lambda: PoseEstimator(tiny_folder, "cpu", detector=Wanderers(), interval=2)
+
+
+class Wanderers:
+    """Finds three people who walk, one of whom is missed now and then."""
+
+    name = "wanderers"
+    sha256 = "1" * 64
+
+    def __init__(self):
+        self.seen = 0
+
+    def detect(self, images):
+        import numpy as np
+
+        from dcpose_cli import Detections
+
+        out = []
+        for image in images:
+            self.seen += 1
+            phase = float(image[::7, ::5].mean())
+            boxes = [[20 + phase % 7, 10, 20, 40], [50 - phase % 5, 12, 18, 38], [5, 5 + phase % 3, 15, 30]]
+            count = 2 if int(phase * 1000) % 4 == 0 else 3
+            out.append(Detections(np.array(boxes[:count], np.float32), np.full(count, 0.9, np.float32)))
+        return out
+
+
+def outputs(folder):
+    return {name: (folder / name).read_bytes() for name in PRODUCT.files_in(folder)}
+
+
+def test_parts_make_the_same_bytes(make, tmp_path):
+    config = EstimateConfig()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    estimate(tmp_path / "in.mp4", tmp_path / "a" / "x.mp4", config=config, estimator=make())
+
+    def part():
+        return Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), config)
+
+    first = part()
+    assert segment_frames(first.info) == 16
+    first.prepare()
+    part().look(2, None)
+    part().look(0, 2)
+    part().track()
+    for first_segment, end in ((2, None), (1, 2), (0, 1)):
+        part().pose(first_segment, end)
+    for again in (part(), part()):  # what a second machine finds done it leaves
+        again.look(0, 2)
+        again.pose(0, 1)
+        assert again.people.detector.seen == 0
+    last = make()
+    estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=True)
+    assert last.detector.seen == 0
+    assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
+
+
+def test_what_is_missing_is_made(make, tmp_path):
+    """A machine was lost with its parts, another left damaged ones, a third worked with other settings."""
+    config = EstimateConfig()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    estimate(tmp_path / "in.mp4", tmp_path / "a" / "x.mp4", config=config, estimator=make())
+    part = Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), config)
+    other = Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), EstimateConfig(end=2.3))
+    part.look(0, 3)
+    part.folder._path(1, "seen").write_bytes(b"torn")
+    part.track()
+    part.pose(0, 1)
+    other.look(3, 4)
+    last = make()
+    estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=None)
+    assert 0 < last.detector.seen <= 62
+    assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
