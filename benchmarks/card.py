@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.training.curves import draw_curves
+from dcpose_cli.training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
 from dcpose_cli.training.readers import is_held_out
 from dcpose_cli.training.recipe import Recipe, load_recipe
 from dcpose_cli.weights import LoadedModel, open_model
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(
             f"{options.accuracy} measured another file than {model.path}: run benchmarks/accuracy.py again"
         )
-    recipe = load_recipe(options.model / "recipe.toml")
+    path = options.model / "recipe.toml"
+    recipe = load_dsta_recipe(path) if is_dsta_recipe(path) else load_recipe(path)
     parts = [
         network_section(model),
         (options.model / "notes.md").read_text(encoding="utf-8").strip(),
@@ -227,7 +229,7 @@ class StageLog:
     hours: float
 
 
-def log_of(options: argparse.Namespace, recipe: Recipe) -> dict[str, StageLog]:
+def log_of(options: argparse.Namespace, recipe: Recipe | DSTARecipe) -> dict[str, StageLog]:
     """What the logs say of every stage; the logs of --logs are kept first, and their curves drawn."""
     kept = {name: options.results / f"{recipe.name}-{name}" for name in ("log.csv", "validation.csv")}
     if options.logs:
@@ -279,14 +281,17 @@ STAGES = {
     "stage3": "both together on windows",
 }
 
+DSTA_STAGES = {"stage1": "everything on single frames", "stage2": "everything on windows of three frames"}
 
-def training_section(recipe: Recipe, data: Path, logs: dict[str, StageLog], *, curves: bool) -> str:
+
+def training_section(recipe: Recipe | DSTARecipe, data: Path, logs: dict[str, StageLog], *, curves: bool) -> str:
     lines = ["## Training", "", f"`dcpose train models/{recipe.name}/recipe.toml --data DIR`", ""]
     for number, stage in recipe.stages().items():
         name = f"stage{number}"
         length = f"{stage.epochs:g} epochs" if stage.epochs else f"{stage.steps:,} steps"
         took = f"; logged: {logs[name].steps:,} steps in {logs[name].hours:.1f} h" if name in logs else ""
-        lines.append(f"* Stage {number}, {STAGES[name]}: {length} of {stage.batch}{took}.")
+        what = DSTA_STAGES[name] if isinstance(recipe, DSTARecipe) else STAGES[name]
+        lines.append(f"* Stage {number}, {what}: {length} of {stage.batch}{took}.")
     if curves:
         lines += ["", "![Loss and validation](curves.png)"]
     if recipe.data.hold_out_clips:

@@ -42,8 +42,9 @@ def train_model(
         from .train_dsta_command import train_dsta_model
 
         train_dsta_model(
-            recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet
-        )
+            recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
+            tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+        )  # fmt: skip
         return
     plan = load_recipe(recipe)
     chosen = None if stages is None else parse_stages(stages)

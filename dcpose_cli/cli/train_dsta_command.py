@@ -15,7 +15,7 @@ from ..training.dsta_recipe import load_dsta_recipe
 from ..training.loop import Progress
 from ..weights import WEIGHTS_NAME, load_model, save_model
 from .console import message
-from .train_command import stop_between_steps
+from .train_command import parse_stages, stop_between_steps
 
 
 def train_dsta_model(
@@ -27,11 +27,15 @@ def train_dsta_model(
     init: str | None,
     device: str,
     threads: int | None,
+    workers: int = 0,
+    stages: str | None = None,
+    tensorboard: bool = False,
     overwrite: bool,
     quiet: bool,
 ) -> None:
     """Train by the recipe and save the network in float16."""
     plan = load_dsta_recipe(recipe)
+    chosen = None if stages is None else parse_stages(stages)
     folder = out or recipe.parent
     if not data.is_dir():
         raise UsageError(f"--data {shown(data)} is not a folder")
@@ -49,8 +53,8 @@ def train_dsta_model(
     target = str(resolve_device(device))
     with stop_between_steps() as between:
         net = train_dsta(
-            plan, data, work or Path("runs") / plan.name, device=target, threads=threads, init=start, report=report,
-            between=between,
+            plan, data, work or Path("runs") / plan.name, device=target, threads=threads, workers=workers,
+            stages=chosen, init=start, with_tensorboard=tensorboard, report=report, between=between,
         )  # fmt: skip
     predicts = tuple(slot for slot in range(NUM_JOINTS) if slot not in EAR_SLOTS)
     path = save_model(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +19,15 @@ from ..nets.dsta import DSTAPoses, init_head
 from ..nets.dsta_backbone import init_backbone
 from ..nets.realnvp import RealNVP
 from ..skeleton import EAR_SLOTS
-from .batches import STRIDE, Batch, plain_batch, training_batch
+from .batches import STRIDE, Batch, Prefetched, plain_batch, training_batch
+from .curves import draw_curves, tensorboard
 from .dsta_recipe import DSTARecipe
-from .loop import Loop, Progress
-from .pack import PoseSample, read_parts
+from .loop import Progress
+from .pack import PoseSample
+from .readers import read_samples
 from .recipe import StageConfig
 from .rle import regression_targets, rle_loss
+from .stages import Run, phase, with_motion
 
 #: People of the validation split looked at, per part.
 VALIDATION_LIMIT: Final = 200
@@ -44,17 +46,6 @@ class Trainee(nn.Module):
         self.flow = RealNVP()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Where a training works and whom it tells."""
-
-    recipe: DSTARecipe
-    work: Path
-    device: torch.device
-    report: Callable[[Progress], None]
-    between: Callable[[], None]
-
-
 def train_dsta(
     recipe: DSTARecipe,
     data: Path,
@@ -62,12 +53,15 @@ def train_dsta(
     *,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int = 0,
+    stages: Sequence[int] | None = None,
     limit: int | None = None,
     init: nn.Module | None = None,
+    with_tensorboard: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
     between: Callable[[], None] = lambda: None,
 ) -> DSTA:
-    """Train (or resume) `recipe` on the pack in `data`, checkpoints and logs in `work`; returns the network, averaged.
+    """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the network, averaged.
 
     init: a model to start from: a DSTA built as the recipe says, or any model with the same backbone, whose weights
     the backbone then has. Other arguments and the errors as in `training.train.train`.
@@ -79,27 +73,36 @@ def train_dsta(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        return _train(_Run(recipe, work, torch.device(device), report, between), data, limit, init)
+        with tensorboard(work if with_tensorboard else None) as scalars:
+            run = Run(work, torch.device(device), report, between, scalars, workers)
+            net = _train(recipe, data, run, stages or sorted(recipe.stages()), limit, init)
     finally:
         torch.set_num_threads(before)
+    draw_curves(work)
+    return net
 
 
-def _train(run: _Run, data: Path, limit: int | None, init: nn.Module | None) -> DSTA:
-    recipe = run.recipe
+def _train(
+    recipe: DSTARecipe, data: Path, run: Run, stages: Sequence[int], limit: int | None, init: nn.Module | None
+) -> DSTA:
+    configs = recipe.stages()
+    missing = [number for number in stages if number not in configs]
+    if missing:
+        raise UsageError(f"the recipe {recipe.name} has no stage {missing[0]}; it has {', '.join(map(str, configs))}")
     trainee = _start(recipe, run.device)
     if init is not None:
         start_from(trainee.net, init)
-    parts, exclude = (*recipe.data.stills, *recipe.data.triplets), recipe.data.exclude
-    held = read_parts(data, parts, split="val", exclude=exclude, limit=VALIDATION_LIMIT if limit is None else limit)
-    samples = read_parts(data, parts, split="train", exclude=exclude, limit=limit)
+    held = read_samples(data, recipe.data, split="val", limit=VALIDATION_LIMIT if limit is None else limit)
+    samples = read_samples(data, recipe.data, split="train", limit=limit)
     if not samples:
-        raise UsageError(f"no training samples in {shown(data)} for the parts {', '.join(parts)}")
-    if recipe.stage1 is not None:
-        _stage("stage1", trainee, recipe.stage1, samples, held, run, window=False)
-    if recipe.stage2 is not None:
+        raise UsageError(f"no training samples in {shown(data)} for the recipe's [data]; check both")
+    if 1 in stages:
+        _stage("stage1", trainee, recipe, configs[1].in_steps(len(samples)), samples, held, run, window=False)
+    if 2 in stages:
         if recipe.freeze_backbone:
             trainee.net.backbone.requires_grad_(False)
-        _stage("stage2", trainee, recipe.stage2, _moving(samples), held, run, window=True)
+        clips = with_motion(samples, configs[2])
+        _stage("stage2", trainee, recipe, configs[2].in_steps(len(clips)), clips, held, run, window=True)
     return trainee.net.eval()
 
 
@@ -131,62 +134,63 @@ def start_from(net: DSTA, model: nn.Module) -> None:
     target.load_state_dict({name: state[name] for name in wanted})
 
 
-def _moving(samples: Sequence[PoseSample]) -> list[PoseSample]:
-    """Clips as they are, and as many stills set in motion: real motion is rarer than people are different."""
-    clips = [s for s in samples if len(s.pictures) == 3]
-    stills = [s for s in samples if len(s.pictures) == 1]
-    return [*clips, *stills[:: max(1, len(stills) // max(1, len(clips)))]]
-
-
 def _stage(
     name: str,
     trainee: Trainee,
+    recipe: DSTARecipe,
     config: StageConfig,
     samples: Sequence[PoseSample],
     held: Sequence[PoseSample],
-    run: _Run,
+    run: Run,
     *,
     window: bool,
 ) -> None:
-    recipe, device = run.recipe, run.device
-    parameters = [p for p in trainee.parameters() if p.requires_grad]
-    loop = Loop(name, trainee, parameters, config, run.work, device=device, report=run.report, between=run.between)
+    """Single frames or clips; leaves the averaged weights in the trainee."""
+    device = run.device
+    loop = run.loop(name, trainee, config)
     loop.resume()
     frozen = not next(trainee.net.backbone.parameters()).requires_grad
     offset = 1 if window else 0  # another order of the samples than in the stage before
 
-    def loss_of(step: int) -> Tensor:
-        trainee.train()
-        if frozen:
-            trainee.net.backbone.eval()
-        size = phase_size(config, step, recipe.model.input_size)
-        batch = training_batch(
+    def make(step: int) -> Batch:
+        size, _ = phase(config, step, recipe.model.input_size)
+        return training_batch(
             samples, step, batch=config.batch, size=size, config=recipe.augment, seed=recipe.seed + offset,
             window=window,
         )  # fmt: skip
-        # Stochastic depth draws from torch's generator; a function of the step, it survives a restart.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed * 1_000_003 + step)
-            poses = _predict(trainee.net, batch, device, frozen=frozen)
-        target, weight = targets_of(batch.joints.to(device), size)
-        return rle_loss(poses.coordinates, poses.sigma, target, weight, trainee.flow)
 
-    def validate() -> dict[str, float]:
-        probe = deepcopy(trainee)  # not built anew: that would draw from torch's generator
-        probe.load_state_dict(loop.average.state)
-        size = phase_size(config, loop.step - 1, recipe.model.input_size)
-        return score(probe.net.eval(), held, size, recipe.augment.enlarge, device)
+    with Prefetched(make, config.steps, run.workers) as batches:
 
-    loop.run(loss_of, validate)
+        def loss_of(step: int) -> Tensor:
+            trainee.train()
+            if frozen:
+                trainee.net.backbone.eval()
+            batch = batches(step)
+            # Stochastic depth draws from torch's generator; a function of the step, it survives a restart.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(recipe.seed * 1_000_003 + step)
+                poses = _predict(trainee.net, batch, device, frozen=frozen, bf16=config.bf16)
+            size = (batch.images.shape[3], batch.images.shape[2])
+            target, weight = targets_of(batch.joints.to(device), size)
+            return rle_loss(poses.coordinates, poses.sigma, target, weight, trainee.flow)
+
+        def validate() -> dict[str, float]:
+            probe = deepcopy(trainee)  # not built anew: that would draw from torch's generator
+            probe.load_state_dict(loop.average.state)
+            size, _ = phase(config, loop.step - 1, recipe.model.input_size)
+            return score(probe.net.eval(), held, size, recipe.augment.enlarge, device)
+
+        loop.run(loss_of, validate)
     trainee.load_state_dict(loop.average.state)
 
 
-def _predict(net: DSTA, batch: Batch, device: torch.device, *, frozen: bool) -> DSTAPoses:
+def _predict(net: DSTA, batch: Batch, device: torch.device, *, frozen: bool, bf16: bool = True) -> DSTAPoses:
     """The network on a batch of single frames or of windows."""
     images = batch.images.to(device)
     frames = images.shape[1] // 3
     x = images.reshape(-1, 3, *images.shape[2:]).contiguous(memory_format=torch.channels_last)
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen), torch.autocast(device.type, torch.bfloat16):
+    low = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen), low:
         features = net.backbone(x).float()
     return net.head(in_time(features.unflatten(0, (len(images), frames)), net.config.frames))
 
@@ -211,16 +215,6 @@ def targets_of(joints: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     keep = torch.ones(joints.shape[1], 1, device=joints.device)
     keep[list(EAR_SLOTS)] = 0
     return target, weight * keep
-
-
-def phase_size(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[int, int]:
-    """Crop size of a step."""
-    done = 0.0
-    for phase in config.phases:
-        done += phase.share
-        if step < done * config.steps - 0.5:
-            return phase.size
-    return config.phases[-1].size if config.phases else full
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from .._schema import build
 from ..errors import UsageError
 from ..files import shown
 from ..nets import DSTAConfig
-from .recipe import AugmentConfig, DataConfig, StageConfig
+from .recipe import AugmentConfig, DataConfig, StageConfig, check_data, check_stage
 
 KIND = "dsta"
 
@@ -22,7 +22,7 @@ class DSTARecipe:
 
     stage1: everything on single frames, each standing for a clip in which nothing moves: one pass of the backbone per
     person. stage2: on clips. A stage may be left out. freeze_backbone: stage 2 trains what follows the backbone only.
-    The `sigma` of stages means nothing here.
+    What stages say of heatmaps (sigma, coding, loss, hard_joints, backbone_norm, init) means nothing here.
     """
 
     kind: str
@@ -34,6 +34,11 @@ class DSTARecipe:
     freeze_backbone: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
+
+    def stages(self) -> dict[int, StageConfig]:
+        """The stages there are, by number."""
+        given = {1: self.stage1, 2: self.stage2}
+        return {number: stage for number, stage in given.items() if stage is not None}
 
 
 def is_dsta_recipe(path: Path) -> bool:
@@ -59,23 +64,17 @@ def load_dsta_recipe(path: Path) -> DSTARecipe:
 
 def _check(recipe: DSTARecipe) -> None:
     """ValueError names the first key whose value has the right type and cannot be meant."""
-    stages = {"stage1": recipe.stage1, "stage2": recipe.stage2}
-    given = {name: stage for name, stage in stages.items() if stage is not None}
+    given = {f"stage{number}": stage for number, stage in recipe.stages().items()}
     _need(recipe.kind == KIND, f"kind is {recipe.kind!r}, expected {KIND!r}")
     _need(bool(given), "it has no stage: give stage1, stage2 or both")
     _need(recipe.model.frames in (1, 3), "model.frames must be 1 or 3: a window of the training data has three")
     sizes = {"model.input_size": recipe.model.input_size}
     for name, stage in given.items():
-        _need(stage.steps >= 1, f"{name}.steps must be at least 1")
-        _need(stage.batch >= 1, f"{name}.batch must be at least 1")
-        _need(stage.lr > 0, f"{name}.lr must be above 0")
-        _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
-        _need(stage.schedule in ("cosine", "multistep"), f"{name}.schedule must be one of cosine, multistep")
-        shares = sum(phase.share for phase in stage.phases)
-        _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
+        check_stage(name, stage)
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
     for key, size in sizes.items():
         _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+    check_data(recipe.data)
     _need(recipe.seed >= 0, "seed must not be negative")
 
 

@@ -185,18 +185,19 @@ def _check(recipe: Recipe) -> None:
     _need(bool(recipe.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
     for number, stage in recipe.stages().items():
         name = f"stage{number}"
-        _check_stage(name, stage)
+        check_stage(name, stage)
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
     for key, size in sizes.items():
         _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
     for key, augment in (("augment", recipe.augment), ("augment_windows", recipe.augment_windows)):
         for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
             _need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
-    _check_data(recipe.data)
+    check_data(recipe.data)
     _need(recipe.seed >= 0, "seed must not be negative")
 
 
-def _check_stage(name: str, stage: StageConfig) -> None:
+def check_stage(name: str, stage: StageConfig) -> None:
+    """ValueError names what cannot be meant in a stage."""
     _need(stage.steps >= 0 and stage.epochs >= 0, f"{name}.steps and {name}.epochs must not be negative")
     _need(bool(stage.steps) != bool(stage.epochs), f"missing key {name}.steps (or {name}.epochs; one of the two)")
     _need(stage.batch >= 1, f"{name}.batch must be at least 1")
@@ -213,7 +214,8 @@ def _check_stage(name: str, stage: StageConfig) -> None:
     _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
 
 
-def _check_data(data: DataConfig) -> None:
+def check_data(data: DataConfig) -> None:
+    """ValueError names what cannot be meant in [data]."""
     _need(data.format in FORMATS, f"data.format must be one of {', '.join(FORMATS)}")
     if data.format == "pack":
         _need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")
