@@ -26,7 +26,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-add_result_commands(app)
 view_app.register(app)
 
 
@@ -105,7 +104,11 @@ def estimate(
 def export_json(
     video: Annotated[
         str,
-        typer.Argument(help="The video, or with --boxes the folder of frames.", metavar="VIDEO", show_default=False),
+        typer.Argument(
+            help="The video, or an earlier result; with --boxes the folder of frames.",
+            metavar="VIDEO",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder with --boxes.", show_default=False)],
     to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
@@ -130,7 +133,7 @@ def export_json(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """PoseTrack JSON or another format of a video, without rendering; with --boxes, of a data set of frames."""
+    """Poses in a file of any format, without rendering; with --boxes those of a data set."""
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
@@ -142,6 +145,10 @@ def export_json(
         from .dataset_command import export_frames
 
         raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
+    if Path(video).suffix.lower() == ".json":
+        from .convert_command import convert_result
+
+        return convert_result(Path(video), out, to, overwrite=overwrite, quiet=quiet)
     from .commands import export_one
 
     raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
@@ -320,3 +327,6 @@ def doctor() -> None:
     from .doctor import report
 
     raise typer.Exit(report())
+
+
+add_result_commands(app)

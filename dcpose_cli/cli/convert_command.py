@@ -17,10 +17,10 @@ def convert_result(
     to: str,
     *,
     overwrite: bool,
-    kpt_thr: float | None,
-    track: int | None,
-    metres_per_pixel: float | None,
-    fps: str | None,
+    kpt_thr: float | None = None,
+    track: int | None = None,
+    metres_per_pixel: float | None = None,
+    fps: str | None = None,
     quiet: bool,
 ) -> None:
     """Convert and say what was written."""

@@ -18,7 +18,10 @@ def add_result_commands(app: typer.Typer) -> None:
 
 
 def convert(
-    result: Annotated[Path, typer.Argument(help="A result of dcpose, or PoseTrack or COCO JSON.", show_default=False)],
+    result: Annotated[
+        Path,
+        typer.Argument(help="A result of dcpose, or PoseTrack or COCO JSON.", metavar="RESULT", show_default=False),
+    ],
     to: Annotated[str, typer.Option("--to", "-t", help=o.FORMATS_HELP, show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder for openpose.", show_default=False)],
     overwrite: o.Overwrite = False,
@@ -35,7 +38,7 @@ def convert(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """A result in another format."""
+    """A result in another format: PoseTrack, COCO, OpenPose, CSV, Parquet, TRC, MOT."""
     from .convert_command import convert_result
 
     _begin(debug)
@@ -53,7 +56,9 @@ def evaluate(
         Path,
         typer.Argument(help="Predictions: a file, or a folder with equal names.", metavar="PRED", show_default=False),
     ],
-    metrics: Annotated[str, typer.Option(help="Which, separated by commas: ap, pckh, oks, tracking.")] = "",
+    metrics: Annotated[
+        str, typer.Option(help="Some of ap,pckh,oks,tracking; without it all that are installed.", show_default=False)
+    ] = "",
     kpt_thr: Annotated[float, typer.Option(help="Least confidence of a joint that counts for tracking.")] = 0.3,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here, too.", show_default=False)

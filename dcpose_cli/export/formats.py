@@ -26,7 +26,7 @@ from .posetrack17 import write_annolist
 from .posetrack21 import write_posetrack21
 from .reading import read_result
 from .tables import angles_path, write_tables
-from .trc import Scale, scale_of, track_lengths, write_trc
+from .trc import Markers, Track, markers_of, tracks_of, write_trc
 
 #: PoseTrack's track ids end here; a sequence of a result that goes beyond is numbered anew.
 LAST_TRACK_ID: Final = 999
@@ -133,7 +133,7 @@ def _above(person: Person, threshold: float) -> Person:
 
 
 def _only(result: PoseTrackResult, track: int) -> PoseTrackResult:
-    if track not in track_lengths(result):
+    if track not in tracks_of(result):
         raise UsageError(f"there is no track {track} in the result")
     frames = [replace(f, people=tuple(p for p in f.people if p.track_id == track)) for f in result.frames]
     return PoseTrackResult(result.header, frames)
@@ -202,17 +202,17 @@ def _openpose(result: PoseTrackResult, out: Path, options: Options) -> list[Path
 
 def _trc(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
     """One person goes to `out`; of several, each to a file of its own: out_track3.trc."""
-    tracks = sorted(track_lengths(result))
+    tracks = tracks_of(result)
     if not tracks:
         raise OutputError(f"nobody is in the result: there is nothing to write to {shown(out)}")
-    scale = scale_of(result, options.metres_per_pixel)
+    markers = markers_of(result, options.metres_per_pixel)
     names = [out] if len(tracks) == 1 else [out.with_name(f"{out.stem}_track{track}{out.suffix}") for track in tracks]
-    files = {name: _trc_writer(result, track, name, scale) for track, name in zip(tracks, names, strict=True)}
+    files = {name: _trc_writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
     return write_files(files, overwrite=options.overwrite)
 
 
-def _trc_writer(result: PoseTrackResult, track: int, target: Path, scale: Scale | None) -> Write:
-    return lambda path: write_trc(result, track, path, target.name, scale)
+def _trc_writer(markers: Markers, track: Track, target: Path) -> Write:
+    return lambda path: write_trc(markers, track, path, target.name)
 
 
 #: Every format by the name users give.

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
-from ..types import FrameResult
-from ._numbers import WrittenPerson, present, written
+from ..types import FrameResult, Person
+from ._numbers import present, written
 from ._posetrack_reader import PoseTrackResult
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
@@ -41,17 +41,55 @@ class Scale:
     height: float
 
 
-def track_lengths(result: PoseTrackResult) -> dict[int, int]:
-    """Frames in which each track is seen, by id."""
-    lengths: dict[int, int] = {}
-    for frame in result.frames:
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """What all files of a result share. slots: joints that get columns. rate: frames per second."""
+
+    frames: Sequence[FrameResult]
+    slots: Sequence[int]
+    rate: float
+    scale: Scale | None
+
+
+#: A track: position of the frame in the result -> the person in it.
+Track = dict[int, Person]
+
+
+def tracks_of(result: PoseTrackResult) -> dict[int, Track]:
+    """Every track by its id, in ascending order."""
+    tracks: dict[int, Track] = {}
+    for position, frame in enumerate(result.frames):
         for person in frame.people:
-            lengths[person.track_id] = lengths.get(person.track_id, 0) + 1
-    return lengths
+            tracks.setdefault(person.track_id, {})[position] = person
+    return dict(sorted(tracks.items()))
 
 
-def scale_of(result: PoseTrackResult, metres_per_pixel: float | None) -> Scale | None:
-    """Raises UsageError when the result does not say how high the picture is."""
+def markers_of(result: PoseTrackResult, metres_per_pixel: float | None = None) -> Markers:
+    """Raises UsageError for a scale that cannot be, or when the result does not say how high its picture is."""
+    return Markers(result.frames, _predicted_slots(result), _rate(result), _scale(result, metres_per_pixel))
+
+
+def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
+    """Write one track to `path`; name: what the first line calls the file."""
+    first, last = min(track), max(track)
+    frames, slots, rate = markers.frames[first : last + 1], markers.slots, markers.rate
+    units = "m" if markers.scale else "px"
+    values = (rate, rate, len(frames), len(slots), units, rate, frames[0].index + 1, len(frames))
+    first_line = " ".join(name.split()) or "result.trc"
+    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as out:
+        out.write(f"PathFileType\t4\t(X/Y/Z)\t{first_line}\n")
+        out.write("\t".join(_HEADER) + "\n")
+        out.write("\t".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) + "\n")
+        out.write("Frame#\tTime\t" + "\t\t\t".join(JOINT_NAMES[slot] for slot in slots) + "\t\t\n")
+        out.write("\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(slots) + 1)) + "\n")
+        out.write("\n")
+        for position, frame in enumerate(frames, start=first):
+            joints = written(track[position]).joints if position in track else [None] * NUM_JOINTS
+            cells = [_cells(joints[slot], markers.scale) for slot in slots]
+            out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
+
+
+def _scale(result: PoseTrackResult, metres_per_pixel: float | None) -> Scale | None:
     if metres_per_pixel is None:
         return None
     height = result.header.get("height")
@@ -60,33 +98,6 @@ def scale_of(result: PoseTrackResult, metres_per_pixel: float | None) -> Scale |
     if not 0 < metres_per_pixel < 1e6:
         raise UsageError(f"metres per pixel must be positive, got {metres_per_pixel}")
     return Scale(metres_per_pixel, float(height))
-
-
-def write_trc(result: PoseTrackResult, track_id: int, path: Path, name: str, scale: Scale | None = None) -> None:
-    """Write one track to `path`; name: what the first line calls the file."""
-    rows = _rows(result.frames, track_id)
-    slots = _predicted_slots(result)
-    frames, rate = [frame for frame, _ in rows], _rate(result)
-    values = (rate, rate, len(rows), len(slots), "m" if scale else "px", rate, frames[0].index + 1, len(rows))
-    first_line = " ".join(name.split()) or "result.trc"
-    with path.open("w", encoding="utf-8", newline="\n") as out:
-        out.write(f"PathFileType\t4\t(X/Y/Z)\t{first_line}\n")
-        out.write("\t".join(_HEADER) + "\n")
-        out.write("\t".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) + "\n")
-        out.write("Frame#\tTime\t" + "\t\t\t".join(JOINT_NAMES[slot] for slot in slots) + "\t\t\n")
-        out.write("\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(slots) + 1)) + "\n")
-        out.write("\n")
-        for frame, person in rows:
-            cells = [_cells(None if person is None else person.joints[slot], scale) for slot in slots]
-            out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
-
-
-def _rows(frames: Sequence[FrameResult], track_id: int) -> list[tuple[FrameResult, WrittenPerson | None]]:
-    """The frames from the track's first to its last, with the person where it is seen."""
-    found = [next((person for person in frame.people if person.track_id == track_id), None) for frame in frames]
-    seen = [number for number, person in enumerate(found) if person is not None]
-    part = slice(seen[0], seen[-1] + 1)
-    return [(f, None if p is None else written(p)) for f, p in zip(frames[part], found[part], strict=True)]
 
 
 def _predicted_slots(result: PoseTrackResult) -> list[int]:
