@@ -25,8 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
-view_app.register(app)
+app.add_typer(models_app, name="models", rich_help_panel=o.MODELS_PANEL)
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def _begin(debug: bool) -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
-@app.command()
+@app.command(rich_help_panel=o.VIDEOS_PANEL)
 def estimate(
     inputs: Annotated[list[str], typer.Argument(help="One or several videos.", metavar="VIDEO...", show_default=False)],
     out: Annotated[
@@ -100,7 +99,7 @@ def estimate(
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
 
-@app.command("export-json")
+@app.command("export-json", rich_help_panel=o.VIDEOS_PANEL)
 def export_json(
     video: Annotated[
         str,
@@ -154,7 +153,7 @@ def export_json(
     raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
 
 
-@app.command()
+@app.command(rich_help_panel=o.VIDEOS_PANEL)
 def batch(
     folder: Annotated[str, typer.Argument(help="Folder of videos, searched recursively.", show_default=False)],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
@@ -245,7 +244,7 @@ def models_import(
     import_model(file, out, joints, overwrite=overwrite)
 
 
-@app.command()
+@app.command(rich_help_panel=o.MODELS_PANEL)
 def train(
     recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
     data: Annotated[Path, typer.Option(help="Folder of the data the recipe names.", show_default=False)],
@@ -275,7 +274,7 @@ def train(
     )  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=o.VIDEOS_PANEL)
 def compare(
     video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
     models: Annotated[
@@ -321,7 +320,7 @@ def compare(
     compare_models(video, models, out, config, truth=truth, json=json, quiet=quiet)
 
 
-@app.command()
+@app.command(rich_help_panel=o.MODELS_PANEL)
 def doctor() -> None:
     """What is installed and whether it works: versions, devices, codecs, models."""
     from .doctor import report
@@ -329,4 +328,5 @@ def doctor() -> None:
     raise typer.Exit(report())
 
 
+view_app.register(app)
 add_result_commands(app)

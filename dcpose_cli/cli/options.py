@@ -9,6 +9,11 @@ import typer
 
 from ..config import EstimateConfig
 
+#: Headings of `dcpose --help`.
+VIDEOS_PANEL = "From video to poses"
+RESULTS_PANEL = "Results"
+MODELS_PANEL = "Models"
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Speed")]
 Batch = Annotated[
     int | None, typer.Option(help="People in one pass of the network; default by device.", rich_help_panel="Speed")

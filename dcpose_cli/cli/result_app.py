@@ -13,8 +13,8 @@ from . import options as o
 
 def add_result_commands(app: typer.Typer) -> None:
     """Register the commands of this file."""
-    app.command()(convert)
-    app.command()(evaluate)
+    app.command(rich_help_panel=o.RESULTS_PANEL)(convert)
+    app.command(rich_help_panel=o.RESULTS_PANEL)(evaluate)
 
 
 def convert(

@@ -16,9 +16,9 @@ _Result = Annotated[Path, typer.Argument(help="A result JSON of dcpose.", metava
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
-    app.command("smooth")(smooth)
-    app.command("render")(render)
-    app.command("report")(report)
+    app.command("smooth", rich_help_panel=o.RESULTS_PANEL)(smooth)
+    app.command("render", rich_help_panel=o.RESULTS_PANEL)(render)
+    app.command("report", rich_help_panel=o.RESULTS_PANEL)(report)
 
 
 def _begin(debug: bool) -> None:
