@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
-from dcpose_cli.nets import DCPose
 from dcpose_cli.training.recipe import Recipe, load_recipe
 from dcpose_cli.weights import LoadedModel, open_model
 
@@ -55,14 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def network_section(model: LoadedModel) -> str:
     net, header = model.net, model.header
     width, height = header.input_size
-    parameters = sum(p.numel() for p in net.parameters())
+    whole = cost_of(model)
+    parameters = whole.parameters
     lines = [f"# {header.name}", ""]
-    if isinstance(net, DCPose):
+    cost = f"{whole.gmac:.2f} GMAC per person and frame"
+    if whole.frames > 1:
         crop = gmac(net.backbone, torch.zeros(1, 3, height, width))
-        whole = gmac(net, torch.zeros(1, 9, height, width), torch.ones(1, 2))
-        cost = f"{crop:.2f} GMAC per crop (backbone), {whole:.2f} GMAC per person and frame (three crops and the head)"
-    else:
-        cost = f"{gmac(net, torch.zeros(1, 3, height, width)):.2f} GMAC per person and frame"
+        cost = f"{crop:.2f} GMAC per crop (backbone), {cost} ({whole.frames} crops and the head)"
     lines += [
         f"{type(net).__name__} with {parameters:,} parameters, input {width}x{height}, {cost}.",
         f"`model.safetensors`: {model.path.stat().st_size / 2**20:.2f} MiB, sha256 `{model.sha256}`.",

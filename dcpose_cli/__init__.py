@@ -27,6 +27,7 @@ from .types import (
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
+    from .export.formats import convert
     from .export.posetrack import read_posetrack
     from .pipeline import estimate, export_json
     from .weights import load_model
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _LATE = {
     "PoseEstimator": "estimator",
+    "convert": "export.formats",
     "estimate": "pipeline",
     "export_json": "pipeline",
     "load_model": "weights",
@@ -60,6 +62,7 @@ __all__ = [
     "WeightsError",
     "Window",
     "__version__",
+    "convert",
     "estimate",
     "export_json",
     "load_model",

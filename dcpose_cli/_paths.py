@@ -1,8 +1,12 @@
-"""Where the shipped models are."""
+"""Where the shipped models are, and what names of models may end in."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+#: Ends the name of a model whose backbone alone is meant, the network of single frames: `dcpose-s:single`.
+SINGLE: Final = ":single"
 
 
 def models_dir() -> Path:

@@ -26,7 +26,7 @@ def build(cls: Any, data: Any, where: str = "") -> Any:
     if origin in (UnionType, Union):
         if data is None and type(None) in args:
             return None
-        return build(next(a for a in args if a is not type(None)), data, where)
+        return build(_choose([a for a in args if a is not type(None)], data, where), data, where)
     if origin is tuple:
         if not isinstance(data, (list, tuple)):
             raise TypeError(f"{where.rstrip('.')} must be a list")
@@ -40,3 +40,16 @@ def build(cls: Any, data: Any, where: str = "") -> Any:
     if isinstance(cls, type) and (not isinstance(data, cls) or (isinstance(data, bool) and cls is not bool)):
         raise TypeError(f"{where.rstrip('.')} must be {cls.__name__}")
     return data
+
+
+def _choose(classes: list[Any], data: Any, where: str) -> Any:
+    """The one of several dataclasses whose field `kind` has the value in `data`; without that key, the one without
+    such a field."""
+    if len(classes) == 1:
+        return classes[0]
+    wanted = data.get("kind") if isinstance(data, dict) else None
+    kinds = {next((f.default for f in fields(c) if f.name == "kind"), None): c for c in classes}
+    if wanted not in kinds:
+        known = ", ".join(repr(kind) for kind in kinds if kind is not None)
+        raise TypeError(f"{where}kind is {wanted!r}, known are {known} or none at all")
+    return kinds[wanted]

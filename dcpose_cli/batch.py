@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ._paths import models_dir
+from ._paths import SINGLE, models_dir
 from .config import EstimateConfig
 from .errors import InputError, UsageError
 from .export.posetrack import read_posetrack
@@ -136,11 +136,12 @@ def is_finished(line: Line, source: Path, target: Path) -> bool:
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
-    from .weights import find_weights
+    from .weights import find_weights  # late: it loads torch
 
-    names = ("conf", "interval", "box_scale", "start", "end", "max_frames")
+    names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     out["model"] = sha256_of(find_weights(config.model))
+    out["single"] = config.model.endswith(SINGLE)
     for path in (Path(config.detector), find_detector(config.detector)):
         if path.is_file():
             out["detector"] = sha256_of(path)

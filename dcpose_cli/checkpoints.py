@@ -1,4 +1,4 @@
-"""Import of foreign checkpoints: the official DCPose container and the published HRNet backbones.
+"""Import of foreign checkpoints: official DCPose and DSTA, the published HRNets and SimpleBaselines.
 
 Pickles are read with torch's weights-only loader, which builds tensors and plain containers and nothing else; a file
 that wants to run code is refused.
@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,13 +22,13 @@ from torch import Tensor
 
 from .errors import InputError, OutputError, WeightsError
 from .files import require_free_target, shown
-from .nets import DCPoseConfig, HRNetConfig
+from .nets import DCPoseConfig, HRNetConfig, SimpleBaselineConfig
 from .nets.official import from_official, is_official
 from .nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
-from .skeleton import EAR_SLOTS
+from .skeleton import EAR_SLOTS, NUM_JOINTS
 from .weights import METADATA_KEY, WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
 
-_BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition", "stage", "final_layer")
+_BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer", "transition", "stage", "deconv_layers", "final_layer")
 #: Where a container keeps its tensors, in the order they are looked for.
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
 
@@ -39,8 +39,8 @@ def import_checkpoint(
     """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
 
     Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab top-down HRNets (`backbone.`,
-    `keypoint_head.` or `head.`), and HRNet backbones with bare names. joints: meaning of an HRNet's channels,
-    "posetrack" or "coco" (the default for HRNets, as most published ones are COCO's).
+    `keypoint_head.` or `head.`), HRNets with bare names, and SimpleBaselines named in either way. joints: meaning of
+    the channels of a single-frame network, "posetrack" or "coco" (the default, as most published ones are COCO's).
     Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
     """
     try:
@@ -135,9 +135,14 @@ def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, st
         load_state(net, from_official_dsta(state), file)
         return net.eval(), "posetrack", "official DSTA checkpoint"
     backbone = strip_openmmlab(state)
+    if "deconv_layers.0.weight" in backbone and any(k.startswith("layer4.") for k in backbone):
+        net = empty_net(infer_simplebaseline(backbone, file), file)
+        load_state(net, backbone, file)
+        return net.eval(), "coco", "SimpleBaseline checkpoint"
     if not any(k.startswith("stage4.") for k in backbone):
         raise WeightsError(
-            f"{shown(file)} is not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet)"
+            f"{shown(file)} is not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet or "
+            "SimpleBaseline)"
         )
     net = empty_net(infer_hrnet(backbone, file), file)
     load_state(net, backbone, file)
@@ -177,6 +182,28 @@ def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
         combine_width=int(offsets.shape[1]),
         dilations=tuple(3 * (k + 1) for k in range(count)),
     )
+
+
+#: Blocks of the four layers -> depth of the ResNet, with bottlenecks or without.
+_RESNETS: Final[dict[tuple[bool, tuple[int, ...]], int]] = {
+    (True, (3, 4, 6, 3)): 50,
+    (True, (3, 4, 23, 3)): 101,
+    (True, (3, 8, 36, 3)): 152,
+    (False, (2, 2, 2, 2)): 18,
+    (False, (3, 4, 6, 3)): 34,
+}
+
+
+def infer_simplebaseline(state: Mapping[str, Tensor], file: Path) -> SimpleBaselineConfig:
+    """Architecture of a SimpleBaseline, read off its names and shapes. Raises WeightsError when they make none."""
+    blocks = tuple(len({k.split(".")[1] for k in state if k.startswith(f"layer{n}.")}) for n in (1, 2, 3, 4))
+    depth = _RESNETS.get(("layer1.0.conv3.weight" in state, blocks))
+    final, width = state.get("final_layer.weight"), state["deconv_layers.0.weight"]
+    if depth is None or final is None or final.ndim != 4 or width.ndim != 4:
+        raise WeightsError(f"{shown(file)} is not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)")
+    if len(final) != NUM_JOINTS:
+        raise WeightsError(f"{shown(file)} predicts {len(final)} joints; {NUM_JOINTS} are needed")
+    return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]))
 
 
 def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:

@@ -16,6 +16,10 @@ class EstimateConfig:
     conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
+    share_crops: let the windows of a person that follow one another share crops, so that the backbone runs about once
+    per person and frame instead of three times; joints move a little. detect_every: look for people in every n-th
+    frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
+    smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
     of another input or other models or settings, None starts over then; False starts over always.
@@ -30,6 +34,9 @@ class EstimateConfig:
     kpt_thr: float = 0.3
     interval: int = 1
     box_scale: float = 1.25
+    share_crops: bool = False
+    detect_every: int = 1
+    smooth: str = "none"
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None

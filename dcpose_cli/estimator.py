@@ -12,6 +12,7 @@ from typing import Final, Protocol, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .cadence import corrected, doubtful, due, spread
 from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
@@ -54,8 +55,9 @@ class Detector(Protocol):
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline: as in EstimateConfig. detector: as there, or
-    any object that detects. A detector given by name is loaded when it is first needed.
+    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every: as in
+    EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded when it is
+    first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -71,8 +73,13 @@ class PoseEstimator:
         interval: int = 1,
         box_scale: float = DEFAULTS.box_scale,
         offline: bool = False,
+        share_crops: bool = False,
+        detect_every: int = 1,
     ) -> None:
         _require_sane(conf, interval, box_scale)
+        if detect_every < 1:
+            raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
+        self.share_crops, self.detect_every = share_crops, detect_every
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
@@ -93,6 +100,8 @@ class PoseEstimator:
             interval=config.interval,
             box_scale=config.box_scale,
             offline=config.offline,
+            share_crops=config.share_crops,
+            detect_every=config.detect_every,
         )
 
     @property
@@ -104,6 +113,10 @@ class PoseEstimator:
                 self._detector, device=self.device, conf=self.conf, half=half, offline=self._offline
             )
         return self._detector
+
+    @detector.setter
+    def detector(self, detector: Detector) -> None:
+        self._detector = detector
 
     def load(self) -> PoseEstimator:
         """Load what is loaded on first use, so that what is wrong with it shows now; returns itself."""
@@ -137,8 +150,10 @@ class PoseEstimator:
         if not np.isfinite(xywh).all() or (xywh[:, 2:] <= 0).any():
             raise UsageError("boxes must be finite, with positive width and height")
         count = len(xywh)
+        # A network that looks further sees the first and the last frame again.
+        row = np.clip(np.arange(-self.network.reach, self.network.reach + 1), -1, 1) + 1
         return self.network.poses(
-            frames, np.tile(np.arange(3), (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))
+            frames, np.tile(row, (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))
         )
 
     def video(
@@ -171,8 +186,9 @@ class PoseEstimator:
         boxes: deque[TrackedBoxes] = deque()
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
-        tracked = self._track(frames, Tracker(float(fps or DEFAULT_FPS)), boxes, seen)
-        for _, group in groupby(windows(tracked, self.interval), key=lambda window: chunk_of(window.current)):
+        tracked = self._track(frames, self.tracker(fps), boxes, seen)
+        stream = windows(tracked, self.interval, self.network.reach)
+        for _, group in groupby(stream, key=lambda window: chunk_of(window.current)):
             chunk = list(group)
             people = [boxes.popleft() for _ in chunk]
             current = [window.current for window in chunk]
@@ -191,46 +207,100 @@ class PoseEstimator:
         self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes], log: SegmentLog | None
     ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
-        for frame, entry in self.look(frames, log):
-            found, looks = seen_of(entry)
-            boxes.append(tracker.follow(found, looks, (frame.image.shape[1], frame.image.shape[0])))
+
+        def follow(item: tuple[Frame, Entry]) -> TrackedBoxes:
+            frame, entry = item
+            return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
+
+        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log))
+        for (frame, _), people in spread(looked, follow):
+            boxes.append(people)
             yield frame
 
-    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry]]:
-        """Frames with who was detected in them and how they look; log: where that is kept, and found again."""
+    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry, bool]]:
+        """Frames with who was detected in them, how they look, and whether the frame was looked at (`detect_every`).
+
+        log: where that is kept, and found again.
+        """
         for _, group in groupby(frames, key=chunk_of):
             chunk = list(group)
+            places = due(len(chunk), self.detect_every)
             entries = log.recall(segment_of(chunk[0]), chunk) if log else None
             if entries is None:
-                found: list[Detections] = self.detector.detect([frame.image for frame in chunk])
-                entries = [seen_entry(frame, people) for frame, people in zip(chunk, found, strict=True)]
+                entries = self._detect(chunk, places)
                 if log:
                     log.record(segment_of(chunk[0]), entries)
-            yield from zip(chunk, entries, strict=True)
+            for place, (frame, entry) in enumerate(zip(chunk, entries, strict=True)):
+                yield frame, entry, place in places
+
+    def _detect(self, chunk: Sequence[Frame], places: frozenset[int]) -> list[Entry]:
+        """Who is in the frames at these places; nobody in the others."""
+        found = iter(self.detector.detect([frame.image for place, frame in enumerate(chunk) if place in places]))
+        return [
+            seen_entry(frame, next(found) if place in places else Detections.empty())
+            for place, frame in enumerate(chunk)
+        ]
+
+    def tracker(self, fps: SupportsFloat | None) -> Tracker:
+        """The tracker of a video; fps: its frames per second, None when unknown."""
+        return Tracker(float(fps or DEFAULT_FPS) / min(self.detect_every, CHUNK_FRAMES))
 
     def estimate_windows(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """All people of a chunk of windows in one go; `tracked`: those of the current frames."""
-        frames: dict[int, Frame] = {}
-        for window in chunk:
-            for frame in (window.previous, window.current, window.next):
-                frames.setdefault(frame.index, frame)
-        place = {index: k for k, index in enumerate(frames)}
-        counts = [len(people) for people in tracked]
-        rows = [[place[w.previous.index], place[w.current.index], place[w.next.index]] for w in chunk]
-        keypoints = self.network.poses(
-            [frame.image for frame in frames.values()],
-            np.repeat(np.array(rows, np.int64), counts, axis=0),
-            np.concatenate([people.boxes for people in tracked]),
-            np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
-            pixel_aspect,
-        )
+        keypoints = self._keypoints(chunk, tracked, pixel_aspect)
+        if any(people.between for people in tracked):
+            tracked, keypoints = self._look_again(chunk, tracked, keypoints, pixel_aspect)
         first = 0
         for window, people in zip(chunk, tracked, strict=True):
             found = keypoints[first : first + len(people)]
             first += len(people)
             yield window.current, _result(window.current, people, found)
+
+    def _keypoints(
+        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
+    ) -> NDArray[np.float32]:
+        """(N, 17, 3) of all people of the windows, window after window."""
+        frames: dict[int, Frame] = {}
+        for window in chunk:
+            for frame in window.frames:
+                frames.setdefault(frame.index, frame)
+        place = {index: k for k, index in enumerate(frames)}
+        counts = [len(people) for people in tracked]
+        rows = [[place[frame.index] for frame in window.frames] for window in chunk]
+        return self.network.poses(
+            [frame.image for frame in frames.values()],
+            np.repeat(np.array(rows, np.int64), counts, axis=0),
+            np.concatenate([people.boxes for people in tracked]),
+            np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
+            pixel_aspect,
+            np.concatenate([people.track_ids for people in tracked]) if self.share_crops else None,
+        )
+
+    def _look_again(
+        self,
+        chunk: Sequence[Window],
+        tracked: Sequence[TrackedBoxes],
+        keypoints: NDArray[np.float32],
+        pixel_aspect: float,
+    ) -> tuple[list[TrackedBoxes], NDArray[np.float32]]:
+        """Detects in the frames whose interpolated boxes do not seem to fit, and estimates those people again."""
+        counts = [len(people) for people in tracked]
+        doubts = np.split(doubtful(tracked, keypoints), np.cumsum(counts)[:-1])
+        places = [place for place, doubt in enumerate(doubts) if doubt.any()]
+        people_of = list(tracked)
+        if not places:
+            return people_of, keypoints
+        detections = self.detector.detect([chunk[place].current.image for place in places])
+        parts = np.split(keypoints.copy(), np.cumsum(counts)[:-1])
+        for place, found in zip(places, detections, strict=True):
+            people_of[place] = corrected(tracked[place], doubts[place], found)
+        again = [people_of[place] for place in places]
+        fresh = self._keypoints([chunk[place] for place in places], again, pixel_aspect)
+        for place, points in zip(places, np.split(fresh, np.cumsum([len(p) for p in again])[:-1]), strict=True):
+            parts[place][doubts[place]] = points[doubts[place]]
+        return people_of, np.concatenate(parts)
 
 
 def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:

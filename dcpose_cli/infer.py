@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,7 +15,8 @@ from torch import Tensor
 from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .errors import DeviceError, UsageError
-from .methods import REACH, method_of
+from .methods import method_of, reach_of
+from .share import CropPlan, own_crops, shared_crops
 from .weights import LoadedModel
 
 #: Person windows in one pass, by device.
@@ -66,8 +68,8 @@ class PoseNetwork:
     """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
-    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the
-    network, WeightsError when it looks at more frames than a window holds.
+    `reach`: frames a window holds on each side of the current one, at least 1.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
     """
 
     def __init__(
@@ -85,12 +87,17 @@ class PoseNetwork:
         self.precision = resolve_precision(precision, device)
         self.batch = batch or DEFAULT_BATCH[device.type]
         self.input_size = model.header.input_size
+        #: Crops that went through the backbone so far.
+        self.encoded = 0
         self._absent = [j for j in range(17) if j not in model.header.predicts]
         try:
             self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)
+        self.reach = max(1, reach_of(self._method))
+        #: Time spent in `poses` so far, and person windows seen there.
+        self.seconds, self.people = 0.0, 0
 
     def poses(
         self,
@@ -99,86 +106,113 @@ class PoseNetwork:
         boxes: NDArray[np.float32],
         margins: NDArray[np.int64],
         pixel_aspect: float = 1.0,
+        tracks: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         """Keypoints of N person windows.
 
-        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 3) positions in `frames` of previous,
-        current and next. boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height;
-        crops show people undistorted. Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not
-        predict are (0, 0, 0). Raises DeviceError.
+        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 2 * R + 1) positions in `frames` in the order
+        of time, the current frame in the middle, R at least `reach` (three of them: previous, current and next).
+        boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height; crops show
+        people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one person then
+        share crops where one box fits several; None: every window has crops of its own.
+        Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
+        Raises DeviceError.
         """
         out = np.zeros((len(boxes), 17, 3), np.float32)
         if not len(boxes):
             return out
+        began = time.perf_counter()
+        square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
+        middle = windows.shape[1] // 2
+        if middle < reach_of(self._method):
+            raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
+        wanted = np.stack([windows[:, middle + offset] for offset in self._method.frames], axis=1)
+        plan = own_crops(wanted, square) if tracks is None else shared_crops(wanted, square, tracks, self.input_size)
+        work = _Work(self._upload(frames), plan, pixel_aspect)
+        first = 0
+        while first < len(plan.order):
+            part = plan.order[first : first + self.batch]
+            found = self._try(work, part, margins[part])
+            if found is not None:
+                out[part] = found
+                first += len(part)
+        self.encoded += len(plan.frames)
+        out[..., 0] /= pixel_aspect
+        out[:, self._absent] = 0
+        self.seconds += time.perf_counter() - began
+        self.people += len(boxes)
+        return out
+
+    def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
         try:
-            pixels = torch.from_numpy(np.stack(frames)).to(self.device)
+            return torch.from_numpy(np.stack(frames)).to(self.device)
         except (RuntimeError, MemoryError) as error:
             if not _lacks_memory(error):
                 raise
             raise DeviceError(
                 f"{self.device} has too little memory for {len(frames)} frames; use --device cpu"
             ) from error
-        first = 0
-        while first < len(boxes):
-            part = slice(first, first + self.batch)
-            found = self._try(pixels, windows[part], boxes[part], margins[part], pixel_aspect)
-            if found is not None:
-                out[part] = found
-                first += len(found)
-        out[:, self._absent] = 0
-        return out
 
-    def _try(
-        self,
-        pixels: Tensor,
-        windows: NDArray[np.int64],
-        boxes: NDArray[np.float32],
-        margins: NDArray[np.int64],
-        pixel_aspect: float,
-    ) -> NDArray[np.float32] | None:
+    def _try(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """`_pass`; None, with half the batch from now on, when memory ran out."""
         try:
-            return self._pass(pixels, windows, boxes, margins, pixel_aspect)
+            return self._pass(work, part, margins)
         except (RuntimeError, MemoryError) as error:
             if not _lacks_memory(error):
                 raise
-            if len(boxes) == 1:
+            if len(part) == 1:
                 raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
-            self.batch = min(self.batch, len(boxes)) // 2
+            self.batch = min(self.batch, len(part)) // 2
         # Only here: inside the handler the error still holds the tensors of the failed pass.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
     @torch.inference_mode()
-    def _pass(
-        self,
-        pixels: Tensor,
-        windows: NDArray[np.int64],
-        boxes: NDArray[np.float32],
-        margins: NDArray[np.int64],
-        pixel_aspect: float,
-    ) -> NDArray[np.float32]:
-        square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
-        affines = crop_affines(square, self.input_size, self.box_scale)
-        affines[:, :, 0] *= pixel_aspect
-        points = self._points(pixels, windows, affines, margins).cpu().numpy()
-        poses = to_image(points, square, self.input_size, self.box_scale)
-        poses[..., 0] /= pixel_aspect
-        return poses
-
-    def _points(
-        self, pixels: Tensor, windows: NDArray[np.int64], affines: NDArray[np.float64], margins: NDArray[np.int64]
-    ) -> Tensor:
-        """Keypoints (N, 17, 3) in crop pixels."""
-        frames = self._method.frames
-        index = torch.from_numpy(np.concatenate([windows[:, REACH + offset] for offset in frames]))
-        crops = sample_crops(pixels, index, np.concatenate([affines] * len(frames)), self.input_size)
-        crops = crops.contiguous(memory_format=torch.channels_last).view(len(frames), len(affines), *crops.shape[1:])
+    def _pass(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Keypoints in square pixels of the frame."""
+        rows = work.plan.rows[part]
         low = self.precision != torch.float32
         context = torch.autocast(self.device.type, self.precision) if low else contextlib.nullcontext()
         with context:
-            return self._method.run(crops, torch.from_numpy(margins))
+            codes = self._codes(work, rows)
+            points = self._method.decode(codes, torch.from_numpy(margins), self.input_size).cpu().numpy()
+        work.forget(part)
+        boxes = work.plan.boxes[rows[:, self._method.frames.index(0)]]
+        return to_image(points, boxes, self.input_size, self.box_scale)
+
+    def _codes(self, work: _Work, rows: NDArray[np.int64]) -> Tensor:
+        """What the network makes of the crops in `rows` (n, F): (F, n, ...). Only those not at hand are computed."""
+        if not work.plan.shared:
+            codes = self._encode(work, rows.T.ravel())
+            return codes.view(*rows.T.shape, *codes.shape[1:])
+        fresh = [crop for crop in dict.fromkeys(rows.T.ravel().tolist()) if crop not in work.codes]
+        if fresh:
+            work.codes.update(zip(fresh, self._encode(work, np.array(fresh)).unbind(0), strict=True))
+        return torch.stack([torch.stack([work.codes[crop] for crop in column]) for column in rows.T.tolist()])
+
+    def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
+        affines = crop_affines(work.plan.boxes[crops], self.input_size, self.box_scale)
+        affines[:, :, 0] *= work.pixel_aspect
+        index = torch.from_numpy(work.plan.frames[crops])
+        pixels = sample_crops(work.pixels, index, affines, self.input_size)
+        return self._method.encode(pixels.contiguous(memory_format=torch.channels_last))
+
+
+class _Work:
+    """The frames on the device, the crops that are wanted of them, and what the network made of those so far."""
+
+    def __init__(self, pixels: Tensor, plan: CropPlan, pixel_aspect: float) -> None:
+        self.pixels, self.plan, self.pixel_aspect = pixels, plan, pixel_aspect
+        self.codes: dict[int, Tensor] = {}
+        self._last = {int(crop): place for place, row in enumerate(plan.rows[plan.order]) for crop in row}
+        self._place = {int(window): place for place, window in enumerate(plan.order)}
+
+    def forget(self, part: NDArray[np.int64]) -> None:
+        """Drop the codes that no window after those of `part` needs."""
+        done = self._place[int(part[-1])]
+        for crop in [crop for crop in self.codes if self._last[crop] <= done]:
+            del self.codes[crop]
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ._locks import byte_of, lock_shared, locked, try_lock, unlock
+from ._paths import SINGLE
 from ._schema import build
 from .errors import InputError
 from .files import output_error, sha256_of, write_atomic
@@ -183,4 +184,6 @@ class Manifest:
 
 def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the joints, from the header of a result: hashes of the models, settings."""
-    return {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    # The single-frame network of a model lies in the same file as the model.
+    return {**made, "single": str(header["model"].get("name", "")).endswith(SINGLE)}

@@ -5,68 +5,102 @@ Whoever runs a network asks `method_of` and knows nothing else of it. A new netw
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from .decode import peaks
-from .errors import WeightsError
-from .nets import DCPose, HRNet
-from .nets.dsta import DSTA
-
-#: Frames a window holds on each side of the current one.
-REACH: Final = 1
+from .nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
 
 
-class Method(Protocol):
-    """A network at work on crops of people."""
+class Method(ABC):
+    """A network at work on crops of people, in two steps: every crop alone, then the frames of each person together.
 
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """The frames `run` wants, in its order, counted from the current one: -1 is the previous frame."""
-        ...
+    What the first step makes of a crop may serve several windows, where they share it.
+    """
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    #: The frames a window needs, in the order `decode` wants them, counted from the current one: -1 is the previous.
+    frames: tuple[int, ...]
+
+    @abstractmethod
+    def encode(self, crops: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) float32, normalised RGB -> one code each, (N, ...). May run under autocast."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """Keypoints in the current frame's crops.
 
-        crops: (F, N, 3, H, W) float32 normalised RGB, one entry per entry of `frames`. margin: (N, 2), frames from
-        previous to current and from current to next, both >= 1. May run under autocast.
+        codes: (F, N, ...), one entry per entry of `frames`. margin: (N, 2), frames from previous to current and from
+        current to next, both >= 1. size: crop width and height. May run under autocast.
         Returns (N, 17, 3) float32: x, y in crop pixels, score; a joint may lie outside the crop.
         """
-        ...
-
-
-class HRNetMethod:
-    """Heatmaps of the current frame."""
-
-    frames: tuple[int, ...] = (0,)
-
-    def __init__(self, net: HRNet) -> None:
-        self.net = net
 
     def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+        """Both steps: crops (F, N, 3, H, W), one entry per entry of `frames` -> (N, 17, 3)."""
+        codes = self.encode(crops.flatten(0, 1))
+        return self.decode(codes.view(*crops.shape[:2], *codes.shape[1:]), margin, (crops.shape[4], crops.shape[3]))
+
+
+class SingleFrameMethod(Method):
+    """Heatmaps of the current frame."""
+
+    frames = (0,)
+
+    def __init__(self, net: HRNet | SimpleBaseline) -> None:
+        self.net = net
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Heatmaps (N, 17, h, w)."""
+        maps: Tensor = self.net(crops)
+        return maps
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(self.net(crops[0]), (crops.shape[4], crops.shape[3]))
+        return keypoints_of_heatmaps(codes[0], size)
 
 
-class DCPoseMethod:
-    """Heatmaps of three frames, merged."""
-
-    frames: tuple[int, ...] = (0, -1, 1)
+class DCPoseMethod(Method):
+    """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
     def __init__(self, net: DCPose) -> None:
         self.net = net
+        self.frames = (0, *(offset for name, offset in _OFFSETS.items() if name in net.config.neighbours))
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
-        """As in Method; all frames pass the backbone as one batch."""
-        current, previous, following = self.net.backbone(crops.flatten(0, 1)).float().split(crops.shape[1])
-        maps = self.net.head(current, previous, following, margin.to(crops.device)).final
-        return keypoints_of_heatmaps(maps, (crops.shape[4], crops.shape[3]))
+    def encode(self, crops: Tensor) -> Tensor:
+        """Single-frame heatmaps (N, 17, h, w) float32."""
+        maps: Tensor = self.net.backbone(crops)
+        return maps.float()
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method."""
+        seen = dict(zip(self.frames, codes, strict=True))
+        current = seen[0]
+        maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(codes.device))
+        return keypoints_of_heatmaps(maps.final, size)
 
 
-class DSTAMethod:
+class PoseWarperMethod(Method):
+    """Heatmaps of a clip, each warped to the current frame, averaged."""
+
+    def __init__(self, net: PoseWarper) -> None:
+        self.net = net
+        side = net.frames // 2
+        self.frames = tuple(range(-side, side + 1))
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Single-frame heatmaps (N, 17, h, w) float32."""
+        maps: Tensor = self.net.backbone(crops)
+        return maps.float()
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method; the margin does not matter."""
+        return keypoints_of_heatmaps(self.net.head(codes), size)
+
+
+class DSTAMethod(Method):
     """Coordinates from a clip, without heatmaps."""
 
     def __init__(self, net: DSTA) -> None:
@@ -74,31 +108,38 @@ class DSTAMethod:
         side = net.config.frames // 2
         self.frames = tuple(range(-side, side + 1))
 
-    def run(self, crops: Tensor, margin: Tensor) -> Tensor:
+    def encode(self, crops: Tensor) -> Tensor:
+        """The backbone's features (N, channels, h, w)."""
+        features: Tensor = self.net.backbone(crops)
+        return features
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter. The score is the mean of 1 - sigma."""
         # The small features change places, not the pictures: these keep their memory layout.
-        features = self.net.backbone(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]).transpose(0, 1)
-        poses = self.net.head(features)
-        size = torch.tensor((crops.shape[4], crops.shape[3]), dtype=torch.float32, device=crops.device)
-        return torch.cat([poses.coordinates * size, poses.score], dim=2)
+        poses = self.net.head(codes.transpose(0, 1))
+        scale = torch.tensor(size, dtype=torch.float32, device=codes.device)
+        return torch.cat([poses.coordinates * scale, poses.score], dim=2)
 
 
+#: Neighbours of DCPose -> their place in time.
+_OFFSETS: Final = {"previous": -1, "next": 1}
 _METHODS: Final[dict[type[nn.Module], Callable[[Any], Method]]] = {
     DCPose: DCPoseMethod,
     DSTA: DSTAMethod,
-    HRNet: HRNetMethod,
+    HRNet: SingleFrameMethod,
+    PoseWarper: PoseWarperMethod,
+    SimpleBaseline: SingleFrameMethod,
 }
 
 
 def method_of(net: nn.Module) -> Method:
-    """How to run a pose network. Raises WeightsError for one that wants more frames than a window holds."""
-    method = _METHODS[type(net)](net)
-    if max(abs(offset) for offset in method.frames) > REACH:
-        raise WeightsError(
-            f"the model looks at {len(method.frames)} frames at once, a window holds {2 * REACH + 1}; "
-            "choose another with --model"
-        )
-    return method
+    """How to run a pose network."""
+    return _METHODS[type(net)](net)
+
+
+def reach_of(method: Method) -> int:
+    """Frames a method looks at on each side of the current one, the side with more of them."""
+    return max(abs(offset) for offset in method.frames)
 
 
 def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:

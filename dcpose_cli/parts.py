@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from pathlib import Path
 
+from .cadence import due, spread
 from .config import EstimateConfig
-from .estimator import DEFAULT_FPS, PoseEstimator, chunk_frames, chunk_of, segment_of
+from .estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
 from .pipeline import result_header, segment_key
 from .segment_values import people_entry, seen_of, tracks_entry, tracks_of
 from .segments import SEGMENT_CHUNKS, Entry, Kind, SegmentFolder, SegmentLog, segments_folder
-from .track import Tracker
-from .types import Frame, VideoInfo, Window
+from .types import Frame, TrackedBoxes, VideoInfo, Window
 from .video.probe import probe
 from .video.reader import VideoReader
 from .window import windows
@@ -70,12 +70,15 @@ class Parts:
 
     def track(self) -> None:
         """Give everybody an identity; needs every segment's `look`."""
-        fps = self.info.fps
-        tracker = Tracker(float(fps or DEFAULT_FPS))
+        tracker = self.people.tracker(self.info.fps)
         size = (self.info.width, self.info.height)
-        for number, seen in self._all_seen():
-            tracked = [tracker.follow(*seen_of(entry), size) for entry in seen]
-            self.folder.write(number, "tracks", list(map(tracks_entry, seen, tracked)))
+
+        def follow(entry: Entry) -> TrackedBoxes:
+            return tracker.follow(*seen_of(entry), size)
+
+        tracked = spread(self._looked(), follow)
+        for number, group in groupby(tracked, key=lambda pair: pair[0].index // self._size):
+            self.folder.write(number, "tracks", [tracks_entry(entry, people) for entry, people in group])
 
     def pose(self, first: int, end: int | None) -> None:
         """Estimate the joints in segments first <= number < end; needs `track`."""
@@ -98,7 +101,7 @@ class Parts:
     def _windows(self, frames: Iterable[Frame], mine: Mapping[int, Entry]) -> Iterator[Window]:
         """The windows around these frames; no frame behind their neighbours is read."""
         latest = max(mine)
-        for window in windows(frames, self.people.interval):
+        for window in windows(frames, self.people.interval, self.people.network.reach):
             if window.current.index in mine:
                 yield window
             if window.current.index >= latest:
@@ -125,6 +128,15 @@ class Parts:
             yield number
             number += 1
 
+    def _looked(self) -> Iterator[tuple[Entry, bool]]:
+        """What was seen in every frame, in order, and whether it was looked at."""
+        chunk_size = chunk_frames(self.info.width, self.info.height)
+        entries = (entry for _, seen in self._all_seen() for entry in seen)
+        for _, group in groupby(entries, key=lambda entry: entry.index // chunk_size):
+            chunk = list(group)
+            places = due(len(chunk), self.people.detect_every)
+            yield from ((entry, place in places) for place, entry in enumerate(chunk))
+
     def _all_seen(self) -> Iterator[tuple[int, list[Entry]]]:
         """What was seen in every segment, in order."""
         numbers = takewhile(lambda number: self.folder.has(number, "seen"), range(1 << 40))
@@ -137,7 +149,8 @@ class Parts:
     def _earliest_neighbour(self, first: int, own: int) -> int:
         """Number of the first frame that windows of this segment look at; own: of its own first frame."""
         before: list[int] = []
-        while first > 0 and len(before) < self.people.interval:
+        side = self.people.interval * self.people.network.reach
+        while first > 0 and len(before) < side:
             first -= 1
             before = [entry.index for entry in self.folder.read(first, "tracks") or ()] + before
-        return (before[-self.people.interval :] or [own])[0]
+        return (before[-side:] or [own])[0]

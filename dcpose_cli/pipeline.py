@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -15,7 +16,9 @@ from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
 from .errors import DeviceError, OutputError, UsageError
-from .export.posetrack import PoseTrackWriter
+from .export.formats import Options as ExportOptions
+from .export.formats import require_target, write_result
+from .export.posetrack import PoseTrackWriter, read_posetrack
 from .files import (
     output_error,
     remove_leftovers,
@@ -24,9 +27,11 @@ from .files import (
     require_writable_folder,
     sha256_of,
     shown,
+    temporary_name,
 )
 from .render import draw_people
 from .segments import SegmentFolder, segments_folder
+from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
 from .video.reader import VideoReader
 from .video.writer import FORMATS, VideoWriter
@@ -75,6 +80,7 @@ def estimate(
     except TypeError as error:
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
+    require_method(settings.smooth)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -115,14 +121,35 @@ def export_json(
     path: str | PathLike[str],
     out: str | PathLike[str],
     *,
+    to: str = "posetrack18",
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
     **options: Any,
 ) -> EstimateSummary:
-    """The JSON of `estimate` without drawing a video. Raises as `estimate`."""
-    options["json"] = Path(out)
-    return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    """The JSON of `estimate` without drawing a video. Raises as `estimate`.
+
+    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead; the JSON it is made from is not
+    kept.
+    """
+    target = Path(out)
+    if to == "posetrack18":
+        options["json"] = target
+        return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+    overwrite = bool(options.get("overwrite", config.overwrite if config else False))
+    require_target(target, to, overwrite=overwrite, source=Path(path))
+    folder = temporary_name(target)
+    try:
+        folder.mkdir()
+        options["json"] = folder / "result.json"
+        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+        result = read_posetrack(folder / "result.json")
+        written = write_result(result, target, to, ExportOptions(overwrite=overwrite))
+        return replace(summary, json=None, exports=tuple(written))
+    except OSError as error:
+        raise output_error(error, target) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:
@@ -144,7 +171,9 @@ class _Run:
     def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
         """Everything into `json` and, where asked for, `video`; its hash and the warnings about it."""
         if video is None:
-            self._each(json, lambda frame, result: None)
+            with closing(self._each(json)) as pairs:
+                for _ in pairs:
+                    pass
             return None, []
         settings = self._settings
         output = VideoWriter(
@@ -162,11 +191,13 @@ class _Run:
             frame, result = item
             output.write(draw_people(frame.image, result.people, kpt_thr=settings.kpt_thr), frame.pts)
 
-        with output, WriteBehind(draw, QUEUE_FRAMES) as behind:
-            self._each(json, lambda frame, result: behind.put((frame, result)))
+        with output, WriteBehind(draw, QUEUE_FRAMES) as behind, closing(self._each(json)) as pairs:
+            for item in smooth(pairs, settings.smooth):
+                behind.put(item)
         return output.sha256, output.warnings
 
-    def _each(self, json: PoseTrackWriter, then: Callable[[Frame, FrameResult], None]) -> None:
+    def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with its people, already in `json`."""
         info = self._reader.info
         total = _expected_frames(info, self._settings)
         aspect = float(info.sample_aspect_ratio)
@@ -176,7 +207,7 @@ class _Run:
             analysis = self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect, segments=self._segments)
             for frame, result in analysis:
                 json.write(result)
-                then(frame, result)
+                yield frame, result
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
@@ -313,6 +344,8 @@ def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]
         "conf": people.conf,
         "interval": people.interval,
         "box_scale": people.network.box_scale,
+        "share_crops": people.share_crops,
+        "detect_every": people.detect_every,
         "device": people.device.type,
         "precision": str(people.network.precision).removeprefix("torch."),
         "start": settings.start,

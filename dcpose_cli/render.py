@@ -30,6 +30,9 @@ _FONT_CAP_HEIGHT = 21.0  # pixels of a digit at font scale 1
 
 Colour = tuple[int, int, int]
 
+#: Ways to draw a person: limbs and joints; thin bare lines; joints alone; nothing.
+STYLES = ("limbs", "lines", "dots", "none")
+
 
 @dataclass(frozen=True, slots=True)
 class Palette:
@@ -95,13 +98,14 @@ def draw_people(
     kpt_thr: float,
     boxes: bool = True,
     ids: bool = True,
+    style: str = "limbs",
 ) -> NDArray[np.uint8]:
     """Draw people over a copy of a frame.
 
     image: (H, W, 3) uint8, RGB; never written to. people: of this frame, pixel coordinates of `image`.
     kpt_thr: joints with less confidence are left out, and limbs that end in one. Absent joints (x = y = 0 with no
     confidence) and joints that are not finite are left out at any threshold. boxes, ids: draw the person's box and
-    its track id.
+    its track id. style: one of STYLES.
     Returns a new (H, W, 3) uint8 RGB array. Raises ValueError when `image` is not (H, W, 3) uint8.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -115,7 +119,7 @@ def draw_people(
         palette = track_palette(person.track_id)
         if boxes:
             _draw_box(canvas, person.bbox, palette.centre)
-        _draw_skeleton(canvas, person, palette, kpt_thr)
+        _draw_skeleton(canvas, person, palette, kpt_thr, style)
     if ids:
         for person in ordered:
             _draw_label(canvas, str(person.track_id), person.bbox, track_palette(person.track_id).centre)
@@ -148,13 +152,13 @@ def _fixed(x: float, y: float) -> tuple[int, int]:
     return round(float(x) * _ONE), round(float(y) * _ONE)
 
 
-def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, kpt_thr: float) -> None:
-    shown = drawn_joints(person.keypoints, kpt_thr)
-    width = _limb_width(canvas, person.bbox)
+def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, kpt_thr: float, style: str) -> None:
+    shown = drawn_joints(person.keypoints, kpt_thr) & (style != "none")
+    width = _limb_width(canvas, person.bbox) * (0.5 if style == "lines" else 1.0)
     border = max(width * 0.4, 0.8)
-    limbs = [edge for edge in EDGES if shown[edge[0]] and shown[edge[1]]]
+    limbs = [edge for edge in EDGES if shown[edge[0]] and shown[edge[1]] and style != "dots"]
     points = [_fixed(x, y) if ok else (0, 0) for (x, y, _), ok in zip(person.keypoints, shown, strict=True)]
-    joints = [slot for slot in range(len(points)) if shown[slot]]
+    joints = [slot for slot in range(len(points)) if shown[slot] and style != "lines"]
     radius = width * 0.95
     # All outlines first: one person reads as one figure, without dark seams where limbs meet.
     for start, end in limbs:

@@ -28,16 +28,20 @@ def seen_of(entry: Entry) -> tuple[Detections, list[NDArray[np.float32] | None]]
 
 
 def tracks_entry(seen: Entry, tracked: TrackedBoxes) -> Entry:
-    """The people of a frame with identities: boxes, scores, ids (N,), expected (N,) (not detected in this frame)."""
+    """The people of a frame with identities: boxes, scores, ids (N,), expected (N,) (not detected in this frame),
+    between (N,) (nobody looked for them in it)."""
     expected = np.arange(len(tracked)) >= len(tracked) - tracked.predicted
-    values: Arrays = {"boxes": tracked.boxes, "scores": tracked.scores, "ids": tracked.track_ids, "expected": expected}
+    between = np.full(len(tracked), tracked.between)
+    values: Arrays = {"boxes": tracked.boxes, "scores": tracked.scores, "ids": tracked.track_ids}
+    values |= {"expected": expected, "between": between}
     return Entry(seen.index, seen.pts, seen.damaged, values)
 
 
 def tracks_of(entry: Entry) -> TrackedBoxes:
     """Back from `tracks_entry`."""
     values = entry.values
-    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], int(values["expected"].sum()))
+    expected, between = int(values["expected"].sum()), bool(values["between"].any())
+    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], expected, between)
 
 
 def people_entry(result: FrameResult) -> Entry:

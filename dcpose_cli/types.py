@@ -83,12 +83,14 @@ class TrackedBoxes:
 
     boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32; track_ids: (N,) int64, from 0, stable over time.
     predicted: how many of them, at the end, were not detected in this frame but are expected where they are.
+    between: nobody was looked for in this frame; the boxes lie between those of the frames before and after.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     track_ids: NDArray[np.int64]
     predicted: int = 0
+    between: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -104,12 +106,20 @@ class Window:
     """Three frames around `current`; at the ends of a clip and at cuts a neighbour is `current` itself.
 
     margin: frames between previous and current, and between current and next; both >= 1 (SPEC 6.4).
+    farther: pairs before `previous` and after `next`, from near to far, for networks that look at more than three.
     """
 
     previous: Frame
     current: Frame
     next: Frame
     margin: tuple[int, int]
+    farther: tuple[tuple[Frame, Frame], ...] = ()
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """All frames in the order of time, `current` in the middle."""
+        before, after = (self.previous, *(p for p, _ in self.farther)), (self.next, *(n for _, n in self.farther))
+        return (*reversed(before), self.current, *after)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +165,10 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class EstimateSummary:
-    """What a finished run produced: paths (None when not asked for), counts and warnings."""
+    """What a finished run produced: paths (None when not asked for), counts and warnings.
+
+    exports: the files of another format, written instead of the JSON.
+    """
 
     source: Path
     video: Path | None
@@ -166,3 +179,4 @@ class EstimateSummary:
     decode: DecodeReport
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    exports: tuple[Path, ...] = field(default=())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ._paths import models_dir
+from ._paths import SINGLE, models_dir
 from ._schema import build
 from .errors import InputError, UsageError, WeightsError
 from .files import output_error, sha256_of, shown, write_atomic
-from .nets import DSTA, DCPose, DCPoseConfig, DSTAConfig, HRNet, HRNetConfig
+from .nets import (
+    DSTA,
+    DCPose,
+    DCPoseConfig,
+    DSTAConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
 from .skeleton import NUM_JOINTS
 
 WEIGHTS_NAME = "model.safetensors"
@@ -34,13 +45,15 @@ AUTO_MODELS = ("dcpose-s",)
 #: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
 JOINT_ORDERS = ("posetrack", "coco")
 
-PoseNet = DCPose | DSTA | HRNet
-PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig
+PoseNet = DCPose | DSTA | HRNet | PoseWarper | SimpleBaseline
+PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig | PoseWarperConfig | SimpleBaselineConfig
 #: Kind in a header -> its configuration and its network.
 KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
     "dcpose": (DCPoseConfig, DCPose),
     "dsta": (DSTAConfig, DSTA),
     "hrnet": (HRNetConfig, HRNet),
+    "posewarper": (PoseWarperConfig, PoseWarper),
+    "simplebaseline": (SimpleBaselineConfig, SimpleBaseline),
 }
 
 
@@ -48,7 +61,8 @@ KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
 class ModelHeader:
     """What a weights file says of itself.
 
-    kind: "dcpose" (three frames), "dsta" (a clip) or "hrnet" (one frame). input_size: crop width and height in pixels.
+    kind: "dcpose" (three frames), "dsta", "posewarper" (a clip), "hrnet" or "simplebaseline" (one frame).
+    input_size: crop width and height in pixels.
     predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
     network: the architecture. source: where the weights came from.
     """
@@ -81,9 +95,11 @@ def shipped_models() -> list[Path]:
 def find_weights(model: str | Path) -> Path:
     """The weights file of a shipped model's name, "auto", a model folder, or a safetensors file.
 
+    A name that ends in ":single" has the file of the model before it (see `open_model`).
     Raises WeightsError when there is none, and names what there is.
     """
-    if str(model) == "auto":
+    model = str(model).removesuffix(SINGLE)
+    if model == "auto":
         for name in AUTO_MODELS:
             if (models_dir() / name / WEIGHTS_NAME).is_file():
                 return models_dir() / name / WEIGHTS_NAME
@@ -110,19 +126,32 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNe
 
     A DCPose network is called as net(x, margin): x (B, 9, H, W) float32 normalised RGB in the order current, previous,
     next; margin (B, 2). It returns (B, 17, H / 4, W / 4) float32. An HRNet is called as net(x) with x (B, 3, H, W).
-    A DSTA network is called as net(clip), clip (B, T, 3, H, W) in the order of time; it returns nets.DSTAPoses.
-    Raises WeightsError.
+    A SimpleBaseline likewise. A DSTA network is called as net(clip), clip (B, T, 3, H, W) in the order of time; it
+    returns nets.DSTAPoses. A PoseWarper takes a clip too and returns heatmaps. Raises WeightsError.
     """
     return open_model(folder, device).net
 
 
 def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
-    """`load_model` with the header and the hash of the file. Raises WeightsError."""
+    """`load_model` with the header and the hash of the file. Raises WeightsError.
+
+    "NAME:single" is the model's backbone alone, which looks at one frame: what the whole is compared with.
+    """
     path = find_weights(model)
     header, state = read_weights(path)
     net = empty_net(header.network, path)
     load_state(net, state, path)
+    if str(model).endswith(SINGLE):
+        net, header = _single(net, header, path)
     return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
+
+
+def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, ModelHeader]:
+    """The network of single frames inside a network of several."""
+    if not isinstance(net, DCPose | PoseWarper):
+        raise WeightsError(f"{shown(path)} is of the kind {header.kind}, with no backbone of its own; omit {SINGLE}")
+    backbone = net.backbone
+    return backbone, replace(header, kind=_kind_of(backbone.config), name=header.name + SINGLE, network=backbone.config)
 
 
 def empty_net(config: PoseConfig, path: Path) -> PoseNet:
@@ -186,7 +215,8 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
 
 def _check(header: ModelHeader) -> None:
     """ValueError for what has the right type and cannot be meant."""
-    backbone = header.network if isinstance(header.network, HRNetConfig) else header.network.backbone
+    network = header.network
+    backbone = network if isinstance(network, HRNetConfig | SimpleBaselineConfig) else network.backbone
     if backbone is not None and backbone.joints != NUM_JOINTS:
         raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
@@ -250,14 +280,14 @@ def save_model(
 ) -> Path:
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
-    dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of an
-    HRNet (the others know their own). Raises OutputError.
+    dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of a
+    network of single frames (the others know their own). Raises OutputError.
     """
     config = net.config
-    size = input_size if isinstance(config, HRNetConfig) else config.input_size
+    size = input_size if isinstance(config, HRNetConfig | SimpleBaselineConfig) else config.input_size
     header = {
         "format": FORMAT_VERSION,
-        "kind": next(kind for kind, (known, _) in KINDS.items() if type(config) is known),
+        "kind": _kind_of(config),
         "name": name,
         "input_size": list(size),
         "predicts": list(predicts if predicts is not None else range(17)),
@@ -277,6 +307,10 @@ def save_model(
         raise output_error(error, folder) from error
     write_atomic(target, save(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
     return target
+
+
+def _kind_of(config: PoseConfig) -> str:
+    return next(kind for kind, (known, _) in KINDS.items() if type(config) is known)
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:

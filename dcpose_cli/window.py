@@ -45,15 +45,17 @@ def _colours(thumb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.bincount(bins, minlength=64) / len(bins)
 
 
-def windows(frames: Iterable[Frame], interval: int = 1) -> Iterator[Window]:
-    """One window per frame, in order, each as soon as its next frame is known.
+def windows(frames: Iterable[Frame], interval: int = 1, reach: int = 1) -> Iterator[Window]:
+    """One window per frame, in order, each as soon as its last frame is known.
 
-    interval: frames between the current frame and its neighbours. Towards the ends of the stream and at scene cuts a
-    neighbour is the farthest frame of the same scene within the interval; where there is none it is the current
-    frame, with margin 1. At most 2 * interval + 1 frames are held.
+    interval: frames between the current frame and its neighbours. reach: neighbours on each side, each `interval`
+    frames farther. Towards the ends of the stream and at scene cuts a neighbour is the farthest frame of the same scene
+    within its distance; where there is none it is the current frame, with margin 1. At most 2 * interval * reach + 1
+    frames are held.
     """
-    if interval < 1:
-        raise ValueError(f"interval must be at least 1, got {interval}")
+    if interval < 1 or reach < 1:
+        raise ValueError(f"interval and reach must be at least 1, got {interval} and {reach}")
+    side = interval * reach
     held: deque[tuple[Frame, int]] = deque()
     scene, last_thumb = 0, None
     ready = 0  # position in `held` of the next current frame
@@ -63,20 +65,27 @@ def windows(frames: Iterable[Frame], interval: int = 1) -> Iterator[Window]:
             scene += 1
         last_thumb = thumb
         held.append((frame, scene))
-        if len(held) - ready > interval:
-            yield _window(held, ready, interval)
+        if len(held) - ready > side:
+            yield _window(held, ready, interval, reach)
             ready += 1
-            if ready > interval:
+            if ready > side:
                 held.popleft()
                 ready -= 1
     while ready < len(held):
-        yield _window(held, ready, interval)
+        yield _window(held, ready, interval, reach)
         ready += 1
 
 
-def _window(held: deque[tuple[Frame, int]], at: int, interval: int) -> Window:
+def _window(held: deque[tuple[Frame, int]], at: int, interval: int, reach: int) -> Window:
     current, scene = held[at]
-    before = next((d for d in range(min(interval, at), 0, -1) if held[at - d][1] == scene), 0)
-    room = min(interval, len(held) - 1 - at)
-    after = next((d for d in range(room, 0, -1) if held[at + d][1] == scene), 0)
-    return Window(held[at - before][0], current, held[at + after][0], (max(1, before), max(1, after)))
+
+    def distances(most: int) -> tuple[int, int]:
+        """To the neighbours on either side that are `most` frames away, or fewer where the scene is shorter."""
+        before = next((d for d in range(min(most, at), 0, -1) if held[at - d][1] == scene), 0)
+        room = min(most, len(held) - 1 - at)
+        return before, next((d for d in range(room, 0, -1) if held[at + d][1] == scene), 0)
+
+    rings = [distances(interval * k) for k in range(1, reach + 1)]
+    pairs = [(held[at - before][0], held[at + after][0]) for before, after in rings]
+    margin = (max(1, rings[0][0]), max(1, rings[0][1]))
+    return Window(pairs[0][0], current, pairs[0][1], margin, tuple(pairs[1:]))

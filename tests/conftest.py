@@ -28,15 +28,34 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
-def golden() -> object:
-    """tests/golden.py."""
+def _beside(name: str) -> object:
+    """A module of this folder."""
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("golden", ROOT / "tests" / "golden.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def golden() -> object:
+    """tests/golden.py."""
+    return _beside("golden")
+
+
+@pytest.fixture(scope="session")
+def posetrack() -> object:
+    """tests/posetrack_files.py."""
+    return _beside("posetrack_files")
+
+
+@pytest.fixture(scope="session")
+def posetrack_root(posetrack: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated PoseTrack in every layout there is."""
+    root = tmp_path_factory.mktemp("posetrack")
+    posetrack.write_all(root)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from dcpose_cli.checkpoints import import_checkpoint, load_pickle, read_checkpoint
 from dcpose_cli.errors import InputError, OutputError, WeightsError
-from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig, SimpleBaseline, SimpleBaselineConfig
 from dcpose_cli.weights import open_model
 
 BOTH_FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -184,6 +184,20 @@ def test_hrnets_by_name(bring, backbone, head, width):
     assert loaded.net.config == net.config
     assert (loaded.header.kind, loaded.header.joints) == ("hrnet", "coco")
     assert loaded.header.predicts == tuple(i for i in range(17) if i not in (1, 2))
+
+
+@pytest.mark.parametrize(("backbone", "head"), [("backbone.", "keypoint_head."), ("", "")], ids=["mmpose", "bare"])
+def test_simplebaselines_by_name(bring, backbone, head):
+    net = randomised(SimpleBaseline(SimpleBaselineConfig(depth=18, width=8)))
+    ends = ("deconv_layers", "final_layer")
+    state = {(head if k.startswith(ends) else backbone) + k: v for k, v in net.state_dict().items()}
+    loaded = same_weights(bring({"state_dict": state}), net)
+    assert loaded.net.config == net.config
+    assert (loaded.header.kind, loaded.header.joints) == ("simplebaseline", "coco")
+    del state[f"{backbone}layer3.1.conv1.weight"]
+    assert "missing layer3.1.conv1.weight" in refused(bring, {"state_dict": state}, overwrite=True)
+    shallow = {k: v for k, v in state.items() if "layer4.1" not in k}
+    assert "not a SimpleBaseline we know" in refused(bring, {"state_dict": shallow}, overwrite=True)
 
 
 def test_joint_order_can_be_said(hrnet, bring):

@@ -44,6 +44,54 @@ def test_results_are_those_of_single_windows(two):
         np.testing.assert_allclose([person.keypoints for person in result.people], alone, atol=1e-3)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 17, 40])
+def test_looking_less_often_changes_nothing_for_who_stands_still(tiny_folder, two, count):
+    seldom = PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), detect_every=5)
+    stream = frames(count)
+    found = list(seldom.analyse(iter(stream), fps=25))
+    assert [frame for frame, _ in found] == stream
+    for (_, ours), (_, theirs) in zip(found, two.analyse(iter(stream), fps=25), strict=True):
+        assert [person.track_id for person in ours.people] == [0, 1]
+        for a, b in zip(ours.people, theirs.people, strict=True):
+            np.testing.assert_allclose(a.bbox, b.bbox, atol=1e-4)
+            np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
+
+
+def test_shared_crops_of_who_stands_still_are_exact_and_fewer(tiny_folder):
+    own, shared = (
+        PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), share_crops=share) for share in (False, True)
+    )
+    stream = frames(40)
+    pairs = zip(own.analyse(iter(stream), fps=25), shared.analyse(iter(stream), fps=25), strict=True)
+    for (_, a), (_, b) in pairs:
+        for mine, theirs in zip(a.people, b.people, strict=True):
+            np.testing.assert_allclose(mine.keypoints, theirs.keypoints, atol=1e-3)
+    assert own.network.encoded == 2 * 3 * 40
+    assert shared.network.encoded == 2 * (17 + 18 + 9)  # chunks of 16, 16 and 8 frames, and their neighbours
+
+
+def test_people_whose_joints_do_not_fit_are_looked_for_again(tiny_folder, monkeypatch):
+    """A box that was only interpolated, and whose joints say no, is replaced by a detected one."""
+    crowd = PRODUCT.Crowd(1)
+    people = PoseEstimator(tiny_folder, "cpu", detector=crowd, detect_every=4)
+    real, boxes = people.network.poses, []
+
+    def poses(frames, windows, given, margins, *rest):
+        out = real(frames, windows, given, margins, *rest)
+        boxes.append(given.copy())
+        out[..., 2] = 0.8
+        out[..., :2] = given[:, None, :2] + given[:, None, 2:] / 2
+        if len(boxes) == 1:
+            out[2, :, 2] = 0.1  # the third frame, which nobody looked at
+        return out
+
+    monkeypatch.setattr(people.network, "poses", poses)
+    results = [result for _, result in people.analyse(iter(frames(5)), fps=25)]
+    assert crowd.calls == 2  # what is due of the chunk, and frame 2 by itself
+    assert [len(given) for given in boxes] == [5, 1]
+    assert results[2].people[0].keypoints[0, 2] == pytest.approx(0.8)
+
+
 def test_few_frames_are_held(two, monkeypatch):
     """Memory does not depend on the length: what is taken ahead of the output is bounded."""
     taken = 0

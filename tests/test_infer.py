@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dcpose_cli import DeviceError, UsageError
-from dcpose_cli.crop import sample_crops
 from dcpose_cli.infer import PoseNetwork, resolve_device, resolve_precision
 from dcpose_cli.weights import open_model
 
@@ -63,14 +62,14 @@ class Greedy:
 
     def __init__(self, network, most, kind):
         self.sizes, self._most, self._kind = [], most, kind
-        self._real = network._points
-        network._points = self
+        self._real = network._pass
+        network._pass = self
 
-    def __call__(self, pixels, windows, affines, margins):
-        self.sizes.append(len(windows))
-        if len(windows) > self._most:
+    def __call__(self, work, part, margins):
+        self.sizes.append(len(part))
+        if len(part) > self._most:
             raise out_of_memory(self._kind)
-        return self._real(pixels, windows, affines, margins)
+        return self._real(work, part, margins)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "cpu", "python"])
@@ -93,10 +92,39 @@ def test_out_of_memory_for_one_person(network):
 
 def test_other_errors_are_not_taken_for_lack_of_memory(network):
     net = network()
-    net._points = lambda *_: (_ for _ in ()).throw(RuntimeError("CUDA error: an illegal memory access"))
+    net._pass = lambda *_: (_ for _ in ()).throw(RuntimeError("CUDA error: an illegal memory access"))
     with pytest.raises(RuntimeError, match="illegal"):
         net.poses(*people(9))
     assert net.batch == 8
+
+
+def still_people(count, frames=8):
+    """Windows, boxes, margins and tracks of people who stand still in noise for some frames, frame by frame."""
+    rng = np.random.default_rng(3)
+    pictures = list(rng.integers(0, 255, (frames, 80, 100, 3), np.uint8))
+    at = np.repeat(np.arange(frames), count)
+    windows = np.stack([np.maximum(at - 1, 0), at, np.minimum(at + 1, frames - 1)], 1)
+    boxes = np.tile(np.stack([[5 + 30 * i, 10, 25, 50] for i in range(count)]).astype(np.float32), (frames, 1))
+    return (pictures, windows, boxes, np.ones((len(at), 2), np.int64)), np.tile(np.arange(count), frames)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_shared_crops_of_people_who_stand_still_are_exact_and_seen_once(network, batch):
+    people_, tracks = still_people(2)
+    exact, shared = network(batch=batch), network(batch=batch)
+    expected, found = exact.poses(*people_), shared.poses(*people_, tracks=tracks)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert np.ptp(expected[..., 2]) > 0
+    assert (exact.encoded, shared.encoded) == (48, 16)
+
+
+def test_shared_crops_survive_a_lack_of_memory(network):
+    people_, tracks = still_people(3)
+    expected = network(batch=64).poses(*people_, tracks=tracks)
+    net = network(batch=16)
+    greedy = Greedy(net, 5, "cpu")
+    np.testing.assert_allclose(net.poses(*people_, tracks=tracks), expected, atol=1e-3)
+    assert greedy.sizes[:3] == [16, 8, 4]
 
 
 def test_half_precision_is_near(network):
@@ -120,6 +148,21 @@ def test_stills_ignore_the_neighbours(tiny_folder, tmp_path):
     assert poses[:, 1:].any()
 
 
+def test_a_longer_clip_has_a_longer_window(tmp_path):
+    from dcpose_cli.nets import DSTA, DSTAConfig, HRNetConfig
+    from dcpose_cli.weights import save_model
+
+    backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+    save_model(DSTA(DSTAConfig(frames=5, input_size=(48, 64), backbone=backbone)), tmp_path / "five", name="five")
+    net = PoseNetwork(open_model(tmp_path / "five"), device=CPU)
+    assert net.reach == 2
+    frames, windows, boxes, margins = people(3)
+    with pytest.raises(ValueError, match="windows hold 3 frames, 5 are looked at"):
+        net.poses(frames, windows, boxes, margins)
+    poses = net.poses(frames, windows[:, [0, 0, 1, 2, 2]], boxes, margins)
+    assert np.isfinite(poses).all()
+
+
 def test_wide_pixels(network):
     """A picture stored at half its width gives the crops of the full one, and the same poses at half the x."""
     rng = np.random.default_rng(6)
@@ -129,11 +172,19 @@ def test_wide_pixels(network):
     windows, margins = np.array([[0, 1, 2]] * 2), np.ones((2, 2), np.int64)
     net, seen = network(), []
 
-    def points(pixels, windows, affines, _margins):
-        seen.append(sample_crops(pixels, torch.from_numpy(windows[:, 1]), affines, net.input_size))
-        return torch.tensor([28.0, 16.0, 1.0]).repeat(len(windows), 17, 1)
+    class Fixed:
+        """Keeps the crops and finds every joint in one place."""
 
-    net._points = points
+        frames = (0,)
+
+        def encode(self, crops):
+            seen.append(crops)
+            return crops
+
+        def decode(self, codes, margin, size):
+            return torch.tensor([28.0, 16.0, 1.0]).repeat(codes.shape[1], 17, 1)
+
+    net._method = Fixed()
     squeezed = net.poses(stored, windows, boxes, margins, 2.0)
     full = net.poses(wide, windows, boxes * np.array([2, 1, 2, 1], np.float32), margins)
     np.testing.assert_allclose(squeezed * np.array([2, 1, 1]), full, atol=1e-3)

@@ -8,16 +8,27 @@ import torch
 
 from dcpose_cli.crop import crop_affines
 from dcpose_cli.decode import peaks, to_image
-from dcpose_cli.errors import WeightsError
-from dcpose_cli.methods import keypoints_of_heatmaps, method_of
-from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
+from dcpose_cli.methods import keypoints_of_heatmaps, method_of, reach_of
+from dcpose_cli.nets import (
+    DCPose,
+    DCPoseConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
+from dcpose_cli.nets.backbones import init_heatmap_net
 from dcpose_cli.nets.dcpose import init_head as init_dcpose
 from dcpose_cli.nets.dsta import DSTA, DSTAConfig, init_head
 from dcpose_cli.nets.dsta_backbone import init_backbone
 from dcpose_cli.nets.hrnet import init_weights
+from dcpose_cli.nets.posewarper import init_posewarper_head
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
 SIZE = (48, 64)
+KINDS = ["dcpose", "dsta", "hrnet", "posewarper", "simplebaseline"]
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +44,23 @@ def nets():
     torch.nn.init.normal_(dsta.temporal.place)
     hrnet = HRNet(TINY)
     init_weights(hrnet)
-    return {"dcpose": dcpose.eval(), "dsta": dsta.eval(), "hrnet": hrnet.eval()}
+    warper = PoseWarper(PoseWarperConfig(backbone=TINY, input_size=SIZE, blocks=2, width=8, dilations=(2, 4)))
+    init_heatmap_net(warper.backbone)
+    init_posewarper_head(warper)
+    torch.nn.init.normal_(warper.warps[0].offset.weight, 0.0, 0.1)
+    torch.nn.init.normal_(warper.backbone.final_layer.weight)
+    simple = SimpleBaseline(SimpleBaselineConfig(depth=18, width=8))
+    init_heatmap_net(simple)
+    torch.nn.init.normal_(simple.final_layer.weight)
+    made = {"dcpose": dcpose, "dsta": dsta, "hrnet": hrnet, "posewarper": warper, "simplebaseline": simple}
+    return {kind: net.eval() for kind, net in made.items()}
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Crops of previous, current and next frame, by offset; two people."""
+    """Crops of previous, current and next frame and the ones beyond, by offset; two people."""
     generator = torch.Generator().manual_seed(5)
-    return {offset: torch.rand(2, 3, 64, 48, generator=generator) for offset in (-1, 0, 1)}
+    return {offset: torch.rand(2, 3, 64, 48, generator=generator) for offset in (-1, 0, 1, -2, 2)}
 
 
 MARGIN = torch.tensor([[1, 1], [3, 1]])
@@ -52,7 +72,7 @@ def run(net, pictures):
         return method.run(torch.stack([pictures[offset] for offset in method.frames]), MARGIN)
 
 
-@pytest.mark.parametrize("kind", ["dcpose", "dsta", "hrnet"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_keypoints_of_every_method(nets, pictures, kind):
     points = run(nets[kind], pictures)
     assert points.shape == (2, 17, 3)
@@ -66,6 +86,10 @@ def test_frames():
         assert method_of(DCPose(DCPoseConfig(backbone=TINY))).frames == (0, -1, 1)
         assert method_of(DSTA(DSTAConfig(backbone=TINY))).frames == (-1, 0, 1)
         assert method_of(DSTA(DSTAConfig(backbone=TINY, frames=1))).frames == (0,)
+        assert method_of(DCPose(DCPoseConfig(backbone=TINY, neighbours=("next",)))).frames == (0, 1)
+        assert method_of(PoseWarper(PoseWarperConfig(backbone=TINY))).frames == (-2, -1, 0, 1, 2)
+        assert reach_of(method_of(DSTA(DSTAConfig(backbone=TINY, frames=5)))) == 2
+        assert reach_of(method_of(SimpleBaseline(SimpleBaselineConfig(depth=18)))) == 0
 
 
 def test_dsta_is_the_network_times_the_crop(nets, pictures):
@@ -84,21 +108,43 @@ def test_dcpose_is_the_network_and_its_peaks(nets, pictures):
     assert expected[..., :2].std() > 1  # not all in one place
 
 
-def test_hrnet_sees_the_current_frame_only(nets, pictures):
+@pytest.mark.parametrize("kind", ["hrnet", "simplebaseline"])
+def test_single_frame_networks_see_the_current_frame_only(nets, pictures, kind):
     others = {**pictures, -1: pictures[1], 1: pictures[-1]}
-    assert torch.equal(run(nets["hrnet"], pictures), run(nets["hrnet"], others))
+    assert torch.equal(run(nets[kind], pictures), run(nets[kind], others))
     with torch.no_grad():
-        expected = peaks(nets["hrnet"](pictures[0])) * torch.tensor([4.0, 4.0, 1.0])
-    assert torch.allclose(run(nets["hrnet"], pictures), expected, atol=1e-4)
+        expected = peaks(nets[kind](pictures[0])) * torch.tensor([4.0, 4.0, 1.0])
+    assert torch.allclose(run(nets[kind], pictures), expected, atol=1e-4)
+    assert expected[..., :2].std() > 1
 
 
-@pytest.mark.parametrize("kind", ["dcpose", "dsta"])
-def test_order_of_frames_reaches_the_network(nets, pictures, kind):
-    others = {**pictures, -1: pictures[1], 1: pictures[-1]}
+def test_posewarper_is_the_network_and_its_peaks(nets, pictures):
+    with torch.no_grad():
+        maps = nets["posewarper"](torch.stack([pictures[k] for k in (-2, -1, 0, 1, 2)], dim=1))
+    assert torch.allclose(run(nets["posewarper"], pictures), peaks(maps) * torch.tensor([4.0, 4.0, 1.0]), atol=1e-4)
+
+
+def test_a_neighbour_left_out_does_not_matter(pictures):
+    torch.manual_seed(4)
+    net = DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2,), neighbours=("next",)))
+    init_heatmap_net(net.backbone)
+    init_dcpose(net.eval())
+    nine = torch.cat([pictures[0], pictures[-1], pictures[1]], dim=1)
+    other = torch.cat([pictures[0], pictures[2], pictures[1]], dim=1)
+    with torch.no_grad():
+        maps = net(nine, MARGIN)
+        assert torch.equal(net(other, MARGIN), maps)
+    assert torch.allclose(run(net, pictures), peaks(maps) * torch.tensor([4.0, 4.0, 1.0]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "swap"), [("dcpose", (-1, 1)), ("dsta", (-1, 1)), ("posewarper", (-1, 2))])
+def test_order_of_frames_reaches_the_network(nets, pictures, kind, swap):
+    """PoseWarper weighs both sides alike, but the far neighbours less than the near ones."""
+    others = {**pictures, swap[0]: pictures[swap[1]], swap[1]: pictures[swap[0]]}
     assert not torch.allclose(run(nets[kind], pictures), run(nets[kind], others), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["dcpose", "dsta", "hrnet"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_low_precision_gives_float32(nets, pictures, kind):
     with torch.autocast("cpu", torch.bfloat16):
         points = run(nets[kind], pictures)
@@ -122,10 +168,3 @@ def test_crop_pixels_and_heatmap_pixels_meet_in_the_picture():
     assert np.abs(over_maps - over_crops).max() < 1e-3
     affines = crop_affines(boxes, (288, 384))
     assert not np.allclose(affines[0], affines[1])
-
-
-def test_more_frames_than_a_window_holds_are_refused():
-    with torch.device("meta"):
-        net = DSTA(DSTAConfig(frames=5, backbone=TINY))
-    with pytest.raises(WeightsError, match="looks at 5 frames at once, a window holds 3"):
-        method_of(net)

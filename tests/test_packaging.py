@@ -63,7 +63,14 @@ def test_wheel_carries_package_models_and_licence(wheel_names, root):
     assert modules <= wheel_names
     for name in ("recipe.toml", "model.safetensors"):
         assert f"dcpose_cli/_models/dcpose-s/{name}" in wheel_names
-    assert "dcpose_cli/py.typed" in wheel_names
+    for name in (
+        "py.typed",
+        "report/template.html",
+        "report/page.js",
+        "report/uPlot.iife.min.js",
+        "report/uPlot.LICENSE",
+    ):
+        assert f"dcpose_cli/{name}" in wheel_names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel_names)
 
 

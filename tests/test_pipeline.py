@@ -268,3 +268,15 @@ def test_paths_may_be_strings(two, clip, tmp_path):
     summary = estimate(str(clip), str(tmp_path / "o.mp4"), estimator=two, json=str(tmp_path / "j.json"), max_frames=1)
     assert summary.json == tmp_path / "j.json"
     assert PRODUCT.files_in(tmp_path) == ["j.json", "o.mp4"]
+
+
+@pytest.mark.parametrize("method", ["gaussian", "one-euro"])
+def test_smoothing_changes_the_picture_and_not_the_json(two, clip, tmp_path, method):
+    for name, smooth in (("raw", "none"), ("smooth", method)):
+        estimate(clip, tmp_path / f"{name}.mp4", estimator=two, smooth=smooth, kpt_thr=-1.0, max_frames=20)
+    raw, smoothed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("raw", "smooth"))
+    assert raw["dcpose"].pop("video") != smoothed["dcpose"].pop("video")
+    assert raw == smoothed
+    assert len(pictures(tmp_path / "smooth.mp4")) == 20
+    with pytest.raises(UsageError, match="unknown smoothing"):
+        estimate(clip, tmp_path / "x.mp4", estimator=two, smooth="kalman")

@@ -18,18 +18,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room.
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
-    ("skeleton", "config", "files"),
-    ("video", "crop", "nets", "render", "export", "_ultralytics", "segments", "manifest"),
-    ("decode",),
+    ("skeleton", "config", "files", "share", "cadence"),
+    ("video", "crop", "nets", "render", "smooth", "export", "datasets", "_ultralytics", "segments", "manifest"),
+    ("decode", "results", "trails", "faces"),
     ("methods",),
     ("weights",),
     ("checkpoints", "infer", "detect", "track", "window"),
     ("segment_values",),
     ("estimator",),
     ("pipeline",),
-    ("batch", "parts"),
+    ("batch", "parts", "redraw", "dataset"),
     ("remote",),
-    ("batch_run",),
+    ("batch_run", "heatmaps", "report"),
     ("workers", "cluster"),
     ("evaluation",),
     ("training",),
@@ -76,7 +76,16 @@ def test_every_file_has_a_floor():
 
 
 @pytest.mark.parametrize(
-    ("library", "doors"), [("av", {"video"}), ("ultralytics", {"_ultralytics"}), ("typer", {"cli"}), ("rich", {"cli"})]
+    ("library", "doors"),
+    [
+        ("av", {"video"}),
+        ("ultralytics", {"_ultralytics"}),
+        ("typer", {"cli"}),
+        ("rich", {"cli"}),
+        ("polars", {"export"}),
+        ("pycocotools", {"evaluation"}),
+        ("motmetrics", {"evaluation"}),
+    ],
 )
 def test_libraries_have_one_door(library, doors):
     using = {room_of(path) for path in FILES if library in {name.split(".")[0] for name in imports(path)}}
@@ -112,7 +121,7 @@ def python(*args):
 
 
 def test_import_is_light():
-    heavy = "{'torch', 'cv2', 'av', 'ultralytics', 'typer'}"
+    heavy = "{'torch', 'cv2', 'av', 'ultralytics', 'typer', 'polars'}"
     assert python("-c", f"import sys, dcpose_cli; print({heavy} & set(sys.modules))").stdout.strip() == "set()"
 
 

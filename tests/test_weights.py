@@ -12,7 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from dcpose_cli import weights
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
-from dcpose_cli.nets import DCPose, HRNet, HRNetConfig
+from dcpose_cli.nets import (
+    DCPose,
+    DCPoseConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
 from dcpose_cli.weights import METADATA_KEY, find_weights, load_model, open_model, save_model, verify
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
@@ -120,6 +129,34 @@ def test_saving_below_a_file_is_an_output_error(hrnet, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         save_model(hrnet, tmp_path / "file" / "model", name="h")
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        PoseWarper(PoseWarperConfig(backbone=TINY, input_size=(48, 64), blocks=1, width=8, dilations=(2,))),
+        SimpleBaseline(SimpleBaselineConfig(depth=18, width=8)),
+        DCPose(DCPoseConfig(SimpleBaselineConfig(depth=18, width=8), (48, 64), combine_width=8, neighbours=("next",))),
+    ],
+    ids=["posewarper", "simplebaseline", "dcpose on simplebaseline"],
+)
+def test_every_kind_comes_back_as_it_was(net, tmp_path):
+    loaded = open_model(save_model(net, tmp_path / "m", name="m", input_size=(48, 64)))
+    assert (type(loaded.net), loaded.net.config, loaded.header.network) == (type(net), net.config, net.config)
+    assert loaded.header.input_size == (48, 64)
+    theirs = loaded.net.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in net.state_dict().items())
+
+
+def test_the_single_frame_network_inside(tiny_folder, hrnet, tmp_path):
+    whole, single = open_model(tiny_folder), open_model(f"{tiny_folder}:single")
+    assert (single.header.kind, single.header.name) == ("hrnet", "tiny:single")
+    assert (single.header.input_size, single.sha256) == (whole.header.input_size, whole.sha256)
+    x = torch.rand(1, 3, 64, 48)
+    with torch.no_grad():
+        assert torch.equal(single.net(x), whole.net.backbone(x))
+    save_model(hrnet, tmp_path / "h", name="h")
+    assert "omit :single" in refusal(f"{tmp_path / 'h'}:single")
 
 
 # --- fault 25: missing, extra, misshapen

@@ -80,3 +80,17 @@ def test_only_frames_in_flight_are_held():
 def test_interval_must_be_positive():
     with pytest.raises(ValueError, match="interval"):
         next(windows([], 0))
+
+
+def test_farther_neighbours_are_clamped_to_the_scene():
+    frames = [*scene(1, 5), *scene(2, 2, first=5)]
+    found = [[f.index for f in w.frames] for w in windows(frames, reach=2)]
+    assert found[2] == [0, 1, 2, 3, 4]
+    assert found[0] == [0, 0, 0, 1, 2]
+    assert found[3] == [1, 2, 3, 4, 4]
+    assert found[6] == [5, 5, 6, 6, 6]
+    wide = [[f.index for f in w.frames] for w in windows(scene(1, 7), interval=2, reach=2)]
+    assert wide[3] == [0, 1, 3, 5, 6]
+    assert len(wide) == 7
+    with pytest.raises(ValueError, match="at least 1"):
+        next(windows(frames, reach=0))

@@ -12,7 +12,9 @@ import typer
 from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
+from . import view_app
 from .console import run
+from .result_app import add_result_commands
 
 app = typer.Typer(
     name="dcpose",
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models there are, and bringing in others.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+add_result_commands(app)
+view_app.register(app)
 
 
 def main() -> None:
@@ -72,6 +76,9 @@ def estimate(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -87,16 +94,23 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json,
-        overwrite=overwrite, resume=resume, offline=offline, allow_network=allow_network,
+        interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth, start=start, end=end,
+        max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume, offline=offline,
+        allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
 
 @app.command("export-json")
 def export_json(
-    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.", show_default=False)],
+    video: Annotated[
+        str,
+        typer.Argument(help="The video, or with --boxes the folder of frames.", metavar="VIDEO", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder with --boxes.", show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
+    boxes: o.Boxes = None,
+    truth: o.Truth = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = False,
     model: o.Model = DEFAULTS.model,
@@ -106,6 +120,8 @@ def export_json(
     batch: o.Batch = None,
     conf: o.Conf = DEFAULTS.conf,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -114,16 +130,21 @@ def export_json(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """PoseTrack JSON of a video, without rendering."""
-    from .commands import export_one
-
+    """PoseTrack JSON or another format of a video, without rendering; with --boxes, of a data set of frames."""
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        start=start, end=end, max_frames=max_frames, overwrite=overwrite, resume=resume, offline=offline,
+        share_crops=share_crops, detect_every=detect_every, start=start, end=end, max_frames=max_frames,
+        overwrite=overwrite, resume=resume, offline=offline,
         allow_network=allow_network,
     )  # fmt: skip
-    raise typer.Exit(export_one(video, out, config, quiet=quiet))
+    if boxes is not None or truth is not None:
+        from .dataset_command import export_frames
+
+        raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
+    from .commands import export_one
+
+    raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
 
 
 @app.command()
@@ -143,6 +164,9 @@ def batch(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    share_crops: o.ShareCrops = False,
+    detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
     workers: Annotated[
         int | None,
@@ -163,8 +187,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
-        resume=resume, offline=offline,
+        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth,
+        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume, offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, workers=workers, ray=ray, dry_run=dry_run, quiet=quiet))
 
@@ -199,7 +223,7 @@ def models_verify(
 
 @models_app.command("import")
 def models_import(
-    file: Annotated[Path, typer.Argument(help="Official DCPose .pth or an HRNet checkpoint.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="Official DCPose or DSTA, HRNet or SimpleBaseline.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
     joints: Annotated[
         str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)
@@ -217,7 +241,7 @@ def models_import(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="Folder of the training pack.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the data the recipe names.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
     init: Annotated[
@@ -225,6 +249,11 @@ def train(
     ] = None,
     device: o.Device = DEFAULTS.device,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
+    stages: Annotated[
+        str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -233,7 +262,56 @@ def train(
     from .train_command import train_model
 
     _begin(debug)
-    train_model(recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet)
+    train_model(
+        recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
+        tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+@app.command()
+def compare(
+    video: Annotated[str, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models",
+            help="Models with commas between them; NAME:single is a model's single-frame network alone.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The results side by side (.mp4, .mov, .mkv).")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="The clip's true joints: a sample's JSON, or PoseTrack annotations.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
+    overwrite: o.Overwrite = False,
+    no_audio: o.NoAudio = False,
+    detector: o.Detector = DEFAULTS.detector,
+    device: o.Device = DEFAULTS.device,
+    precision: o.Precision = DEFAULTS.precision,
+    batch: o.Batch = None,
+    conf: o.Conf = DEFAULTS.conf,
+    kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
+    interval: o.Interval = DEFAULTS.interval,
+    start: o.Start = None,
+    end: o.End = None,
+    max_frames: o.MaxFrames = None,
+    offline: o.Offline = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Several models on one video: their results side by side, and a table of accuracy, jitter, speed and cost."""
+    from .compare_command import compare_models
+
+    _begin(debug)
+    config = o.settings(
+        detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
+        interval=interval, start=start, end=end, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite,
+        offline=offline,
+    )  # fmt: skip
+    compare_models(video, models, out, config, truth=truth, json=json, quiet=quiet)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
 from ..remote import is_url, plan_remote
+from ..smooth import require_method
 from .commands import tell, tell_error
 from .console import batch_display, message
 
@@ -33,6 +34,7 @@ def run_batch(
     """All videos of a folder; both folders may be URLs that fsspec knows. Returns the exit code."""
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, got {workers}")
+    require_method(config.smooth)
     with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
         if is_url(folder) or is_url(out):
             plan = plan_remote(folder, out, Path(staging), config=config)

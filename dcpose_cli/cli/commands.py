@@ -10,6 +10,7 @@ from typing import TypeVar
 from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
+from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import message, progress_display, show_traceback
 
@@ -24,6 +25,7 @@ _Pair = tuple[str, Path]
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
+    require_method(config.smooth)
     pairs = _pairs(inputs, out, config)
     fresh = out is not None and not out.suffix  # a folder that may still be missing
     if out is not None and fresh and not dry_run:
@@ -49,15 +51,18 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
 
 
-def export_one(video: str, out: Path, config: EstimateConfig, *, quiet: bool) -> int:
-    """JSON without rendering. Returns the exit code."""
-    from ..pipeline import export_json, is_unfinished, require_outputs
+def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
+    """A result in a file format, without rendering. Returns the exit code."""
+    from ..export.formats import require_target
+    from ..pipeline import export_json, is_unfinished
     from ..video.probe import probe
 
+    overwrite = config.overwrite or is_unfinished(out, config)
+    require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     probe(video, allow_network=config.allow_network)
-    require_outputs(Path(video), None, out, overwrite=config.overwrite or is_unfinished(out, config))
+    require_target(out, to, overwrite=overwrite, source=Path(video))
     with progress_display(Path(video).name, quiet=quiet) as progress:
-        summary = export_json(video, out, config=config, progress=progress)
+        summary = export_json(video, out, to=to, config=config, progress=progress)
     return tell(summary, quiet=quiet)
 
 
@@ -137,10 +142,17 @@ def tell(summary: EstimateSummary, *, quiet: bool) -> int:
             "try --conf 0.1, or another detector with --detector"
         )
     if not quiet:
-        written = " and ".join(shown(p) for p in (summary.video, summary.json) if p)
+        written = named([p for p in (summary.video, summary.json, *summary.exports) if p])
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
         message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s)")
     return EXIT_DAMAGED if report.damaged_share > DAMAGED_SHARE else EXIT_OK
+
+
+def named(paths: list[Path]) -> str:
+    """What was written, in few words."""
+    if len(paths) > 2:
+        return f"{shown(paths[0])} and {len(paths) - 1} more"
+    return " and ".join(map(shown, paths))
 
 
 def _count(summary: EstimateSummary) -> str:

@@ -24,6 +24,19 @@ KptThr = Annotated[float, typer.Option(help="Least confidence of a drawn joint."
 Interval = Annotated[
     int, typer.Option(help="Frames between the current one and its neighbours.", rich_help_panel="Poses")
 ]
+ShareCrops = Annotated[
+    bool,
+    typer.Option(
+        "--share-crops", help="Let neighbouring frames share crops: about twice as fast.", rich_help_panel="Speed"
+    ),
+]
+DetectEvery = Annotated[
+    int, typer.Option(help="Look for people in every n-th frame, follow them between.", rich_help_panel="Speed")
+]
+Smooth = Annotated[
+    str,
+    typer.Option(help="What is drawn: none, gaussian or one-euro; the JSON stays raw.", rich_help_panel="Output"),
+]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
@@ -43,6 +56,24 @@ Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")]
 JsonPath = Annotated[
     Path | None,
     typer.Option("--json", help="Where the JSON goes; default: beside the video.", rich_help_panel="Output"),
+]
+FORMATS_HELP = "posetrack18, posetrack21, posetrack17, coco, openpose, csv, parquet, trc or mot."
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON list of people: image_name, bbox, score. VIDEO is then the folder of the frames.",
+        rich_help_panel="Data set",
+        show_default=False,
+    ),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        "--gt",
+        help="Ground truth files: results get their names and frames.",
+        rich_help_panel="Data set",
+        show_default=False,
+    ),
 ]
 
 

@@ -13,7 +13,8 @@ import torch
 from ..errors import UsageError
 from ..files import require_free_target, shown
 from ..infer import resolve_device
-from ..nets import DCPose
+from ..nets import DCPose, HRNet, SimpleBaseline
+from ..training.dsta_recipe import is_dsta_recipe
 from ..training.loop import Progress
 from ..training.recipe import load_recipe
 from ..training.train import train
@@ -30,11 +31,22 @@ def train_model(
     init: str | None = None,
     device: str,
     threads: int | None,
+    workers: int = 0,
+    stages: str | None = None,
+    tensorboard: bool = False,
     overwrite: bool,
     quiet: bool,
 ) -> None:
     """Train by the recipe and save the network in float16."""
+    if is_dsta_recipe(recipe):
+        from .train_dsta_command import train_dsta_model
+
+        train_dsta_model(
+            recipe, data, out, work, init=init, device=device, threads=threads, overwrite=overwrite, quiet=quiet
+        )
+        return
     plan = load_recipe(recipe)
+    chosen = None if stages is None else parse_stages(stages)
     folder = out or recipe.parent
     if not data.is_dir():
         raise UsageError(f"--data {shown(data)} is not a folder")
@@ -49,14 +61,25 @@ def train_model(
             )
 
     start = None if init is None else load_model(init)
-    if start is not None and not isinstance(start, DCPose):
-        raise UsageError(f"--init is a model of the kind {type(start).__name__}; a DCPose is trained here")
+    if start is not None and not isinstance(start, (DCPose, HRNet, SimpleBaseline)):
+        raise UsageError(f"--init is a model of the kind {type(start).__name__}; give a DCPose, or its backbone")
     place = work or Path("runs") / plan.name
     target = str(resolve_device(device))
     with stop_between_steps() as between:
-        net = train(plan, data, place, device=target, threads=threads, init=start, report=report, between=between)
+        net = train(
+            plan, data, place, device=target, threads=threads, workers=workers, stages=chosen, init=start,
+            with_tensorboard=tensorboard, report=report, between=between,
+        )  # fmt: skip
     path = save_model(net, folder, name=plan.name, dtype=torch.float16, source="dcpose train", overwrite=overwrite)
     message(f"{shown(path)} written")
+
+
+def parse_stages(text: str) -> list[int]:
+    """ "2,3" -> [2, 3]. Raises UsageError."""
+    parts = text.split(",")
+    if not all(part.strip() in ("1", "2", "3") for part in parts):
+        raise UsageError(f"--stages is a list such as 2,3, got {text}")
+    return sorted({int(part) for part in parts})
 
 
 @contextmanager

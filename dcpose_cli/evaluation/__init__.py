@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .evaluate import Evaluation, evaluate
 from .heldout import measure_parts, read_pictures, run_heldout
 from .pck import mean_oks, oks, pck_torso, pckh
 from .poseval import ApResult, evaluate_ap, evaluate_videos
@@ -11,7 +12,9 @@ from .sample_truth import posetrack_ground_truth, read_truth
 __all__ = [
     "ApResult",
     "ClipScore",
+    "Evaluation",
     "clips_ap",
+    "evaluate",
     "evaluate_ap",
     "evaluate_videos",
     "mean_oks",

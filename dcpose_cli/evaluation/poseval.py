@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import shown
+from .ground_truth import read_ground_truth
 from .polygons import strictly_inside
 from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson, read_frames
 
-_MATCH: Final = 0.5  # of a head size
+#: A predicted joint is right within this share of a head size.
+MATCH: Final = 0.5
 _HEAD_SHARE: Final = 0.6  # head size = this share of the head box's diagonal
 
 #: Columns of PoseTrack's tables -> evaluation joints.
@@ -47,14 +49,33 @@ class ApResult:
     frames: int
 
     @property
+    def found(self) -> NDArray[np.int64]:
+        """(15,) annotated joints that their person's prediction has within half a head size."""
+        return np.rint(np.nan_to_num(self.recall) / 100 * self.ground_truth).astype(np.int64)
+
+    @property
     def total(self) -> float:
         """Mean AP over the joints that occur in the ground truth; NaN without any."""
-        return _mean(self.ap)
+        return mean_known(self.ap)
 
     def table(self) -> dict[str, float]:
         """The seven groups and the total (over joints, not over groups)."""
-        groups = {name: _mean(self.ap[list(joints)]) for name, joints in TABLE.items()}
+        groups = {name: mean_known(self.ap[list(joints)]) for name, joints in TABLE.items()}
         return groups | {"Total": self.total}
+
+    def pckh_table(self) -> dict[str, float]:
+        """PCKh@0.5 in percent: of all annotated joints of a group, those found; people nobody predicted count.
+
+        The head size is 0.6 of the head box's diagonal, as in MPII's PCKh.
+        """
+        groups = {name: list(joints) for name, joints in TABLE.items()} | {"Total": list(range(len(EVAL_JOINTS)))}
+        found, annotated = self.found, self.ground_truth
+        return {
+            name: 100 * float(found[joints].sum() / annotated[joints].sum())
+            if annotated[joints].any()
+            else float("nan")
+            for name, joints in groups.items()
+        }
 
 
 def evaluate_ap(ground_truth: Path, predicted: Path) -> ApResult:
@@ -63,26 +84,27 @@ def evaluate_ap(ground_truth: Path, predicted: Path) -> ApResult:
     Both are files, or both folders: then every .json of `ground_truth` needs a namesake in `predicted`, and the frames
     of all videos form one ranking. Frames are paired by their place in the list. Raises InputError.
     """
-    pairs = _pairs(Path(ground_truth), Path(predicted))
-    return evaluate_videos(_read_pair(truth, prediction) for truth, prediction in pairs)
+    pairs = file_pairs(Path(ground_truth), Path(predicted))
+    return evaluate_videos(read_pair(truth, prediction) for truth, prediction in pairs)
 
 
-def _pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
+def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
+    """Ground truth files with their predictions, by name; a single file with a file, or its namesake in a folder."""
     if not ground_truth.is_dir():
-        return [(ground_truth, predicted)]
+        return [(ground_truth, predicted / ground_truth.name if predicted.is_dir() else predicted)]
     names = sorted(path.name for path in ground_truth.glob("*.json"))
     if not names:
         raise InputError(f"{shown(ground_truth)} holds no .json file: give a folder of ground truth files")
     missing = [name for name in names if not (predicted / name).is_file()]
     if missing:
-        raise InputError(
-            f"{shown(predicted)} lacks {shown(missing[0])} and {len(missing) - 1} more: predict every video"
-        )
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"{shown(predicted)} lacks {shown(missing[0])}{more}: predict every video")
     return [(ground_truth / name, predicted / name) for name in names]
 
 
-def _read_pair(truth: Path, prediction: Path) -> Video:
-    pair = read_frames(truth), read_frames(prediction)
+def read_pair(truth: Path, prediction: Path) -> Video:
+    """Frames of a ground truth file and of its predictions. Raises InputError when they do not belong together."""
+    pair = read_ground_truth(truth), read_frames(prediction)
     if len(pair[0]) != len(pair[1]):
         counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
         raise InputError(f"{shown(prediction)} has {counts}: list every frame, people or not")
@@ -103,12 +125,12 @@ def evaluate_videos(videos: Iterable[Video]) -> ApResult:
             if not truth_frame.people:
                 continue
             frames += 1
-            people = _outside(truth_frame.people, truth_frame.ignore)
-            guesses = _outside(predicted_frame.people, truth_frame.ignore)
-            annotated += sum((_present(person) for person in people), start=np.zeros(joints, np.int64))
+            people = outside(truth_frame.people, truth_frame.ignore)
+            guesses = outside(predicted_frame.people, truth_frame.ignore)
+            annotated += sum((present(person) for person in people), start=np.zeros(joints, np.int64))
             correct = _assign(people, guesses)
             for guess, hits in zip(guesses, correct, strict=True):
-                for joint in np.flatnonzero(_present(guess)):
+                for joint in np.flatnonzero(present(guess)):
                     scores[joint].append(float(guess.scores[joint]))
                     labels[joint].append(bool(hits[joint]))
     curves = [_average_precision(scores[joint], labels[joint], int(annotated[joint])) for joint in range(joints)]
@@ -116,24 +138,26 @@ def evaluate_videos(videos: Iterable[Video]) -> ApResult:
     return ApResult(100 * ap, 100 * precision, 100 * recall, annotated, frames)
 
 
-def _present(person: EvalPerson) -> NDArray[np.bool_]:
+def present(person: EvalPerson) -> NDArray[np.bool_]:
+    """(15,) joints that are there."""
     return ~np.isnan(person.points[:, 0])
 
 
-def _outside(people: Sequence[EvalPerson], ignore: Sequence[NDArray[np.float64]]) -> list[EvalPerson]:
+def outside(people: Sequence[EvalPerson], ignore: Sequence[NDArray[np.float64]]) -> list[EvalPerson]:
     """People with the points inside ignore regions removed; without any point left they are gone."""
     kept = []
     for person in people:
         points = person.points.copy()
-        for joint in np.flatnonzero(_present(person)):
+        for joint in np.flatnonzero(present(person)):
             if any(strictly_inside(points[joint], polygon) for polygon in ignore):
                 points[joint] = np.nan
         if not np.isnan(points).all():
-            kept.append(EvalPerson(points, person.scores, person.head_box))
+            kept.append(replace(person, points=points))
     return kept
 
 
-def _head_size(person: EvalPerson) -> float:
+def head_size(person: EvalPerson) -> float:
+    """Pixels. Raises ValueError without a head box."""
     if person.head_box is None:
         raise ValueError("a person of the ground truth has no head box")
     x1, y1, x2, y2 = person.head_box
@@ -147,11 +171,11 @@ def _assign(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> NDAr
         for row, guess in enumerate(guesses):
             distance = np.hypot(*(guess.points - person.points).T)
             with np.errstate(invalid="ignore", divide="ignore"):
-                matches[row, column] = distance / _head_size(person) <= _MATCH
+                matches[row, column] = distance / head_size(person) <= MATCH
     correct = np.zeros((len(guesses), len(EVAL_JOINTS)), bool)
     if not len(people) or not len(guesses):
         return correct
-    counts = np.array([_present(person).sum() for person in people])
+    counts = np.array([present(person).sum() for person in people])
     share = matches.sum(axis=2) / counts
     best = share.argmax(axis=1)  # each guess keeps its best person, the first on ties
     only_best = np.where(np.arange(len(people)) == best[:, None], share, 0.0)
@@ -178,6 +202,7 @@ def _average_precision(scores: Sequence[float], labels: Sequence[bool], annotate
     return float((envelope * steps).sum()), float(precision[-1]), float(recall[-1])
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean_known(values: NDArray[np.float64]) -> float:
+    """Mean of what is not NaN; NaN when nothing is left."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -22,16 +22,23 @@ from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 #: Names of the 15 evaluated joints, 0 = right ankle ... 14 = head top.
 EVAL_JOINTS: Final[tuple[str, ...]] = tuple(JOINT_NAMES[slot] for slot in EVAL_SLOTS)
 
+_INT64: Final = 2**63
 _NO_SCORE: Final = -9999.0  # what poseval takes for a point without one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalPerson:
-    """One person. points: (15, 2) pixels, NaN where absent. scores: (15,). head_box: xyxy, None in predictions."""
+    """One person. points: (15, 2) pixels, NaN where absent. scores: (15,). head_box: xyxy, None in predictions.
+
+    bbox: xywh; score: of the person; None where the file has none.
+    """
 
     points: NDArray[np.float64]
     scores: NDArray[np.float64]
     head_box: tuple[float, float, float, float] | None
+    bbox: tuple[float, float, float, float] | None = None
+    track_id: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,17 +52,22 @@ class EvalFrame:
 def read_frames(path: Path) -> list[EvalFrame]:
     """All frames of a file in list order. Raises InputError when it is neither of the two styles."""
     path = Path(path)
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown(path)} is not valid JSON: give a PoseTrack annotation file") from error
+    data = load(path)
     try:
         return frames_of(data)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"{shown(path)} is not a PoseTrack annotation file: {reason}; check the file") from error
+
+
+def load(path: Path) -> Any:
+    """Parsed JSON. Raises InputError."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{shown(path)} is not valid JSON: give a PoseTrack annotation file") from error
 
 
 def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:
@@ -81,7 +93,10 @@ def _person18(entry: Mapping[str, Any], slots: list[int]) -> EvalPerson:
     scores = np.asarray(given, np.float64)[slots] if len(given) else np.full(len(slots), _NO_SCORE)
     head = entry.get("bbox_head")
     box = (head[0], head[1], head[0] + head[2], head[1] + head[3]) if head else None
-    return EvalPerson(np.where(absent[:, None], np.nan, keypoints[:, :2]), scores, box)
+    points = np.where(absent[:, None], np.nan, keypoints[:, :2])
+    return EvalPerson(
+        points, scores, box, _box(entry.get("bbox")), _id(entry.get("track_id")), _float(entry.get("score"))
+    )
 
 
 def _ignore18(image: Mapping[str, Any]) -> list[NDArray[np.float64]]:
@@ -107,9 +122,33 @@ def _person17(rect: Mapping[str, Any]) -> EvalPerson:
         scores[joint] = _scalar(point["score"]) if "score" in point else _NO_SCORE
     sides = [_scalar(rect[key]) for key in ("x1", "y1", "x2", "y2") if key in rect]
     box = (sides[0], sides[1], sides[2], sides[3]) if len(sides) == 4 else None
-    return EvalPerson(points, scores, box)
+    track_id, score = (_inner(rect.get(key)) for key in ("track_id", "score"))
+    return EvalPerson(points, scores, box, _box(rect.get("bbox")), _id(track_id), _float(score))
 
 
 def _scalar(value: Any) -> float:
     """PoseTrack17 wraps every number in a list; some writers do not."""
-    return float(value[0] if isinstance(value, list) else value)
+    return float(_inner(value))
+
+
+def _inner(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value
+
+
+def _box(value: Any) -> tuple[float, float, float, float] | None:
+    if not value:
+        return None
+    x, y, width, height = map(float, value)
+    return x, y, width, height
+
+
+def _id(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not -_INT64 <= value < _INT64:
+        raise ValueError(f"the track_id {value!r:.40} is not a whole number")
+    return value
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -45,6 +45,11 @@ class TruePerson:
         return float(_HEAD_SHARE * np.hypot(self.head_box[2], self.head_box[3]))
 
 
+def is_sample_truth(data: Any) -> bool:
+    """Whether parsed JSON looks like the truth of a sample clip."""
+    return isinstance(data, dict) and {"joints", "frames"} <= data.keys() and "images" not in data
+
+
 def read_truth(path: Path) -> list[list[TruePerson]]:
     """The people of every frame of a sample clip, in frame order. Raises InputError."""
     path = Path(path)

@@ -24,26 +24,43 @@ _INT64 = 2**63
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseTrackResult:
-    """A result file. header: its `dcpose` object (dcpose_cli.export.posetrack). frames: every frame, in order."""
+    """A result file. header: its `dcpose` object (dcpose_cli.export.posetrack). frames: every frame, in order.
+
+    assumed_fps: the file was another tool's and says no times; they come from an assumed frame rate.
+    """
 
     header: Mapping[str, Any]
     frames: list[FrameResult]
+    assumed_fps: bool = False
 
 
 def read_posetrack(path: Path) -> PoseTrackResult:
     """Read a result written by dcpose. Raises InputError with the reason when the file is anything else."""
     path = Path(path)
+    return own_result(load_json(path), path)
+
+
+def load_json(path: Path) -> Any:
+    """The parsed file. Raises InputError when it cannot be read or is no JSON."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
     try:
-        return _result(json.loads(raw, parse_constant=_refuse_constant))
+        return json.loads(raw, parse_constant=_refuse_constant)
     except InputError as error:
-        message = f"{shown(path)} is not a result of dcpose: {error}; run `dcpose estimate` again"
+        reason = str(error)
     except (ValueError, RecursionError) as error:
         reason = ascii(str(error))[1:-1] if isinstance(error, ValueError) else "nested too deeply"
-        message = f"{shown(path)} is not valid JSON: {reason}; run `dcpose estimate` again"
+    raise InputError(f"{shown(path)} is not valid JSON: {reason}; run `dcpose estimate` again")
+
+
+def own_result(data: Any, path: Path) -> PoseTrackResult:
+    """The result in parsed JSON; path: for the message of the InputError when it is none of ours."""
+    try:
+        return _result(data)
+    except InputError as error:
+        message = f"{shown(path)} is not a result of dcpose: {error}; run `dcpose estimate` again"
     raise InputError(message)
 
 
@@ -55,7 +72,7 @@ def _result(data: Any) -> PoseTrackResult:
     header = _member(data, "dcpose", dict, "the file")
     if header.get("format") != FORMAT_VERSION:
         raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
-    time_base = _time_base(header)
+    seconds = time_base(header)
     categories = _member(data, "categories", list, "the file")
     if (
         len(categories) != 1
@@ -78,7 +95,7 @@ def _result(data: Any) -> PoseTrackResult:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
     frames = [
-        FrameResult(index, tick, float(tick * time_base), tuple(people[index]), index in damaged)
+        FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
         for index, tick in zip(indexes, pts, strict=True)
     ]
     return PoseTrackResult(header, frames)
@@ -96,7 +113,8 @@ def _whole(value: Any, what: str) -> int:
     return value
 
 
-def _time_base(header: Mapping[str, Any]) -> Fraction:
+def time_base(header: Mapping[str, Any]) -> Fraction:
+    """Seconds per tick of a header. Raises InputError."""
     text = header.get("time_base")
     numerator, slash, denominator = text.partition("/") if isinstance(text, str) else ("", "", "")
     digits = numerator.isascii() and numerator.isdigit() and denominator.isascii() and denominator.isdigit()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import shutil
 import tempfile
 from array import array
@@ -15,12 +13,10 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from ..files import AtomicFile, output_error
-from ..skeleton import NUM_JOINTS
 from ..types import FrameResult, Person
+from ._numbers import compact_json, written
 from ._posetrack_format import CATEGORY, FORMAT_VERSION, FRAMES_PER_SEQUENCE, annotation_id, image_entry, image_id
 
-_COORDINATE_DECIMALS: Final = 2
-_SCORE_DECIMALS: Final = 4
 _OWN_KEYS: Final = ("format", "frames", "people", "pts", "damaged_frames")
 
 
@@ -63,8 +59,8 @@ class PoseTrackWriter:
         try:
             for number, person in enumerate(result.people):
                 separator = ",\n" if self._people else "\n"
-                entry = _annotation(person, image, number)
-                self._spool.write((separator + _json(entry)).encode())
+                entry = annotation(person, image, number)
+                self._spool.write((separator + compact_json(entry)).encode())
                 self._people += 1
         except OSError as error:
             raise output_error(error, self._path) from error
@@ -114,28 +110,24 @@ class PoseTrackWriter:
     def _join(self, header: Mapping[str, Any], out: IO[bytes]) -> None:
         own = {"format": FORMAT_VERSION, "frames": len(self._indexes), "people": self._people}
         head = own | {"video": None} | {key: value for key, value in header.items() if key not in _OWN_KEYS}
-        out.write(b'{"dcpose":' + _json(head)[:-1].encode())
+        out.write(b'{"dcpose":' + compact_json(head)[:-1].encode())
         _write_numbers(out, "damaged_frames", self._damaged)
         _write_numbers(out, "pts", self._pts)
         out.write(b'},\n"images":[')
         counts = Counter(index // FRAMES_PER_SEQUENCE for index in self._indexes)
         for number, index in enumerate(self._indexes):
             entry = image_entry(index, counts[index // FRAMES_PER_SEQUENCE])
-            out.write(((",\n" if number else "\n") + _json(entry)).encode())
+            out.write(((",\n" if number else "\n") + compact_json(entry)).encode())
         out.write(b'],\n"annotations":[')
         self._spool.seek(0)
         shutil.copyfileobj(self._spool, out, 1 << 20)
-        out.write(b'],\n"categories":[' + _json(CATEGORY).encode() + b"]}\n")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        out.write(b'],\n"categories":[' + compact_json(CATEGORY).encode() + b"]}\n")
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
     """A header that is not JSON is a mistake of the caller: better found before the video runs than after."""
     try:
-        _json(dict(header))
+        compact_json(dict(header))
     except (TypeError, ValueError) as error:
         raise ValueError(f"the header of a PoseTrack file must be JSON: {error}") from error
 
@@ -147,28 +139,19 @@ def _write_numbers(out: IO[bytes], key: str, numbers: Iterable[int]) -> None:
     out.write(b"]")
 
 
-def _rounded(value: float, decimals: int) -> float:
-    """A finite JSON number: NaN and infinity become 0, and so does minus zero."""
-    return round(float(value), decimals) + 0.0 if math.isfinite(value) else 0.0
-
-
-def _annotation(person: Person, image: int, number: int) -> dict[str, Any]:
-    if person.keypoints.shape != (NUM_JOINTS, 3):
-        raise ValueError(f"keypoints must be ({NUM_JOINTS}, 3), not {person.keypoints.shape}")
+def annotation(person: Person, image: int, number: int) -> dict[str, Any]:
+    """The `annotations` entry of person `number` of the image with id `image`."""
+    numbers = written(person)
     keypoints: list[float] = []
-    scores: list[float] = []
-    for x, y, score in person.keypoints.tolist():
-        absent = (x == 0 and y == 0 and score <= 0) or not all(map(math.isfinite, (x, y, score)))
-        place = [0, 0, 0] if absent else [_rounded(x, _COORDINATE_DECIMALS), _rounded(y, _COORDINATE_DECIMALS), 1]
-        keypoints += place
-        scores.append(0.0 if absent else _rounded(score, _SCORE_DECIMALS))
+    for joint in numbers.joints:
+        keypoints += [0, 0, 0] if joint is None else [joint[0], joint[1], 1]
     return {
         "image_id": image,
         "id": annotation_id(image, number),
-        "track_id": int(person.track_id),
+        "track_id": numbers.track_id,
         "category_id": 1,
         "keypoints": keypoints,
-        "scores": scores,
-        "bbox": [_rounded(value, _COORDINATE_DECIMALS) for value in person.bbox.tolist()],
-        "score": _rounded(person.score, _SCORE_DECIMALS),
+        "scores": [0.0 if joint is None else joint[2] for joint in numbers.joints],
+        "bbox": numbers.bbox,
+        "score": numbers.score,
     }

@@ -18,21 +18,23 @@ def conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1, *, relu: bool
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (SPEC 2). (B, C, H, W) -> (B, C, H, W)."""
+    """Two 3x3 convolutions around a shortcut (SPEC 2). (B, cin, H, W) -> (B, channels, H, W); cin: channels if None."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, cin: int | None = None) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        cin = channels if cin is None else cin
+        self.conv1 = nn.Conv2d(cin, channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
+        self.downsample = conv_bn(cin, channels, 1, relu=False) if cin != channels else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return relu(x + F(x))."""
+        """Return relu(shortcut(x) + F(x))."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        y = y + x
+        y = y + (x if self.downsample is None else self.downsample(x))
         out: Tensor = self.relu(y)
         return out
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
+from .backbones import HeatmapConfig, heatmap_net
 from .blocks import ResidualSteps, residual_chain
-from .hrnet import HRNet, HRNetConfig
+from .hrnet import HRNetConfig
+
+#: Neighbours of the current frame, in the order of the networks' inputs.
+NEIGHBOURS: Final = ("previous", "next")
+#: What may stand in for the two modules in an ablation: see DCPoseConfig.
+PTM_KINDS: Final = ("chain", "sum", "current")
+PRF_KINDS: Final = ("chain", "differences")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +27,30 @@ class DCPoseConfig:
 
     input_size: crop width and height in pixels, multiples of 16. prf_blocks, ptm_blocks, combine_blocks,
     combine_width: the residual-step chains. dilations: one deformable convolution each.
+
+    The last three are the paper's ablations (its table 5). ptm: "chain"; "sum", one 3x3 convolution of the summed
+    heatmaps; "current", the current frame's heatmaps as they are. prf: "chain"; "differences", one 3x3 convolution of
+    the plain differences. neighbours: which of "previous" and "next" are looked at, at least one. Raises ValueError
+    for others.
     """
 
-    backbone: HRNetConfig = field(default_factory=HRNetConfig)
+    backbone: HeatmapConfig = field(default_factory=HRNetConfig)
     input_size: tuple[int, int] = (288, 384)
     prf_blocks: int = 2
     ptm_blocks: int = 1
     combine_blocks: int = 2
     combine_width: int = 64
     dilations: tuple[int, ...] = (3, 6, 9, 12, 15)
+    ptm: str = "chain"
+    prf: str = "chain"
+    neighbours: tuple[str, ...] = NEIGHBOURS
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("ptm", self.ptm, PTM_KINDS), ("prf", self.prf, PRF_KINDS)):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}, known are {', '.join(known)}")
+        if self.neighbours not in (NEIGHBOURS, NEIGHBOURS[:1], NEIGHBOURS[1:]):
+            raise ValueError(f"neighbours is {self.neighbours}, known are {' and '.join(NEIGHBOURS)}, or one of them")
 
 
 class DCPoseMaps(NamedTuple):
@@ -104,9 +126,8 @@ class DCPose(nn.Module):
         super().__init__()
         self.config = config = config or DCPoseConfig()
         joints = config.backbone.joints
-        self.backbone = HRNet(config.backbone)
-        self.prf = residual_chain(4 * joints, 2 * joints, config.prf_blocks)
-        self.ptm = residual_chain(3 * joints, joints, config.ptm_blocks)
+        self.backbone = heatmap_net(config.backbone)
+        self.prf, self.ptm = _prf(config), _ptm(config)
         self.combine = residual_chain(3 * joints, config.combine_width, config.combine_blocks)
         self.warps = nn.ModuleList(Warp(config.combine_width, joints, d) for d in config.dilations)
 
@@ -122,7 +143,10 @@ class DCPose(nn.Module):
         return self.head(current, previous, following, margin)
 
     def head(self, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> DCPoseMaps:
-        """From three sets of heatmaps (B, 17, h, w) to the final ones; margin as in `forward`."""
+        """From three sets of heatmaps (B, 17, h, w) to the final ones; margin as in `forward`.
+
+        A neighbour that the configuration leaves out is not looked at.
+        """
         merged, f = self.merge(current, previous, following, margin)
         total = torch.zeros_like(current)
         for warp in self.warps:
@@ -131,15 +155,45 @@ class DCPose(nn.Module):
 
     def merge(self, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
         """PTM's heatmaps (B, 17, h, w) and the features (B, width, h, w) that steer the deformable step."""
-        margin = margin.to(device=current.device, dtype=current.dtype)
-        total = margin.sum(dim=1)
-        # The nearer frame in time weighs more.
-        w_prev = (margin[:, 1] / total)[:, None, None, None]
-        w_next = (margin[:, 0] / total)[:, None, None, None]
-        to_prev, to_next = current - previous, current - following
-        prf = self.prf(interleave(to_prev, to_prev * w_prev, to_next, to_next * w_next))
-        merged = self.ptm(interleave(current, previous * w_prev, following * w_next))
+        weighted = self._weighted(previous, following, margin.to(device=current.device, dtype=current.dtype))
+        if self.config.prf == "chain":
+            prf = self.prf(interleave(*(d for maps, w in weighted for d in (current - maps, (current - maps) * w))))
+        else:
+            prf = self.prf(interleave(*(current - maps for maps, _ in weighted)))
+        near = [maps * w for maps, w in weighted]
+        if self.config.ptm == "chain":
+            merged = self.ptm(interleave(current, *near))
+        else:
+            merged = self.ptm(torch.stack([current, *near]).sum(dim=0) if self.config.ptm == "sum" else current)
         return merged, self.combine(torch.cat([prf, merged], dim=1))
+
+    def _weighted(self, previous: Tensor, following: Tensor, margin: Tensor) -> list[tuple[Tensor, Tensor | float]]:
+        """The neighbours looked at, with their weights; the nearer one in time weighs more."""
+        pairs = [
+            (maps, (margin[:, other] / margin.sum(dim=1))[:, None, None, None])
+            for name, maps, other in (("previous", previous, 1), ("next", following, 0))
+            if name in self.config.neighbours
+        ]
+        # One alone has the whole weight: with nobody to share it, its distance says nothing.
+        return [(maps, 1.0) for maps, _ in pairs] if len(pairs) == 1 else list(pairs)
+
+
+def _prf(config: DCPoseConfig) -> nn.Module:
+    """Differences of heatmaps, 2 or 4 per joint -> 2 features per joint."""
+    joints, count = config.backbone.joints, len(config.neighbours)
+    if config.prf == "differences":
+        return nn.Conv2d(count * joints, 2 * joints, 3, padding=1)
+    return residual_chain(2 * count * joints, 2 * joints, config.prf_blocks)
+
+
+def _ptm(config: DCPoseConfig) -> nn.Module:
+    """Heatmaps of the frames -> one merged heatmap per joint."""
+    joints = config.backbone.joints
+    if config.ptm == "current":
+        return nn.Identity()
+    if config.ptm == "sum":
+        return nn.Conv2d(joints, joints, 3, padding=1)
+    return residual_chain((1 + len(config.neighbours)) * joints, joints, config.ptm_blocks)
 
 
 def interleave(*maps: Tensor) -> Tensor:
@@ -164,20 +218,30 @@ def init_head(net: DCPose, std: float = 0.001) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-    first = net.ptm[0]
-    assert isinstance(first, ResidualSteps)
-    assert first.shortcut is not None
     with torch.no_grad():
+        _init_ptm(net.ptm, net.config)
+        for warp in net.warps:
+            assert isinstance(warp, Warp)
+            _init_warp(warp, std)
+
+
+def _init_ptm(ptm: nn.Module, config: DCPoseConfig) -> None:
+    """The weighted mean of the frames' heatmaps; the weights of the neighbours add up to one."""
+    joints, frames = config.backbone.joints, 1 + len(config.neighbours)
+    if isinstance(ptm, nn.Conv2d):
+        ptm.weight.zero_()
+        ptm.weight[range(joints), range(joints), 1, 1] = 0.5
+    elif isinstance(ptm, nn.Sequential):
+        first = ptm[0]
+        assert isinstance(first, ResidualSteps)
+        assert first.shortcut is not None
         first.expand.bn.weight.zero_()
         first.shortcut.bn.weight.fill_(_MAP_STD)
         first.shortcut.bn.bias.fill_(_MAP_MEAN)
         first.shortcut.conv.weight.zero_()
-        for joint in range(net.config.backbone.joints):
-            # Channels are joint-major: current, weighted previous, weighted next; the two weights add up to one.
-            first.shortcut.conv.weight[joint, 3 * joint : 3 * joint + 3] = 0.5
-        for warp in net.warps:
-            assert isinstance(warp, Warp)
-            _init_warp(warp, std)
+        for joint in range(joints):
+            # Channels are joint-major: current, weighted previous, weighted next.
+            first.shortcut.conv.weight[joint, frames * joint : frames * (joint + 1)] = 0.5
 
 
 def _init_warp(warp: Warp, std: float) -> None:
@@ -192,3 +256,20 @@ def _init_warp(warp: Warp, std: float) -> None:
     for joint in range(joints):
         warp.weight[joint, joint, 1, 1] = 1.0
     warp.bias.zero_()
+
+
+def init_published_head(net: DCPose, std: float = 0.001) -> None:
+    """The published start values of the head (SPEC 8.2): its output begins at almost 0."""
+    for chain in (net.prf, net.ptm, net.combine):
+        for module in chain.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    for warp in net.warps:
+        assert isinstance(warp, Warp)
+        nn.init.normal_(warp.offset_mask.weight, 0.0, std)
+        with torch.no_grad():
+            warp.weight.zero_()
+            warp.weight[range(warp.joints), range(warp.joints), 1, 1] = 1.0
+            warp.bias.zero_()

@@ -37,14 +37,18 @@ class DSTAConfig:
     """Shape of a DSTA network; the defaults are the published model.
 
     frames: length of the clip, odd; the current frame is in the middle. input_size: crop width and height in pixels.
-    backbone: None for ResNet-50; an HRNet is an extension of ours. Raises ValueError for an even number of frames.
+    backbone: None for ResNet-50; an HRNet is an extension of ours. pooling: "mean", as published, or, with an HRNet,
+    "places" (see HRNetFeatures). Raises ValueError for an even number of frames or another pooling.
     """
 
     frames: int = 3
     input_size: tuple[int, int] = (192, 256)
     backbone: HRNetConfig | None = None
+    pooling: str = "mean"
 
     def __post_init__(self) -> None:
+        if self.pooling != "mean" and (self.pooling != "places" or self.backbone is None):
+            raise ValueError(f"pooling is {self.pooling!r}, known are mean and, with an HRNet, places")
         if self.frames < 1 or self.frames % 2 == 0:
             raise ValueError(f"DSTA needs an odd number of frames, got {self.frames}")
 
@@ -72,7 +76,9 @@ class DSTA(nn.Module):
     def __init__(self, config: DSTAConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DSTAConfig()
-        self.backbone = ResNet50Features() if config.backbone is None else HRNetFeatures(config.backbone)
+        self.backbone = (
+            ResNet50Features() if config.backbone is None else HRNetFeatures(config.backbone, config.pooling)
+        )
         self.to_tokens = nn.Linear(self.backbone.channels, NUM_JOINTS * WIDTH)
         self.spatial = SequenceEncoder(GROUP, WIDTH, heads=HEADS, hidden=HIDDEN, depth=DEPTH, drop=DROP_PATH)
         self.temporal = SequenceEncoder(config.frames, WIDTH, heads=HEADS, hidden=HIDDEN, depth=DEPTH, drop=DROP_PATH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -51,18 +52,20 @@ def random_crops(
     pictures, joints, boxes = sample.pictures, sample.joints, sample.boxes
     if not window and len(pictures) == 3:
         pick = int(rng.integers(3))
+        pick = pick if joints[pick, :, 2].any() else 1  # of some windows only the current frame is labelled
         pictures, joints, boxes = pictures[pick : pick + 1], joints[pick : pick + 1], boxes[pick : pick + 1]
     current = len(pictures) // 2
     center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
     degrees = 0.0
     if rng.random() < config.rotation_prob:
-        degrees = float(np.clip(config.rotation * rng.standard_normal(), -2.2 * config.rotation, 2.2 * config.rotation))
+        limit = config.rotation_limit
+        degrees = config.rotation * float(np.clip(rng.standard_normal(), -limit, limit))
     if rng.random() < config.turn_prob:
         degrees += 180.0
     matrix = crop_affine(center, scale, size, degrees)
     matrices = [matrix] * len(pictures)
     if window and len(pictures) == 1:
-        pictures, joints = pictures * 3, np.repeat(joints, 3, axis=0)
+        pictures, joints = tuple(pictures) * 3, np.repeat(joints, 3, axis=0)
         matrices = _smooth_motion(matrix, size, rng)
     crops = _cut(pictures, joints, matrices, size)
     if rng.random() < config.flip_prob:
@@ -270,7 +273,7 @@ def _smooth_motion(
 
 
 def _cut(
-    pictures: tuple[NDArray[np.uint8], ...],
+    pictures: Sequence[NDArray[np.uint8]],
     joints: NDArray[np.float32],
     matrices: list[NDArray[np.float64]],
     size: tuple[int, int],

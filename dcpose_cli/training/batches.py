@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,6 +16,7 @@ from torch import Tensor
 from ..crop import normalise
 from .augment import Crops, plain_crops, random_crops
 from .pack import PoseSample
+from .readers import drawn
 from .recipe import AugmentConfig
 
 #: Pixels of the crop per pixel of the heatmap.
@@ -53,21 +57,15 @@ def training_batch(
         sample = samples[int(epoch_order_cached(len(samples), seed, epoch)[place])]
         rng = np.random.default_rng([seed, 1, position])
         other = samples[int(rng.integers(len(samples)))]
+        if sample.neighbours is not None:
+            sample = drawn(sample, np.random.default_rng([seed, 2, position]))
         crops.append(random_crops(sample, size, config, rng, other=other, window=window))
         margins.append(sample.margin)
     return collate(crops, margins)
 
 
-_ORDER: dict[tuple[int, int, int], NDArray[np.int64]] = {}
-
-
-def epoch_order_cached(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """`epoch_order`, remembering the last one asked for."""
-    key = (count, seed, epoch)
-    if key not in _ORDER:
-        _ORDER.clear()
-        _ORDER[key] = epoch_order(count, seed, epoch)
-    return _ORDER[key]
+#: `epoch_order`, remembering the last few asked for.
+epoch_order_cached = lru_cache(maxsize=4)(epoch_order)
 
 
 def plain_batch(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> Batch:
@@ -85,3 +83,28 @@ def collate(crops: Sequence[Crops], margins: Sequence[tuple[int, int]]) -> Batch
     joints = np.stack([c.joints[k // 2] for c in crops])
     joints[..., :2] /= STRIDE
     return Batch(normal.reshape(b, 3 * k, h, w), torch.from_numpy(joints), torch.tensor(margins, dtype=torch.float32))
+
+
+class Prefetched:
+    """Batches of coming steps, made by threads while the network works on the present one; the same batches."""
+
+    def __init__(self, make: Callable[[int], Batch], steps: int, workers: int) -> None:
+        self._make, self._steps, self._ahead = make, steps, 2 * workers
+        self._pool = ThreadPoolExecutor(workers, "dcpose-batch") if workers else None
+        self._coming: dict[int, Future[Batch]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step; what making it raised is raised here."""
+        if self._pool is None:
+            return self._make(step)
+        for coming in range(step, min(step + self._ahead, self._steps)):
+            if coming not in self._coming:
+                self._coming[coming] = self._pool.submit(self._make, coming)
+        return self._coming.pop(step).result()

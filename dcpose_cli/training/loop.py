@@ -1,4 +1,4 @@
-"""The optimisation loop both stages share: schedule, averaging, checkpoints that resume exactly."""
+"""The optimisation loop all stages share: schedule, averaging, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -40,10 +40,16 @@ class Progress:
     rate: float
 
 
+#: Takes numbers for other logs: (group, values by name, step).
+Scalars = Callable[[str, dict[str, float], int], None]
+
+
 def learning_rate(step: int, config: StageConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_lr` of the peak."""
+    """Linear warm-up, then a cosine down to `final_lr` of the peak, or a fall by `gamma` at every milestone."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
+    if config.schedule == "multistep":
+        return config.lr * config.gamma ** sum(step >= milestone for milestone in config.milestones)
     t = (step - config.warmup) / max(1, config.steps - config.warmup)
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(t, 1.0))))
 
@@ -66,9 +72,18 @@ class Average:
                 self.state[name].copy_(value)
 
 
+def _optimizer(parameters: list[nn.Parameter], config: StageConfig) -> torch.optim.Optimizer:
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
 class Loop:
-    """Runs `loss_of(step)` through AdamW. Everything random is a function of the step, so that a resumed run repeats
-    an uninterrupted one bit for bit on the same CPU and thread count."""
+    """Runs `loss_of(step)` through the optimizer. Everything random is a function of the step, so that a resumed run
+    repeats an uninterrupted one bit for bit on the same CPU and thread count."""
 
     def __init__(
         self,
@@ -81,17 +96,12 @@ class Loop:
         device: torch.device,
         report: Callable[[Progress], None],
         between: Callable[[], None] = lambda: None,
+        scalars: Scalars = lambda group, values, step: None,
     ) -> None:
         self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device
-        self.report, self.between = report, between
-        matrices = [p for p in parameters if p.ndim > 1]
-        vectors = [p for p in parameters if p.ndim <= 1]
+        self.report, self.between, self.scalars = report, between, scalars
         self.parameters = parameters
-        self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=config.lr,
-            fused=True,
-        )
+        self.optimizer = _optimizer(parameters, config)
         self.average = Average(net, config.ema)
         self.step = 0
         self.path = folder / f"{name}.ckpt"
@@ -128,7 +138,8 @@ class Loop:
                 raise UsageError(f"the loss of {self.name} is {losses[-1]} at step {self.step}; lower its lr")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+            if self.config.clip:
+                nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
             self.optimizer.step()
             self.step += 1
             self.average.update(self.net, self.step)
@@ -174,11 +185,13 @@ class Loop:
     def _log(self, progress: Progress) -> None:
         row = [progress.stage, progress.step, f"{progress.loss:.5f}", f"{progress.lr:.3e}", f"{progress.rate:.1f}"]
         self._append("log.csv", LOG_COLUMNS, row)
+        self.scalars(self.name, {"loss": progress.loss, "lr": progress.lr, "samples_per_s": progress.rate}, self.step)
         self.report(progress)
 
     def _note(self, values: dict[str, float]) -> None:
         shares = [f"{values[name]:.4f}" if name in values else "" for name in VALIDATION_COLUMNS[2:]]
         self._append("validation.csv", VALIDATION_COLUMNS, [self.name, self.step, *shares])
+        self.scalars(f"{self.name}/validation", values, self.step)
 
     def _append(self, name: str, columns: tuple[str, ...], row: list[object]) -> None:
         path = self.folder / name

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .recipe import StageConfig
+
 
 def gaussian_targets(joints: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
     """(B, J, 3) joints in heatmap pixels -> (B, J, h, w) Gaussians of peak 1 around the exact position.
@@ -19,6 +21,25 @@ def gaussian_targets(joints: Tensor, size: tuple[int, int], sigma: float) -> Ten
     return gy[..., :, None] * gx[..., None, :]
 
 
+def rounded_targets(joints: Tensor, size: tuple[int, int], sigma: float) -> tuple[Tensor, Tensor]:
+    """The published targets: centres on whole pixels, nothing beyond three sigma, nothing below a weight of 0.5.
+
+    Arguments as in `gaussian_targets`. Returns targets (B, J, h, w) and weights (B, J), which are 0 where the patch
+    lies outside the heatmap (SPEC 8.1).
+    """
+    radius = int(3 * sigma)
+    centre = torch.trunc(joints[..., :2] + 0.5)  # towards zero, as a cast to integer rounds
+    extent = torch.tensor(size, dtype=torch.float32, device=joints.device)
+    outside = ((centre - radius >= extent) | (centre + radius + 1 < 0)).any(dim=-1)
+    weight = joints[..., 2] * ~outside
+    xs = torch.arange(size[0], dtype=torch.float32, device=joints.device) - centre[..., 0:1]
+    ys = torch.arange(size[1], dtype=torch.float32, device=joints.device) - centre[..., 1:2]
+    gx = torch.exp(-(xs**2) / (2 * sigma**2)) * (xs.abs() <= radius)
+    gy = torch.exp(-(ys**2) / (2 * sigma**2)) * (ys.abs() <= radius)
+    drawn = (weight > 0.5)[..., None, None]
+    return gy[..., :, None] * gx[..., None, :] * drawn, weight
+
+
 def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weighted squared error, summed over pixels, mean over the labelled joints.
 
@@ -26,3 +47,32 @@ def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """
     per_joint = (predicted.float() - target).square().sum(dim=(2, 3))
     return (per_joint * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def published_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Squared error of the weighted maps, mean over people, pixels and all joints (SPEC 8.2); arguments as above."""
+    per_joint = (predicted.float() - target).square().mean(dim=(2, 3))
+    return (per_joint * weight.square()).mean()
+
+
+def hardest(predicted: Tensor, target: Tensor, weight: Tensor, count: int) -> Tensor:
+    """The weights (B, J) of the `count` joints of each person whose weighted loss is largest; the others are 0."""
+    with torch.no_grad():
+        per_joint = (predicted.float() - target).square().sum(dim=(2, 3)) * weight
+        chosen = torch.zeros_like(weight).scatter_(1, per_joint.topk(count, dim=1).indices, 1.0)
+    return weight * chosen
+
+
+def stage_loss(config: StageConfig, predicted: Tensor, joints: Tensor, sigma: float) -> Tensor:
+    """What a stage minimises: its targets of `joints` (B, J, 3) in heatmap pixels against `predicted` (B, J, h, w)."""
+    size = (predicted.shape[3], predicted.shape[2])
+    if config.coding == "rounded":
+        target, weight = rounded_targets(joints, size, sigma)
+    else:
+        target, weight = gaussian_targets(joints, size, sigma), joints[..., 2]
+    if config.hard_joints:
+        weight = hardest(predicted, target, weight, config.hard_joints)
+    if config.loss == "mean":
+        scale = predicted.shape[1] / config.hard_joints if config.hard_joints else 1.0
+        return scale * published_loss(predicted, target, weight)
+    return heatmap_loss(predicted, target, weight)

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .._schema import build
 from ..errors import UsageError
 from ..files import shown
 from ..nets import DCPoseConfig
+from ..skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Which parts of the data are used. exclude: sources never trained on."""
+    """Which data is used, and what part of it. All paths are relative to --data.
 
-    stills: tuple[str, ...]
-    triplets: tuple[str, ...]
+    format: "pack" (our training pack), "coco" (COCO keypoints), "posetrack18" (native JSON, also of PoseTrack21),
+    "posetrack17" (annolist JSON), "posetrack-lists" (COCO-style lists of PoseTrack frames, SPEC 7.2).
+    stills, triplets: parts of the pack. exclude: its sources never trained on. label_scores: whether joints of
+    labelling networks weigh as much as their score instead of one of two levels.
+    train, val: of the other formats, a JSON file, or a folder of one per video. images: folder of the pictures.
+    distance: a neighbour lies 1 to distance - 1 frames away (SPEC 6.4); random_neighbours: a random one of them,
+    otherwise the farthest. hold_out_clips: share of the clips, chosen by a hash of their names, that is never trained
+    on. memory_gib: decoded pictures are kept up to this much, and decoded when needed beyond it.
+    """
+
+    format: str = "pack"
+    stills: tuple[str, ...] = ()
+    triplets: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    label_scores: bool = False
+    train: str = ""
+    val: str = ""
+    images: str = ""
+    distance: int = 2
+    random_neighbours: bool = True
+    hold_out_clips: float = 0.0
+    memory_gib: float = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
     """How training crops vary (SPEC 8.4 where it speaks; probabilities in 0..1, angles in degrees).
 
-    enlarge: box factor. scale: spread of the size. rotation: spread of the angle, rotation_prob its chance.
+    enlarge: box factor. scale: spread of the size. rotation: spread of the angle, at most rotation_limit
+    times it, rotation_prob its chance.
     shift: spread of the box centre, in box sides. half_body_prob, flip_prob, color: chances and strength.
     damage: chance that a still, or the current frame of a window, is blurred, covered or coarsened; neighbours are
     damaged with neighbour_damage.
@@ -34,6 +56,7 @@ class AugmentConfig:
     enlarge: float = 1.25
     scale: float = 0.3
     rotation: float = 40.0
+    rotation_limit: float = 2.2
     rotation_prob: float = 0.6
     turn_prob: float = 0.05
     shift: float = 0.04
@@ -54,31 +77,72 @@ class PhaseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageConfig:
-    """Optimisation of one stage. sigma: of the target Gaussian in heatmap pixels at full crop size."""
+    """Optimisation of one stage.
 
-    steps: int
+    Length: `steps`, or `epochs` over the samples of the stage. optimizer: "adamw", or "adam" (weight_decay is then
+    added to the gradient). schedule: after `warmup` steps, "cosine" down to `final_lr` of the peak, or "multistep",
+    times `gamma` at each of the `milestones` (in epochs where the length is, otherwise in steps). ema: decay of the
+    averaged weights, 0 for the last ones. clip: largest norm of the gradient, 0 for no limit. bf16: autocast.
+
+    sigma: of the target Gaussian in heatmap pixels at full crop size. coding: "unbiased", or "rounded" to whole pixels
+    (SPEC 8.1). loss: "sum" over pixels, mean over labelled joints, or "mean" over everything (SPEC 8.2).
+    hard_joints: only so many joints of each person count, those with the largest losses; 0 for all.
+    backbone_norm: "fixed" batch-norm statistics of the backbone in stages 2 and 3, or "running" ones (SPEC 4.3, 13).
+    init: of the head in stage 2, "mean" of the three frames, or "published" (SPEC 8.2).
+    stills_share: stills set in motion, per real window, in stages 2 and 3.
+    """
+
+    steps: int = 0
+    epochs: float = 0.0
     batch: int = 32
+    optimizer: str = "adamw"
     lr: float = 1e-3
+    schedule: str = "cosine"
     warmup: int = 500
     final_lr: float = 0.01
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 10.0
+    bf16: bool = True
     sigma: float = 2.0
+    coding: str = "unbiased"
+    loss: str = "sum"
+    hard_joints: int = 0
+    backbone_norm: str = "fixed"
+    init: str = "mean"
+    stills_share: float = 1.0
     phases: tuple[PhaseConfig, ...] = ()
+
+    def in_steps(self, samples: int) -> StageConfig:
+        """The same with its length and milestones in steps. samples: in one epoch."""
+        if not self.epochs:
+            return self
+        per_epoch = samples / self.batch
+        milestones = tuple(float(math.ceil(m * per_epoch)) for m in self.milestones)
+        return replace(self, steps=max(1, math.ceil(self.epochs * per_epoch)), epochs=0.0, milestones=milestones)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole training. stage1: the backbone on single frames. stage2: the head on windows, backbone frozen."""
+    """A whole training. stage1: the backbone on single frames. stage2: the head on windows, backbone frozen.
+    stage3: both together. A stage that is not there is left out; without stage1, training needs a model to start from.
+    """
 
     name: str
     model: DCPoseConfig
     data: DataConfig
-    stage1: StageConfig
-    stage2: StageConfig
+    stage1: StageConfig | None = None
+    stage2: StageConfig | None = None
+    stage3: StageConfig | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
+
+    def stages(self) -> dict[int, StageConfig]:
+        """The stages there are, by number."""
+        given = {1: self.stage1, 2: self.stage2, 3: self.stage3}
+        return {number: stage for number, stage in given.items() if stage is not None}
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -97,23 +161,60 @@ def load_recipe(path: Path) -> Recipe:
     return recipe
 
 
+#: Keys whose value is one of a few words.
+_WORDS = {
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("cosine", "multistep"),
+    "coding": ("unbiased", "rounded"),
+    "loss": ("sum", "mean"),
+    "backbone_norm": ("fixed", "running"),
+    "init": ("mean", "published"),
+}
+FORMATS = ("pack", "coco", "posetrack18", "posetrack17", "posetrack-lists")
+
+
 def _check(recipe: Recipe) -> None:
     """ValueError names the first key whose value has the right type and cannot be meant."""
     sizes = {"model.input_size": recipe.model.input_size}
-    for name, stage in (("stage1", recipe.stage1), ("stage2", recipe.stage2)):
-        _need(stage.steps >= 1, f"{name}.steps must be at least 1")
-        _need(stage.batch >= 1, f"{name}.batch must be at least 1")
-        _need(stage.lr > 0, f"{name}.lr must be above 0")
-        _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
-        _need(stage.sigma > 0, f"{name}.sigma must be above 0")
-        shares = sum(phase.share for phase in stage.phases)
-        _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
+    _need(bool(recipe.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
+    for number, stage in recipe.stages().items():
+        name = f"stage{number}"
+        _check_stage(name, stage)
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
     for key, size in sizes.items():
         _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
     for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
         _need(0 <= getattr(recipe.augment, name) <= 1, f"augment.{name} must be in 0..1")
+    _check_data(recipe.data)
     _need(recipe.seed >= 0, "seed must not be negative")
+
+
+def _check_stage(name: str, stage: StageConfig) -> None:
+    _need(stage.steps >= 0 and stage.epochs >= 0, f"{name}.steps and {name}.epochs must not be negative")
+    _need(bool(stage.steps) != bool(stage.epochs), f"missing key {name}.steps (or {name}.epochs; one of the two)")
+    _need(stage.batch >= 1, f"{name}.batch must be at least 1")
+    _need(stage.lr > 0, f"{name}.lr must be above 0")
+    _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
+    _need(stage.sigma > 0, f"{name}.sigma must be above 0")
+    _need(stage.clip >= 0, f"{name}.clip must not be negative")
+    _need(0 <= stage.hard_joints <= NUM_JOINTS, f"{name}.hard_joints must be in 0..{NUM_JOINTS}")
+    _need(stage.stills_share >= 0, f"{name}.stills_share must not be negative")
+    _need(list(stage.milestones) == sorted(stage.milestones), f"{name}.milestones must rise")
+    for key, words in _WORDS.items():
+        _need(getattr(stage, key) in words, f"{name}.{key} must be one of {', '.join(words)}")
+    shares = sum(phase.share for phase in stage.phases)
+    _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
+
+
+def _check_data(data: DataConfig) -> None:
+    _need(data.format in FORMATS, f"data.format must be one of {', '.join(FORMATS)}")
+    if data.format == "pack":
+        _need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")
+    else:
+        _need(bool(data.train), f"missing key data.train, which {data.format} needs")
+    _need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
+    _need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
+    _need(data.memory_gib >= 0, "data.memory_gib must not be negative")
 
 
 def _need(met: bool, otherwise: str) -> None:

@@ -42,6 +42,12 @@ def probe(path: str | os.PathLike[str], *, allow_network: bool = False) -> Video
     return probe_fully(path, allow_network=allow_network).info
 
 
+def container_start(path: str | os.PathLike[str], *, allow_network: bool = False) -> float:
+    """Seconds at which the file's clock begins: what players call 0. Raises as `open_input`."""
+    with open_input(path, allow_network=allow_network) as container:
+        return (container.start_time or 0) / _MICROSECONDS
+
+
 def probe_fully(path: str | os.PathLike[str], *, allow_network: bool = False) -> Probe:
     """As `probe`, with the orientation and stored size the reader applies."""
     with open_input(path, allow_network=allow_network) as container:

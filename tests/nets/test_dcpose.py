@@ -7,7 +7,7 @@ from torchvision.ops import deform_conv2d
 
 from dcpose_cli.decode import peaks
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
-from dcpose_cli.nets.dcpose import init_head, interleave, sample_deformed
+from dcpose_cli.nets.dcpose import init_head, init_published_head, interleave, sample_deformed
 from dcpose_cli.nets.official import from_official
 from dcpose_cli.training.losses import gaussian_targets
 from dcpose_cli.weights import load_model
@@ -140,3 +140,15 @@ def test_untrained_head_passes_heatmaps_through():
 def test_unknown_official_names_survive_the_renaming():
     state = from_official({"offsets_list.0.0.weight": torch.zeros(1), "stranger": torch.zeros(1)})
     assert set(state) == {"offsets_list.0.0.weight", "stranger"}
+
+
+def test_the_published_start_is_almost_nothing():
+    backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1)
+    net = DCPose(DCPoseConfig(input_size=(96, 128), backbone=backbone))
+    torch.manual_seed(0)
+    init_published_head(net)
+    maps = [torch.rand(2, 17, 32, 24) for _ in range(3)]
+    out = net.head(*maps, torch.ones(2, 2))
+    assert out.merged.abs().max() > 0.1  # batch norm scales what the small weights let through
+    assert out.final.abs().max() < 0.15 * out.merged.abs().max()
+    assert net.warps[0].weight[:, :, 1, 1].equal(torch.eye(17))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from dcpose_cli.checkpoints import import_checkpoint
 from dcpose_cli.nets import HRNetConfig
 from dcpose_cli.nets.dsta import DSTA, TOKEN_OF_JOINT, DSTAConfig, init_head
-from dcpose_cli.nets.official_dsta import from_official_dsta, infer_dsta, official_flow
+from dcpose_cli.nets.official_dsta import official_flow
 from dcpose_cli.nets.realnvp import RealNVP
 from dcpose_cli.training.rle import rle_loss, rle_terms
-from dcpose_cli.weights import load_state
+from dcpose_cli.weights import load_model, open_model
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
 OUTPUTS = (("coordinates", "pred_jts"), ("sigma", "sigma"), ("score", "maxvals"))
@@ -44,10 +45,19 @@ def official(dsta_data, fill):
 
 
 @pytest.fixture(scope="module")
-def net(official, tmp_path_factory):
-    network = DSTA(infer_dsta(official)).eval()
-    load_state(network, from_official_dsta(official), tmp_path_factory.getbasetemp() / "dsta.pth")
-    return network
+def folder(official, tmp_path_factory):
+    """The published network as a user gets it: an official checkpoint, imported."""
+    place = tmp_path_factory.mktemp("dsta")
+    state = {f"module.{name}": value for name, value in official.items()}
+    torch.save({"begin_epoch": 20, "state_dict": state, "tensorboard_global_steps": 1}, place / "epoch_19_state.pth")
+    import_checkpoint(place / "epoch_19_state.pth", place / "dsta-r50")
+    (place / "epoch_19_state.pth").unlink()
+    return place / "dsta-r50"
+
+
+@pytest.fixture(scope="module")
+def net(folder):
+    return load_model(folder)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +83,39 @@ def close(ours, golden_array, tolerance=TOLERANCE):
     ours = ours.detach().numpy() if isinstance(ours, torch.Tensor) else np.asarray(ours)
     assert ours.shape == golden_array.shape
     return bool((np.abs(ours - golden_array) <= tolerance * (1 + np.abs(golden_array))).all())
+
+
+def test_an_imported_checkpoint_says_what_it_is(folder, official):
+    header = open_model(folder).header
+    assert (header.kind, header.joints, header.source) == ("dsta", "posetrack", "official DSTA checkpoint")
+    assert header.input_size == (192, 256)
+    assert header.predicts == tuple(slot for slot in range(17) if slot not in (3, 4))
+    # Kept exactly, so that a training can go on from it.
+    assert torch.equal(load_model(folder).backbone.conv1.weight, official["preact.conv1.weight"])
+
+
+def test_an_earlier_container_without_a_flow(folder, official, tmp_path):
+    """What the published demo once read: `model_state_dict`, and nothing of the training."""
+    bare = {name: value for name, value in official.items() if not name.startswith("flow.")}
+    torch.save({"model_state_dict": bare, "epoch": 19}, tmp_path / "DSTA_Resnet50.pt")
+    ours = import_checkpoint(tmp_path / "DSTA_Resnet50.pt", tmp_path / "dsta-r50")
+    assert ours.read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.shared
+def test_the_golden_files_are_the_reference_ones(shared, dsta_data):
+    theirs = sorted((shared / "reference" / "dsta" / "golden").glob("case*.npz"))
+    assert [path.name[:5] for path in theirs] == [f"case{letter}" for letter in "ABCDEF"]
+    for path in theirs:
+        assert path.read_bytes() == (dsta_data / path.name).read_bytes()
+
+
+def test_case_a_through_the_public_call(net, fill, case_a):
+    """`load_model(FOLDER)(clip)`, two people at once; the published network takes them as (2, 9, H, W) only."""
+    with torch.no_grad():
+        poses = net(torch.from_numpy(fill.clip_input(101, 2)))
+    for ours, theirs in OUTPUTS:
+        assert close(getattr(poses, ours), case_a[theirs], 1e-5), ours
 
 
 def test_case_a_outputs(net, features, case_a):
@@ -332,3 +375,25 @@ def test_config_travels_through_json(config):
     from dcpose_cli._schema import build
 
     assert build(DSTAConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_places_of_activity():
+    from dcpose_cli.nets.dsta_backbone import HRNetFeatures, centres
+
+    maps = torch.zeros(1, 2, 5, 9)
+    maps[0, 0, 0, 8] = 3.0
+    maps[0, 1, 2, 4] = -1.0
+    x, y = centres(maps)
+    assert x[0].tolist() == pytest.approx([1.0, 0.0], abs=1e-5)
+    assert y[0].tolist() == pytest.approx([-1.0, 0.0], abs=1e-5)
+    assert torch.isfinite(torch.cat(centres(torch.zeros(1, 1, 2, 2)))).all()
+    plain, wide = HRNetFeatures(TINY).eval(), HRNetFeatures(TINY, "places").eval()
+    wide.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        picture = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+        features = wide(picture)
+        assert torch.equal(features[:, :120], plain(picture))
+    assert wide.channels == features.shape[1] == 360
+    assert features[:, 120:].abs().max() <= 1
+    with pytest.raises(ValueError, match="pooling"):
+        DSTAConfig(pooling="places")

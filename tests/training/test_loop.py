@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ def test_learning_rate_of_odd_lengths(steps, warmup):
     assert all(0 < learning_rate(s, config) <= 1 for s in range(steps + 1))
 
 
+def test_multistep_falls_at_its_milestones():
+    config = StageConfig(steps=40, warmup=4, lr=1.0, schedule="multistep", milestones=(10.0, 30.0), gamma=0.5)
+    wanted = {0: 0.25, 3: 1.0, 9: 1.0, 10: 0.5, 29: 0.5, 30: 0.25, 99: 0.25}
+    assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
+
+
+def test_an_average_without_memory_is_the_last_state():
+    net = nn.Linear(2, 2)
+    average = Average(net, 0.0)
+    nn.init.constant_(net.weight, 3.0)
+    average.update(net, 5)
+    assert torch.equal(average.state["weight"], net.weight.detach())
+
+
 def test_average_starts_fast_and_ends_slow():
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
@@ -114,6 +129,28 @@ def test_only_matrices_decay(tmp_path):
     assert len(decay) == len(list(loop.net.parameters()))
     assert {decay[id(p)] for p in loop.net.parameters() if p.ndim > 1} == {CONFIG.weight_decay}
     assert {decay[id(p)] for p in loop.net.parameters() if p.ndim <= 1} == {0.0}
+
+
+def test_optimizers(tmp_path):
+    kinds = {name: type(make(tmp_path, config=replace(CONFIG, optimizer=name)).optimizer) for name in ("adam", "adamw")}
+    assert kinds == {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def test_gradients_are_clipped_only_where_asked(tmp_path, monkeypatch):
+    norms = []
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, norm: norms.append(norm))
+    for clip in (0.0, 0.5):
+        (tmp_path / str(clip)).mkdir()
+        loop = make(tmp_path / str(clip), config=replace(CONFIG, steps=2, clip=clip))
+        loop.run(loss_for(loop))
+    assert norms == [0.5, 0.5]
+
+
+def test_other_logs_get_the_same_numbers(tmp_path):
+    got = []
+    loop = make(tmp_path, scalars=lambda group, values, step: got.append((group, set(values), step)))
+    loop.run(loss_for(loop), lambda: {"all": 0.5})
+    assert got == [("stage1", {"loss", "lr", "samples_per_s"}, 6), ("stage1/validation", {"all"}, 6)]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.training.losses import gaussian_targets, heatmap_loss
+from dcpose_cli.training.losses import (
+    gaussian_targets,
+    hardest,
+    heatmap_loss,
+    published_loss,
+    rounded_targets,
+    stage_loss,
+)
+from dcpose_cli.training.recipe import StageConfig
 
 
 def joint(x, y, w=1.0):
@@ -65,7 +75,7 @@ def test_loss_against_the_published_formula(golden):
     """
     prepost = golden.arrays(golden.DATA / "prepost.npz")
     predicted = torch.from_numpy(golden.module("inputs").loss_prediction())
-    weight = torch.from_numpy(prepost["target_weight"][..., 0])
+    weight = torch.from_numpy(prepost["target_weight"][..., 0].copy())
     # The stored targets are complete for item 0 only, so the other two take no part.
     target = torch.zeros_like(predicted)
     target[0] = torch.from_numpy(prepost["target_item0"])
@@ -107,3 +117,56 @@ def test_half_precision_predictions_are_compared_in_float32():
     out = heatmap_loss(torch.ones(1, 1, 300, 300, dtype=torch.bfloat16), torch.zeros(1, 1, 300, 300), torch.ones(1, 1))
     assert out.dtype == torch.float32
     assert float(out) == 90_000
+
+
+# --- the published variants, and the joints that are hardest
+
+
+def published(golden):
+    """Targets and weights of the golden's three people out of our own code, and its prediction."""
+    prepost = golden.arrays(golden.DATA / "prepost.npz")
+    joints = np.concatenate([prepost["target_joints"][..., :2] / 4, prepost["target_vis"][..., :1]], axis=2)
+    target, weight = rounded_targets(torch.tensor(joints, dtype=torch.float32), (72, 96), 3.0)
+    return prepost, target, weight, torch.from_numpy(golden.module("inputs").loss_prediction())
+
+
+def test_rounded_targets_are_the_published_ones(golden):
+    prepost, target, weight, _ = published(golden)
+    assert np.array_equal(weight.numpy(), prepost["target_weight"][..., 0])
+    assert np.abs(target[0].numpy() - prepost["target_item0"]).max() < 1e-6
+    assert target.double().sum(dim=(2, 3)).numpy() == pytest.approx(prepost["target_sum"], rel=1e-5, abs=1e-6)
+    drawn = weight.numpy() > 0.5
+    assert np.array_equal(target.flatten(2).argmax(dim=2).numpy()[drawn], prepost["target_peak"][drawn])
+
+
+def test_the_published_loss(golden):
+    prepost, target, weight, predicted = published(golden)
+    assert float(published_loss(predicted, target, weight)) == pytest.approx(float(prepost["loss"]), rel=1e-6)
+    full = torch.ones_like(weight)
+    assert float(published_loss(predicted, target, full)) == pytest.approx(float(prepost["loss_no_weight"]), rel=1e-6)
+
+
+def test_the_hardest_joints_of_each_person():
+    predicted = torch.zeros(2, 4, 3, 3)
+    target = torch.tensor([[1.0, 4, 2, 3], [5, 1, 1, 2]])[..., None, None].expand(2, 4, 3, 3)
+    weight = torch.tensor([[1.0, 0.0, 1.0, 1.0], [0.01, 1.0, 1.0, 0.0]])
+    # A large error of no weight is not hard; of a small weight it is little.
+    assert hardest(predicted, target, weight, 2).tolist() == [[0, 0, 1, 1], [0, 1, 1, 0]]
+    assert torch.equal(hardest(predicted, target, weight, 4), weight)
+
+
+def test_stages_choose_their_loss():
+    torch.manual_seed(0)
+    predicted = torch.rand(2, 17, 16, 12)
+    joints = torch.rand(2, 17, 3) * torch.tensor([11.0, 15.0, 1.0])
+    joints[..., 2] = (joints[..., 2] > 0.3).float()
+    base = StageConfig(steps=1)
+    plain = heatmap_loss(predicted, gaussian_targets(joints, (12, 16), 2.0), joints[..., 2])
+    assert torch.equal(stage_loss(base, predicted, joints, 2.0), plain)
+    rounded, weight = rounded_targets(joints, (12, 16), 2.0)
+    ours = stage_loss(replace(base, coding="rounded", loss="mean"), predicted, joints, 2.0)
+    assert torch.equal(ours, published_loss(predicted, rounded, weight))
+    hard = [float(stage_loss(replace(base, hard_joints=k), predicted, joints, 2.0)) for k in (1, 4, 17)]
+    assert hard[0] > hard[1] > hard[2] == pytest.approx(float(plain))
+    mean = [float(stage_loss(replace(base, loss="mean", hard_joints=k), predicted, joints, 2.0)) for k in (4, 17)]
+    assert mean[0] > mean[1]

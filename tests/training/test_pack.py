@@ -57,6 +57,15 @@ def test_joint_kind_decides_joint_by_joint(person):
     assert out[:, 2] == pytest.approx(wanted)
 
 
+def test_weights_by_score(person):
+    scores = [90, 50, 10] * 5
+    out = joints_of(person(BOX, v=[2, 1, 0] * 5, scores=scores, ears=[1, 1, 1, 2, 2, 2]), by_score=True)
+    assert out[:3, 2] == pytest.approx([0.9, 0.5, 0])
+    assert out[3:5, 2] == pytest.approx([UNSURE_WEIGHT, 1])  # ears have no scores
+    human = joints_of(person(BOX, v=[2, 1, 0] * 5, scores=scores, label_kind="human"), by_score=True)
+    assert human[:3, 2].tolist() == [1, 1, 0]
+
+
 def test_suspects_weigh_half(person):
     out = joints_of(person(BOX, v=[1, 2, 0] * 5, suspect=["swap_legs_low"]))
     assert out[:3, 2] == pytest.approx([SUSPECT_WEIGHT * UNSURE_WEIGHT, SUSPECT_WEIGHT, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 import shutil
 import signal
@@ -10,17 +11,20 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import pytest
 import torch
 
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose
+from dcpose_cli.training.readers import read_samples
 from dcpose_cli.training.recipe import PhaseConfig, StageConfig, load_recipe
-from dcpose_cli.training.train import _phase, train
+from dcpose_cli.training.stages import phase, with_motion
+from dcpose_cli.training.train import train
 from dcpose_cli.weights import open_model, save_model
 
-#: Trains and kills itself: argv is recipe, data, work, and where: "stage1" after five steps, of which the last two
-#: are not in a checkpoint, or "writing" halfway through the second checkpoint of stage 2.
+#: Trains and kills itself: argv is recipe, data, work, and where: "stage1" or "stage3" after five steps, of which the
+#: last two are not in a checkpoint, or "writing" halfway through the second checkpoint of stage 2.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -41,7 +45,7 @@ def sparse_save(self):
         torch.save = lambda data, file: (file.write(b"half a checkpoint"), file.flush(), die())
     if self.step in (3, 6) or self.name == "stage2":
         save(self)
-    if self.name == "stage1" and self.step == 5 and where == "stage1":
+    if self.name == where and self.step == 5:
         die()
 
 loop.Loop.save = sparse_save
@@ -81,7 +85,10 @@ def test_both_stages_make_a_model_that_loads(recipe, trained, tmp_path):
     assert ours.shape == (1, 17, 16, 12)
     assert torch.isfinite(ours).all()
     assert (ours - theirs).abs().max() < 0.02 * ours.abs().max() + 1e-3
-    assert {p.name for p in work.iterdir()} == {"stage1.ckpt", "stage2.ckpt", "log.csv", "validation.csv"}
+    assert {p.name for p in work.iterdir()} == {
+        *("stage1.ckpt", "stage2.ckpt", "log.csv", "validation.csv"),
+        *("curves.png", "worst-stage1.png", "worst-stage2.png"),
+    }
 
 
 def test_validation_names_what_each_stage_measures(trained):
@@ -130,20 +137,93 @@ def test_nothing_of_torch_is_left_changed(recipe, trained, tiny_pack, tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def kill(where, recipe, data, work, root):
+    """Trains in a process of its own until it kills itself."""
+    command = [sys.executable, "-c", KILLED, str(recipe), str(data), str(work), where]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    return {p.name for p in work.iterdir() if p.suffix not in (".csv", ".png")}
+
+
+def same_file(net, other, folder):
+    files = [save_model(n, folder / name, name="same").read_bytes() for n, name in ((net, "a"), (other, "b"))]
+    return files[0] == files[1]
+
+
 def test_killed_twice_and_resumed_is_the_same_model(recipe, trained, tiny_recipe, tiny_pack, tmp_path, root):
     work = tmp_path / "run"
     for where, left in (("stage1", {"stage1.ckpt"}), ("writing", {"stage1.ckpt", "stage2.ckpt", "stage2.part"})):
-        command = [sys.executable, "-c", KILLED, str(tiny_recipe), str(tiny_pack), str(work), where]
-        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        assert {p.name for p in work.iterdir() if p.suffix != ".csv"} == left
+        assert kill(where, tiny_recipe, tiny_pack, work, root) == left
     assert (work / "stage2.part").read_bytes() == b"half a checkpoint"
     seen = []
     net = train(recipe, tiny_pack, work, threads=1, report=seen.append)
     assert [(p.stage, p.step) for p in seen] == [("stage2", 4)]
-    files = [save_model(n, tmp_path / name, name="same").read_bytes() for n, name in ((net, "a"), (trained[1], "b"))]
-    assert files[0] == files[1]
+    assert same_file(net, trained[1], tmp_path)
+
+
+def test_killed_in_stage_three_and_resumed_is_the_same_model(trained, tiny_recipe, tiny_pack, tmp_path, root):
+    path, work = tmp_path / "three.toml", tmp_path / "run"
+    path.write_text(tiny_recipe.read_text() + "[stage3]\nsteps = 6\nbatch = 2\nwarmup = 1\nlr = 1e-4\n")
+    shutil.copytree(trained[0], work)
+    whole = train(load_recipe(path), tiny_pack, shutil.copytree(trained[0], tmp_path / "whole"), threads=1)
+    assert kill("stage3", path, tiny_pack, work, root) == {f"stage{k}.ckpt" for k in (1, 2, 3)}
+    assert torch.load(work / "stage3.ckpt", weights_only=True)["step"] == 3
+    seen = []
+    net = train(load_recipe(path), tiny_pack, work, threads=1, report=seen.append)
+    assert [(p.stage, p.step) for p in seen] == [("stage3", 6)]
+    assert same_file(net, whole, tmp_path)
+
+
+def test_stage_three_moves_the_backbone_too(recipe, trained, tiny_pack, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    third = replace(recipe.stage2, steps=2, lr=1e-3)
+    net = train(replace(recipe, stage3=third), tiny_pack, tmp_path, threads=1)
+    assert not equal(net.backbone, trained[1].backbone)
+    assert not equal(net.combine, trained[1].combine)
+    fixed = net.backbone.state_dict()["bn1.running_mean"]
+    assert torch.equal(fixed, trained[1].backbone.state_dict()["bn1.running_mean"])
+    (tmp_path / "stage3.ckpt").unlink()
+    running = replace(recipe, stage3=replace(third, backbone_norm="running"))
+    moved = train(running, tiny_pack, tmp_path, threads=1).backbone.state_dict()["bn1.running_mean"]
+    assert not torch.equal(moved, fixed)
+
+
+def test_curves_and_worst_cases_are_pictures(trained, tiny_pack):
+    sizes = {name: cv2.imread(str(trained[0] / name)).shape for name in ("curves.png", "worst-stage1.png")}
+    assert sizes["worst-stage1.png"] == (64, 8 * 48, 3)  # two people, room for eight
+    assert sizes["curves.png"][0] > 300
+    # One row of curves per stage; not blank.
+    assert cv2.imread(str(trained[0] / "curves.png")).std() > 5
+
+
+def test_tensorboard_gets_every_number(recipe, trained, tiny_pack, tmp_path):
+    pytest.importorskip("tensorboard")
+    shutil.copy(trained[0] / "stage1.ckpt", tmp_path)
+    train(recipe, tiny_pack, tmp_path, threads=1, stages=[2], with_tensorboard=True)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    data = events.read_bytes()
+    for tag in (b"stage2/loss", b"stage2/lr", b"stage2/validation/windows", b"stage2/validation/single"):
+        assert tag in data
+
+
+def test_tensorboard_that_is_not_installed(recipe, tiny_pack, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "tensorboard" else find(name, *a))
+    with pytest.raises(UsageError, match="tensorboard is not installed; install it with: pip install"):
+        train(recipe, tiny_pack, tmp_path, with_tensorboard=True)
+
+
+def test_how_many_stills_are_set_in_motion(recipe, tiny_pack):
+    samples = read_samples(tiny_pack, recipe.data, split="train")
+    stage = recipe.stage2
+    counts = {
+        share: [len(s.pictures) for s in with_motion(samples, replace(stage, stills_share=share))]
+        for share in (0.0, 1.0, 2.0)
+    }
+    assert counts == {0.0: [3] * 3, 1.0: [3] * 3 + [1] * 3, 2.0: [3] * 3 + [1] * 6}
+    stills = [s for s in samples if len(s.pictures) == 1]
+    assert with_motion(stills, stage) == stills
 
 
 def test_stopping_from_between_leaves_a_run_that_continues(recipe, trained, tiny_pack, tmp_path):
@@ -188,7 +268,7 @@ def test_a_work_folder_that_is_a_file(recipe, tiny_pack, tmp_path):
 def test_phases_follow_their_shares():
     phases = (PhaseConfig(size=(96, 128), share=0.5), PhaseConfig(size=(144, 192), share=0.5))
     config = StageConfig(steps=10, sigma=3.0, phases=phases)
-    sizes = [_phase(config, step, (144, 192)) for step in range(12)]
+    sizes = [phase(config, step, (144, 192)) for step in range(12)]
     assert sizes[:5] == [((96, 128), 2.0)] * 5  # sigma shrinks with the person
     assert sizes[5:] == [((144, 192), 3.0)] * 7
-    assert _phase(replace(config, phases=()), 3, (144, 192)) == ((144, 192), 3.0)
+    assert phase(replace(config, phases=()), 3, (144, 192)) == ((144, 192), 3.0)

@@ -1,0 +1,34 @@
+"""Body of `dcpose convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..export.formats import Options, rate_of, require_target, write_result
+from ..export.reading import DEFAULT_FPS, read_result
+from ..files import shown
+from .commands import named
+from .console import message
+
+
+def convert_result(
+    path: Path,
+    out: Path,
+    to: str,
+    *,
+    overwrite: bool,
+    kpt_thr: float | None,
+    track: int | None,
+    metres_per_pixel: float | None,
+    fps: str | None,
+    quiet: bool,
+) -> None:
+    """Convert and say what was written."""
+    require_target(out, to, overwrite=overwrite, source=path)
+    result = read_result(path, None if fps is None else rate_of(fps))
+    if result.assumed_fps and fps is None:
+        message(f"dcpose: warning: {shown(path)} says no times; {DEFAULT_FPS} frames/s are assumed, --fps tells better")
+    written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
+    if not quiet:
+        frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)
+        message(f"{named(written)}: {frames} frames, {people} people")

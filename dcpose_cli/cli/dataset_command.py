@@ -1,0 +1,31 @@
+"""Body of `dcpose export-json FRAMES_DIR --boxes FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config import DEFAULTS, EstimateConfig
+from ..errors import EXIT_OK, UsageError
+from ..files import shown
+from .console import message, progress_display
+
+
+def export_frames(
+    frames: Path, boxes: Path | None, out: Path, config: EstimateConfig, *, to: str, truth: Path | None, quiet: bool
+) -> int:
+    """Predict a data set. Returns the exit code."""
+    from ..dataset import export_dataset
+
+    if boxes is None:
+        raise UsageError("--gt goes with --boxes: give the file of the people's boxes")
+    for option in ("start", "end", "max_frames"):
+        if getattr(config, option) != getattr(DEFAULTS, option):
+            raise UsageError(f"--{option.replace('_', '-')} is for videos; a data set is predicted as a whole")
+    with progress_display(frames.name, quiet=quiet) as progress:
+        summary = export_dataset(frames, boxes, out, to=to, truth=truth, config=config, progress=progress)
+    if summary.dropped:
+        message(f"dcpose: warning: {summary.dropped} boxes of {shown(boxes)} have no area and were left out")
+    if not quiet:
+        count = "1 file" if len(summary.files) == 1 else f"{len(summary.files)} files"
+        message(f"{shown(out)}: {count}, {summary.frames} frames, {summary.people} people ({summary.seconds:.1f} s)")
+    return EXIT_OK

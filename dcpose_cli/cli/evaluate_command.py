@@ -1,0 +1,102 @@
+"""Body of `dcpose evaluate`: the table goes to stdout."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..errors import UsageError
+from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
+from ..files import require_free_target, require_not_input, require_writable_folder, shown, write_atomic
+from .console import message
+
+
+def evaluate_results(
+    truth: Path, predicted: Path, metrics: str, *, kpt_thr: float, json: Path | None, overwrite: bool, quiet: bool
+) -> None:
+    """Evaluate, print the tables, write the JSON."""
+    if not math.isfinite(kpt_thr):
+        raise UsageError(f"--kpt-thr must be a number, got {kpt_thr}")
+    wanted = [name.strip() for name in metrics.split(",") if name.strip()] or None
+    if json is not None:
+        require_not_input(json, [truth, predicted])
+        require_free_target(json, overwrite=overwrite)
+        require_writable_folder(json.parent)
+    result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr)
+    if not quiet:
+        _show(result)
+        lacking = [str(METRICS[name]) for name in METRICS if wanted is None and name not in available_metrics()]
+        if lacking:
+            message(f"dcpose: {' and '.join(lacking)} for more figures: pip install 'dcpose[evaluate]'")
+    if json is not None:
+        write_atomic(json, json_module.dumps(as_json(result), indent=1, allow_nan=False) + "\n", overwrite=overwrite)
+
+
+def _show(result: Evaluation) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    total = result.total
+    table = Table("%", *(name.capitalize() for name in GROUPS.values()), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    if "ap" in result.metrics:
+        table.add_row("AP", *_cells(total.ap.table()))
+    if "pckh" in result.metrics:
+        table.add_row("PCKh", *_cells(total.ap.pckh_table()))
+    if total.tracking is not None:
+        table.add_row("MOTA", *_cells(total.tracking.table(total.tracking.mota)))
+        table.add_row("IDF1", *_cells(total.tracking.table(total.tracking.idf1)))
+    if table.row_count:
+        console.print(table)
+    console.print(_line(total))
+    if len(result.sequences) > 1:
+        console.print()
+        console.print(_by_sequence(result))
+
+
+def _line(scores: Scores) -> str:
+    parts = [f"{scores.ap.frames} frames, {int(scores.ap.ground_truth.sum())} annotated joints"]
+    if scores.oks is not None:
+        oks = scores.oks
+        parts.append(f"OKS-AP {_cell(oks.ap)} (at 0.50: {_cell(oks.ap50)}, at 0.75: {_cell(oks.ap75)})")
+    if scores.tracking is not None:
+        parts.append(f"{scores.tracking.switches} switches of identity")
+    return "; ".join(parts)
+
+
+def _by_sequence(result: Evaluation) -> Table:
+    table = Table("sequence", "frames", *_totals(result.total, result.metrics), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, scores in [*result.sequences.items(), ("all", result.total)]:
+        cells = map(_cell, _totals(scores, result.metrics).values())
+        table.add_row(escape(shown(name)), str(scores.ap.frames), *cells)
+    return table
+
+
+def _totals(scores: Scores, metrics: Sequence[str]) -> dict[str, float]:
+    """The one figure of each metric."""
+    figures = {}
+    if "ap" in metrics:
+        figures["AP"] = scores.ap.total
+    if "pckh" in metrics:
+        figures["PCKh"] = scores.ap.pckh_table()["Total"]
+    if scores.oks is not None:
+        figures["OKS-AP"] = scores.oks.ap
+    if scores.tracking is not None:
+        figures["MOTA"] = scores.tracking.table(scores.tracking.mota)["Total"]
+        figures["IDF1"] = scores.tracking.table(scores.tracking.idf1)["Total"]
+    return figures
+
+
+def _cells(table: dict[str, float]) -> list[str]:
+    return [_cell(value) for value in table.values()]
+
+
+def _cell(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.1f}"

@@ -1,0 +1,74 @@
+"""Commands on finished results: convert and evaluate."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options as o
+
+
+def add_result_commands(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command()(convert)
+    app.command()(evaluate)
+
+
+def convert(
+    result: Annotated[Path, typer.Argument(help="A result of dcpose, or PoseTrack or COCO JSON.", show_default=False)],
+    to: Annotated[str, typer.Option("--to", "-t", help=o.FORMATS_HELP, show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder for openpose.", show_default=False)],
+    overwrite: o.Overwrite = False,
+    kpt_thr: Annotated[
+        float | None, typer.Option(help="Leave out joints below this confidence.", show_default=False)
+    ] = None,
+    track: Annotated[int | None, typer.Option(help="Only the person with this track id.", show_default=False)] = None,
+    metres_per_pixel: Annotated[
+        float | None, typer.Option(help="For trc: write metres, with Y up.", show_default=False)
+    ] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
+    ] = None,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """A result in another format."""
+    from .convert_command import convert_result
+
+    _begin(debug)
+    convert_result(
+        result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, track=track, metres_per_pixel=metres_per_pixel,
+        fps=fps, quiet=quiet,
+    )  # fmt: skip
+
+
+def evaluate(
+    truth: Annotated[
+        Path, typer.Argument(help="Ground truth: a file, or a folder of them.", metavar="GT", show_default=False)
+    ],
+    predicted: Annotated[
+        Path,
+        typer.Argument(help="Predictions: a file, or a folder with equal names.", metavar="PRED", show_default=False),
+    ],
+    metrics: Annotated[str, typer.Option(help="Which, separated by commas: ap, pckh, oks, tracking.")] = "",
+    kpt_thr: Annotated[float, typer.Option(help="Least confidence of a joint that counts for tracking.")] = 0.3,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here, too.", show_default=False)
+    ] = None,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """How good results are: PoseTrack AP, PCKh, OKS-AP, MOTA and IDF1."""
+    from .evaluate_command import evaluate_results
+
+    _begin(debug)
+    evaluate_results(truth, predicted, metrics, kpt_thr=kpt_thr, json=json, overwrite=overwrite, quiet=quiet)
+
+
+def _begin(debug: bool) -> None:
+    if debug:
+        os.environ["DCPOSE_DEBUG"] = "1"

@@ -1,0 +1,118 @@
+"""Commands that work on earlier results: no network runs in them unless they say so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import DEFAULTS
+from . import options as o
+
+_Result = Annotated[Path, typer.Argument(help="A result JSON of dcpose.", metavar="RESULT.json", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `dcpose`."""
+    app.command("smooth")(smooth)
+    app.command("render")(render)
+    app.command("report")(report)
+
+
+def _begin(debug: bool) -> None:
+    if debug:
+        os.environ["DCPOSE_DEBUG"] = "1"
+
+
+def smooth(
+    result: _Result,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The smoothed JSON.", show_default=False)],
+    method: Annotated[str, typer.Option(help="gaussian or one-euro.")] = "gaussian",
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """A copy of a result with less jitter; the original stays raw."""
+    from .view_commands import smooth_file
+
+    _begin(debug)
+    smooth_file(result, out, method, overwrite=overwrite, quiet=quiet)
+
+
+_WHOM = "Whom"
+_LOOK = "Look"
+_MAPS = "Heatmaps"
+
+
+def render(
+    video: Annotated[Path, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
+    result: _Result,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new video (.mp4, .mov, .mkv).", show_default=False)],
+    style: Annotated[str, typer.Option(help="limbs, lines, dots or none.", rich_help_panel=_LOOK)] = "limbs",
+    no_boxes: Annotated[bool, typer.Option("--no-boxes", help="No boxes.", rich_help_panel=_LOOK)] = False,
+    no_ids: Annotated[bool, typer.Option("--no-ids", help="No track numbers.", rich_help_panel=_LOOK)] = False,
+    black: Annotated[bool, typer.Option("--black", help="On black.", rich_help_panel=_LOOK)] = False,
+    trails: Annotated[
+        float, typer.Option(help="Seconds that hands, feet and head leave a trail.", rich_help_panel=_LOOK)
+    ] = 0.0,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Hide the faces of everybody in the result.", rich_help_panel=_LOOK)
+    ] = False,
+    smooth: Annotated[str, typer.Option(help="none, gaussian or one-euro.", rich_help_panel=_LOOK)] = DEFAULTS.smooth,
+    kpt_thr: Annotated[
+        float, typer.Option(help="Least confidence of a drawn joint.", rich_help_panel=_LOOK)
+    ] = DEFAULTS.kpt_thr,
+    beside: Annotated[
+        Path | None, typer.Option(help="A second result, drawn to the right.", rich_help_panel=_LOOK)
+    ] = None,
+    track: Annotated[
+        list[int] | None, typer.Option(help="Only this track; may be repeated.", rich_help_panel=_WHOM)
+    ] = None,
+    largest: Annotated[bool, typer.Option("--largest", help="Only the largest.", rich_help_panel=_WHOM)] = False,
+    roi: Annotated[
+        str | None, typer.Option(help="Only people in this rectangle: x,y,width,height.", rich_help_panel=_WHOM)
+    ] = None,
+    show: Annotated[
+        str | None, typer.Option(help="heatmaps: of --track and --joint (runs the network).", rich_help_panel=_MAPS)
+    ] = None,
+    joint: Annotated[str | None, typer.Option(help="A joint, left_wrist say.", rich_help_panel=_MAPS)] = None,
+    model: Annotated[str, typer.Option(help="A DCPose model.", rich_help_panel=_MAPS)] = DEFAULTS.model,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda ...", rich_help_panel=_MAPS)] = DEFAULTS.device,
+    no_audio: o.NoAudio = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Draw a result again over its video; the network does not run."""
+    from ..redraw import RenderConfig
+    from .view_commands import choice_of, render_file
+
+    _begin(debug)
+    config = RenderConfig(
+        style=style, boxes=not no_boxes, ids=not no_ids, black=black, trails=trails, blur_faces=blur_faces,
+        smooth=smooth, kpt_thr=kpt_thr, choice=choice_of(track, largest, roi), audio=not no_audio, overwrite=overwrite,
+    )  # fmt: skip
+    render_file(video, result, out, config, beside=beside, show=show, joint=joint, model=model, device=device,
+                quiet=quiet)  # fmt: skip
+
+
+def report(
+    result: _Result,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page (.html); default: beside the result.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="The video; default: looked for beside the result and here.")
+    ] = None,
+    embed: Annotated[bool, typer.Option("--embed", help="Put the video into the page.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. Needs no network."""
+    from .view_commands import report_page
+
+    _begin(debug)
+    report_page(result, out, video=video, embed=embed, overwrite=overwrite, quiet=quiet)

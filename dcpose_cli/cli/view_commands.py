@@ -1,0 +1,111 @@
+"""Bodies of smooth, render and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..files import shown
+from ..results import Choice
+from .console import message, progress_display
+
+if TYPE_CHECKING:
+    from ..redraw import RenderConfig, RenderSummary
+
+
+def smooth_file(result: Path, out: Path, method: str, *, overwrite: bool, quiet: bool) -> None:
+    """A smoothed copy of a result."""
+    from ..results import smooth_result
+
+    frames = smooth_result(result, out, method=method, overwrite=overwrite)
+    if not quiet:
+        message(f"{shown(out)}: {frames} frames, smoothed ({method})")
+
+
+def choice_of(tracks: list[int] | None, largest: bool, roi: str | None) -> Choice:
+    """--track, --largest and --roi. Raises UsageError."""
+    if roi is None:
+        return Choice(tracks=tuple(tracks or ()), largest=largest)
+    try:
+        x, y, width, height = (float(part) for part in roi.split(","))
+    except ValueError:
+        raise UsageError(f"--roi must be x,y,width,height in pixels, got {shown(roi)}") from None
+    return Choice(tracks=tuple(tracks or ()), largest=largest, roi=(x, y, width, height))
+
+
+def render_file(
+    video: Path,
+    result: Path,
+    out: Path,
+    config: RenderConfig,
+    *,
+    beside: Path | None,
+    show: str | None,
+    joint: str | None,
+    model: str,
+    device: str,
+    quiet: bool,
+) -> None:
+    """A result drawn again, or the heatmaps of one joint."""
+    from ..redraw import render
+
+    if show is None:
+        if joint is not None:
+            raise UsageError("--joint belongs to --show heatmaps")
+        with progress_display(out.name, quiet=quiet) as progress:
+            summary = render(video, result, out, config=config, beside=beside, progress=progress)
+    else:
+        summary = _heatmaps(video, result, out, config, show=show, joint=joint, model=model, device=device, quiet=quiet)
+    for warning in summary.warnings:
+        message(f"dcpose: warning: {warning}")
+    if not quiet:
+        message(f"{shown(summary.video)}: {summary.frames} frames ({summary.seconds:.1f} s)")
+
+
+def _heatmaps(
+    video: Path,
+    result: Path,
+    out: Path,
+    config: RenderConfig,
+    *,
+    show: str,
+    joint: str | None,
+    model: str,
+    device: str,
+    quiet: bool,
+) -> RenderSummary:
+    if show != "heatmaps":
+        raise UsageError(f"--show can be heatmaps, not {shown(show)}")
+    if joint is None or len(config.choice.tracks) != 1:
+        raise UsageError("--show heatmaps needs one --track and one --joint")
+    from ..estimator import PoseEstimator
+    from ..heatmaps import joint_slot, render_heatmaps
+
+    joint_slot(joint)  # before a model is loaded
+    estimator = PoseEstimator(model, device)
+    with progress_display(out.name, quiet=quiet) as progress:
+        return render_heatmaps(
+            video,
+            result,
+            out,
+            track=config.choice.tracks[0],
+            joint=joint,
+            estimator=estimator,
+            config=config,
+            progress=progress,
+        )
+
+
+def report_page(
+    result: Path, out: Path | None, *, video: Path | None, embed: bool, overwrite: bool, quiet: bool
+) -> None:
+    """The page of a result."""
+    from ..report import write_report
+
+    summary = write_report(result, out or result.with_suffix(".html"), video=video, embed=embed, overwrite=overwrite)
+    for warning in summary.warnings:
+        message(f"dcpose: warning: {warning}")
+    if not quiet:
+        tracks = "1 track" if summary.tracks == 1 else f"{summary.tracks} tracks"
+        message(f"{shown(summary.page)}: {summary.frames} frames, {tracks}, {summary.size / 2**20:.1f} MiB")

@@ -1,0 +1,56 @@
+"""Ground truth files of a data set, as far as predictions need them: their names, and their frames in order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import shown
+
+
+@dataclass(frozen=True, slots=True)
+class TruthFrame:
+    """name: of the picture, as the file writes it. image_id: None in PoseTrack17's style."""
+
+    name: str
+    image_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TruthFile:
+    """One video's ground truth."""
+
+    path: Path
+    frames: list[TruthFrame]
+
+
+def read_truth_files(path: Path) -> list[TruthFile]:
+    """The ground truth in a file, or in every .json of a folder. Raises InputError."""
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{shown(path)} holds no .json file: give the folder of the ground truth")
+    return [_read(file) for file in files]
+
+
+def _read(path: Path) -> TruthFile:
+    try:
+        data = json.loads(path.read_bytes())
+        frames = _frames(data)
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        raise InputError(f"{shown(path)} is not a PoseTrack annotation file: {reason}; check the file") from error
+    if not frames:
+        raise InputError(f"{shown(path)} has no frames; check the file")
+    return TruthFile(path, frames)
+
+
+def _frames(data: Any) -> list[TruthFrame]:
+    if "annolist" in data:
+        images = [frame["image"] for frame in data["annolist"]]
+        return [TruthFrame(str((i[0] if isinstance(i, list) else i)["name"]), None) for i in images]
+    return [TruthFrame(str(image["file_name"]), int(image["id"])) for image in data["images"]]

@@ -1,0 +1,109 @@
+"""COCO keypoints, and the COCO-style lists of PoseTrack frames (SPEC 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from ..skeleton import JOINT_NAMES
+from .labels import (
+    COCO_NAMES,
+    LabelledFrame,
+    LabelledPerson,
+    LabelledVideo,
+    clip_box,
+    joints_from,
+    parse,
+    picture_of,
+    slots_of,
+)
+
+#: Digits of a PoseTrack18 frame's name, which count from 0; PoseTrack17's have eight and count from 1.
+_DIGITS_18: Final = 6
+
+
+def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
+    """One video of one frame per picture of a COCO keypoints file that shows people with joints.
+
+    Joints go by the names of the category `person`; without names they are COCO's. Eyes have no slot; neck and crown,
+    which COCO lacks, stay unlabelled. Crowds are left out. Raises InputError.
+    """
+
+    def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
+        slots, person = _category(data, COCO_NAMES)
+        found = _people(data, slots, person)
+        frames = [
+            LabelledFrame(picture_of(images, image["file_name"]), image["file_name"], tuple(found[image["id"]]))
+            for image in data["images"]
+            if image["id"] in found
+        ]
+        return [LabelledVideo(frame.name, (frame,)) for frame in frames]
+
+    return parse(path, "a COCO keypoints file", build)
+
+
+def read_lists(path: Path, images: Path) -> list[LabelledVideo]:
+    """The videos of a COCO-style list of PoseTrack frames (`posetrack_train.json`), 17 joints in our order.
+
+    The list names the labelled frames; `nframes` and the numbering of the file names say which others exist.
+    Raises InputError.
+    """
+
+    def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
+        slots, person = _category(data, JOINT_NAMES)
+        found = _people(data, slots, person)
+        videos: dict[PurePosixPath, list[Mapping[str, Any]]] = {}
+        for image in data["images"]:
+            videos.setdefault(PurePosixPath(image["file_name"]).parent, []).append(image)
+        return [_video(folder, listed, found, images) for folder, listed in videos.items()]
+
+    return parse(path, "a COCO-style list of PoseTrack frames", build)
+
+
+def _category(data: Mapping[str, Any], default: Sequence[str]) -> tuple[list[int | None], set[int]]:
+    """Slots of the keypoints, and the ids of the category person."""
+    people = [c for c in data.get("categories", ()) if c.get("name", "person") == "person"]
+    names = next((c["keypoints"] for c in people if c.get("keypoints")), default)
+    return slots_of(names), {int(c["id"]) for c in people if "id" in c} or {1}
+
+
+def _people(
+    data: Mapping[str, Any], slots: Sequence[int | None], categories: set[int]
+) -> dict[int, list[LabelledPerson]]:
+    """People by picture: with a box inside it and at least one joint."""
+    sizes = {image["id"]: _size(image) for image in data["images"]}
+    found: dict[int, list[LabelledPerson]] = {}
+    for entry in data["annotations"]:
+        if entry.get("iscrowd") or int(entry.get("category_id", 1)) not in categories:
+            continue
+        if entry.get("area", 1) <= 0 or not any(value > 0 for value in entry.get("keypoints") or ()):
+            continue
+        joints, box = joints_from(entry["keypoints"], slots), clip_box(entry["bbox"], sizes[entry["image_id"]])
+        if box is not None and joints[:, 2].any():
+            track = entry.get("track_id")
+            found.setdefault(entry["image_id"], []).append(
+                LabelledPerson(joints, box, None if track is None else int(track))
+            )
+    return found
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
+
+
+def _video(
+    folder: PurePosixPath,
+    listed: Sequence[Mapping[str, Any]],
+    found: Mapping[int, list[LabelledPerson]],
+    images: Path,
+) -> LabelledVideo:
+    people = {int(PurePosixPath(image["file_name"]).stem): found.get(image["id"], []) for image in listed}
+    example = PurePosixPath(listed[0]["file_name"])
+    digits, count = len(example.stem), int(listed[0]["nframes"])
+    first = 0 if digits == _DIGITS_18 else 1
+    frames = []
+    for number in range(first, first + count):
+        name = str(folder / f"{number:0{digits}d}{example.suffix}")
+        frames.append(LabelledFrame(picture_of(images, name), name, tuple(people.get(number, ()))))
+    return LabelledVideo(str(folder), tuple(frames))

@@ -1,0 +1,111 @@
+"""What all readers give: videos of frames of people. A picture on its own is a video of one frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..files import shown
+from ..skeleton import JOINT_NAMES, NUM_JOINTS
+
+#: Where no box was drawn, it is the extent of the joints with so much added on each side, in shares of the extent.
+BOX_BORDER: Final = 0.15
+#: COCO's 17 keypoints; from the shoulders on they stand where PoseTrack's stand.
+COCO_NAMES: Final = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPerson:
+    """joints: (17, 3) float32: x, y in pixels, and 1 where labelled, else 0. box: (4,) float32 xywh in pixels."""
+
+    joints: NDArray[np.float32]
+    box: NDArray[np.float32]
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledFrame:
+    """picture: its file. name: as the labels call it. people: nobody where the frame is not labelled."""
+
+    picture: Path
+    name: str
+    people: tuple[LabelledPerson, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledVideo:
+    """frames: all there are, in the order of time, labelled or not."""
+
+    name: str
+    frames: tuple[LabelledFrame, ...]
+
+
+def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
+    """`build` of a JSON file's content. Raises InputError, which names the file and says it is not `what`."""
+    try:
+        return build(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        raise InputError(f"{shown(path)} is not {what} ({reason}); check [data] in the recipe") from error
+
+
+def slots_of(names: Sequence[str]) -> list[int | None]:
+    """The PoseTrack slot of every named keypoint, None for those we have no slot for. ValueError if there is no slot
+    at all."""
+    slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in names]
+    if all(slot is None for slot in slots):
+        raise ValueError("none of its keypoints is known")
+    return slots
+
+
+def joints_from(keypoints: Sequence[float], slots: Sequence[int | None]) -> NDArray[np.float32]:
+    """(17, 3) joints out of triples x, y, visibility; hidden but labelled joints count as labelled."""
+    triples = np.asarray(keypoints, np.float32).reshape(len(slots), 3)
+    out = np.zeros((NUM_JOINTS, 3), np.float32)
+    for slot, (x, y, v) in zip(slots, triples, strict=True):
+        if slot is not None and v > 0:
+            out[slot] = x, y, 1
+    return out
+
+
+def clip_box(box: Sequence[float], size: tuple[int, int] | None) -> NDArray[np.float32] | None:
+    """The part of an xywh box inside a picture of (width, height), as the published lists are read (SPEC 7.2): corners
+    at most at the last pixel, sides a pixel shorter. None where nothing is left; as it is where the size is unknown."""
+    x, y, w, h = (float(value) for value in box)
+    if size is None:
+        return np.array([x, y, w, h], np.float32) if w > 0 and h > 0 else None
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(size[0] - 1.0, left + max(0.0, w - 1)), min(size[1] - 1.0, top + max(0.0, h - 1))
+    if right <= left or bottom <= top:
+        return None
+    return np.array([left, top, right - left, bottom - top], np.float32)
+
+
+def box_of_joints(joints: NDArray[np.float32]) -> list[float]:
+    """The box around the labelled joints, with a border; empty where fewer than two are labelled."""
+    seen = joints[joints[:, 2] > 0, :2]
+    if len(seen) < 2:
+        return [0.0, 0.0, 0.0, 0.0]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    border = BOX_BORDER * (high - low)
+    x, y = (low - border).tolist()
+    w, h = (high - low + 2 * border).tolist()
+    return [x, y, w, h]
+
+
+def picture_of(images: Path, name: str) -> Path:
+    """Where a picture is that the labels call `name`: under `images`, or beside it, as names often begin with it."""
+    inside = images / name
+    beside = images.parent / name
+    return beside if not inside.is_file() and beside.is_file() else inside

@@ -1,0 +1,160 @@
+"""Several methods on one video: the same people for all of them, one line of figures for each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .. import errors
+from ..config import EstimateConfig
+from ..errors import DCPoseError, InputError, UsageError
+from ..export import read_posetrack
+from ..files import shown
+from ..infer import resolve_device
+from ..pipeline import require_outputs
+from ..weights import find_weights
+from .jitter import jitter
+from .poseval import evaluate_videos
+from .poseval_files import EvalFrame, frames_of, read_frames
+from .sample_clips import score_frames
+from .sample_truth import posetrack_ground_truth, read_truth
+from .side_by_side import write_side_by_side
+
+_ERRORS: Final = {
+    kind.exit_code: kind
+    for kind in (errors.UsageError, errors.InputError, errors.OutputError, errors.WeightsError, errors.DeviceError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRow:
+    """The figures of one method on one video.
+
+    frames_seen: frames the network looks at per person. people: person-frames estimated. found: share of the visible
+    joints within half a head size (clips with our kind of truth). ap: PoseTrack AP, 0..100. Both None without labels.
+    jitter: see evaluation.jitter; None without tracks. ms: milliseconds of the network per person and frame, cropping
+    and decoding of joints included. gmac: per person and frame. memory: peak of a process that runs the method alone,
+    MiB; None where the system does not tell. sha256: of the weights file.
+    """
+
+    model: str
+    kind: str
+    frames_seen: int
+    people: int
+    found: float | None
+    ap: float | None
+    jitter: float | None
+    ms: float | None
+    parameters: int
+    gmac: float
+    memory: float | None
+    sha256: str
+
+
+def compare(
+    video: Path,
+    models: Sequence[str],
+    out: Path | None,
+    *,
+    truth: Path | None = None,
+    config: EstimateConfig | None = None,
+    begin: Callable[[str], None] = lambda model: None,
+) -> list[MethodRow]:
+    """Run every model on `video`, each in a process of its own; draw their results beside each other into `out`.
+
+    All see the people that the detector and the tracker found once. models: names as for --model; "NAME:single" is a
+    model's single-frame network. truth: the clip's true joints (a sample's JSON, or PoseTrack annotations).
+    begin: called with a name before it runs, and with "" before the video is drawn. Raises DCPoseError.
+    """
+    settings = config or EstimateConfig()
+    _require(video, models, out, truth, settings)
+    rows: list[MethodRow] = []
+    with tempfile.TemporaryDirectory(prefix="dcpose-compare-") as scratch:
+        results = [(model, Path(scratch) / f"{number}.json") for number, model in enumerate(models)]
+        for model, result in results:
+            begin(model)
+            told = _run_alone(video, model, result, settings)
+            rows.append(_row(model, told, result, truth))
+        if out is not None:
+            begin("")
+            write_side_by_side(video, results, out, settings)
+    return rows
+
+
+def _require(
+    video: Path, models: Sequence[str], out: Path | None, truth: Path | None, settings: EstimateConfig
+) -> None:
+    """Everything that can be wrong before the first model runs."""
+    if len(models) < 1 or len(set(models)) != len(models):
+        raise UsageError("--models must name one model or more, each once, with commas between them")
+    for model in models:
+        find_weights(model)
+    resolve_device(settings.device)
+    if out is not None:
+        require_outputs(video, out, out.with_suffix(".compare.json"), overwrite=settings.overwrite)
+    if truth is not None:
+        _truth(truth)
+        if settings.start or settings.end is not None or settings.max_frames is not None:
+            raise UsageError("--truth is for whole clips; leave out --start, --end and --max-frames")
+
+
+def _run_alone(video: Path, model: str, result: Path, settings: EstimateConfig) -> dict[str, Any]:
+    """`compare_worker` in a process of its own: its memory and its time are one method's. Raises DCPoseError."""
+    values = asdict(settings) | {"model": model, "json": None, "overwrite": True}
+    job = {"video": str(video), "result": str(result), "people": str(result.parent / "people.npz"), "config": values}
+    command = [sys.executable, "-m", "dcpose_cli.evaluation.compare_worker"]
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with ExitStack() as stack:
+        worker = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths},
+            text=True,
+            encoding="utf-8",
+        )
+        stack.callback(worker.wait)
+        stack.callback(worker.kill)  # does nothing to one that has ended
+        told, complaint = worker.communicate(json.dumps(job))
+    if worker.returncode:
+        last = (complaint.strip().splitlines() or [f"it ended with {worker.returncode}"])[-1]
+        raise _ERRORS.get(worker.returncode, DCPoseError)(f"{model}: {last}")
+    out: dict[str, Any] = json.loads(told.strip().splitlines()[-1])
+    return out
+
+
+def _row(model: str, told: dict[str, Any], result: Path, truth: Path | None) -> MethodRow:
+    frames = read_posetrack(result).frames
+    found = ap = None
+    if truth is not None:
+        people, labels = _truth(truth)
+        predicted = read_frames(result)
+        if len(predicted) != len(labels):
+            raise InputError(f"{shown(truth)} has {len(labels)} frames, the video {len(predicted)}: wrong pair")
+        ap = evaluate_videos([(labels, predicted)]).table()["Total"]
+        found = None if people is None else score_frames(frames, people).value
+    shaking = jitter(frames)
+    return MethodRow(model=model, found=found, ap=ap, jitter=None if math.isnan(shaking) else shaking, **told)
+
+
+def _truth(path: Path) -> tuple[Any, list[EvalFrame]]:
+    """The people of a sample's truth (None for other files), and the labels as AP wants them. Raises InputError."""
+    try:
+        people = read_truth(path)
+    except InputError as error:
+        try:
+            return None, read_frames(path)
+        except InputError:
+            raise error from None
+    return people, frames_of(posetrack_ground_truth(people))

@@ -1,0 +1,116 @@
+"""One method on one video, in a process of its own: a job as JSON on stdin, figures as JSON on stdout.
+
+Run by `compare` as `python -m dcpose_cli.evaluation.compare_worker`; the exit codes are those of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import EstimateConfig
+from ..errors import DCPoseError
+from ..estimator import Detector, PoseEstimator
+from ..pipeline import export_json
+from ..types import Detections
+from .cost import cost_of
+
+
+class Recorder:
+    """A detector that keeps what another one found, frame by frame."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.name, self.sha256 = detector.name, detector.sha256
+        self.found: list[Detections] = []
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """As the other one."""
+        found = self._detector.detect(images)
+        self.found += found
+        return found
+
+    def save(self, path: Path) -> None:
+        """All of it, as one file."""
+        np.savez(
+            path,
+            counts=np.array([len(d) for d in self.found], np.int64),
+            boxes=np.concatenate([np.zeros((0, 4), np.float32), *(d.boxes for d in self.found)]),
+            scores=np.concatenate([np.zeros(0, np.float32), *(d.scores for d in self.found)]),
+            who=np.array([self.name, self.sha256]),
+        )
+
+
+class Replay:
+    """A detector that finds again, frame by frame, what a Recorder kept."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as data:
+            ends = np.cumsum(data["counts"])[:-1]
+            boxes, scores = np.split(data["boxes"], ends), np.split(data["scores"], ends)
+            self.name, self.sha256 = map(str, data["who"])
+        self._found = [Detections(b, s) for b, s in zip(boxes, scores, strict=True)]
+        self._next = 0
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """The people of the next frames; the pictures are not looked at."""
+        first, self._next = self._next, self._next + len(images)
+        return self._found[first : self._next]
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Estimate a video into a PoseTrack JSON; the figures of the method."""
+    config = EstimateConfig(**job["config"])
+    people = Path(job["people"])
+    estimator = PoseEstimator.from_config(config)
+    estimator.detector = Replay(people) if people.is_file() else Recorder(estimator.detector)
+    network = estimator.network
+    cost = cost_of(network.model)
+    # The first pass of a network is slow: memory is laid out, kernels are chosen.
+    blank = np.zeros((64, 64, 3), np.uint8)
+    estimator.poses(blank, blank, blank, [[8, 8, 40, 48]])
+    network.seconds, network.people = 0.0, 0
+    export_json(job["video"], job["result"], config=config, estimator=estimator)
+    if isinstance(estimator.detector, Recorder):
+        estimator.detector.save(people)
+    return {
+        "kind": network.model.header.kind,
+        "frames_seen": cost.frames,
+        "people": network.people,
+        "ms": 1000 * network.seconds / network.people if network.people else None,
+        "parameters": cost.parameters,
+        "gmac": cost.gmac,
+        "memory": peak_memory(),
+        "sha256": network.model.sha256,
+    }
+
+
+def peak_memory() -> float | None:
+    """Most memory this process has had, MiB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10
+
+
+def main() -> int:
+    """Read the job, do it, answer."""
+    try:
+        answer = run(json.loads(sys.stdin.read()))
+    except DCPoseError as error:
+        sys.stderr.write(" ".join(str(error).split("\n")) + "\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

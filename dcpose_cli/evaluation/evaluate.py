@@ -1,0 +1,130 @@
+"""What `dcpose evaluate` says of predictions: PoseTrack AP, PCKh, OKS-AP, MOTA, IDF1; whole and by sequence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import UsageError
+from ..skeleton import JOINT_GROUPS
+from .oks_ap import OksApResult, evaluate_oks
+from .poseval import TABLE, ApResult, Video, evaluate_videos, file_pairs, read_pair
+from .poseval_files import EVAL_JOINTS
+from .tracking import TrackingResult, evaluate_tracking, has_tracks
+
+#: The metrics there are; those with a package need it installed.
+METRICS: Final[dict[str, str | None]] = {"ap": None, "pckh": None, "oks": "pycocotools", "tracking": "motmetrics"}
+#: Column of PoseTrack's tables -> its name in the JSON.
+GROUPS: Final = dict(zip([*TABLE, "Total"], [*JOINT_GROUPS, "total"], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Figures of one sequence or of all. oks, tracking: None when not asked for, or not possible."""
+
+    ap: ApResult
+    oks: OksApResult | None
+    tracking: TrackingResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """metrics: those that were computed. total: all sequences together. sequences: by name, in order."""
+
+    metrics: tuple[str, ...]
+    total: Scores
+    sequences: dict[str, Scores]
+
+
+def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = None, kpt_thr: float = 0.3) -> Evaluation:
+    """Figures of prediction files against ground truth.
+
+    truth, predicted: files, or folders of sequences with equal names. truth: PoseTrack17, 18 or 21 JSON, or the
+    truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose among them. metrics: keys of
+    METRICS; None for all that are possible here. kpt_thr: least confidence of a joint that counts for tracking.
+    Raises InputError, and UsageError when a package for one of `metrics` is missing.
+    """
+    chosen = available_metrics() if metrics is None else _known(metrics)
+    videos = {pair[0].stem: read_pair(*pair) for pair in file_pairs(Path(truth), Path(predicted))}
+    if metrics is None and not all(map(has_tracks, videos.values())):
+        chosen = tuple(name for name in chosen if name != "tracking")
+    elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
+        raise UsageError("tracking needs a track_id for everybody on both sides, distinct in each frame")
+    sequences = {name: _scores([video], chosen, kpt_thr) for name, video in videos.items()}
+    parts = [scores.tracking for scores in sequences.values() if scores.tracking is not None]
+    everything = list(videos.values())
+    total = Scores(
+        evaluate_videos(everything),
+        evaluate_oks(everything) if "oks" in chosen else None,
+        reduce(lambda a, b: a + b, parts) if parts else None,
+    )
+    return Evaluation(chosen, total, sequences)
+
+
+def available_metrics() -> tuple[str, ...]:
+    """The metrics whose packages are installed."""
+    return tuple(name for name, package in METRICS.items() if package is None or find_spec(package) is not None)
+
+
+def _known(metrics: Sequence[str]) -> tuple[str, ...]:
+    for name in metrics:
+        if name not in METRICS:
+            raise UsageError(f"unknown metric {name!r:.40}; choose from {', '.join(METRICS)}")
+    return tuple(name for name in METRICS if name in metrics)
+
+
+def _scores(videos: Sequence[Video], metrics: Sequence[str], kpt_thr: float) -> Scores:
+    return Scores(
+        evaluate_videos(videos),
+        evaluate_oks(videos) if "oks" in metrics else None,
+        evaluate_tracking(videos[0], kpt_thr) if "tracking" in metrics else None,
+    )
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures as a JSON object, percent throughout; what has no figure is null.
+
+    The keys of the total, then `sequences`: {name: the same keys}. `ap`, `pckh`, `mota`, `idf1`: head, shoulder,
+    elbow, wrist, hip, knee, ankle, total. `oks`: ap, ap50, ap75, recall. `joints`: per joint ap, precision, recall
+    (percent) and annotated (a count). `frames`: those with annotated people. `switches`: a count.
+    """
+    sequences = {name: _figures(scores, evaluation.metrics) for name, scores in evaluation.sequences.items()}
+    return {**_figures(evaluation.total, evaluation.metrics), "sequences": sequences}
+
+
+def _figures(scores: Scores, metrics: Sequence[str]) -> dict[str, Any]:
+    figures: dict[str, Any] = {"frames": scores.ap.frames}
+    if "ap" in metrics:
+        figures["ap"] = _groups(scores.ap.table())
+    if "pckh" in metrics:
+        figures["pckh"] = _groups(scores.ap.pckh_table())
+    if scores.oks is not None:
+        oks = scores.oks
+        figures["oks"] = {key: _number(getattr(oks, key)) for key in ("ap", "ap50", "ap75", "recall")}
+    if scores.tracking is not None:
+        figures["mota"] = _groups(scores.tracking.table(scores.tracking.mota))
+        figures["idf1"] = _groups(scores.tracking.table(scores.tracking.idf1))
+        figures["switches"] = scores.tracking.switches
+    figures["joints"] = {
+        name: {
+            "ap": _number(scores.ap.ap[joint]),
+            "precision": _number(scores.ap.precision[joint]),
+            "recall": _number(scores.ap.recall[joint]),
+            "annotated": int(scores.ap.ground_truth[joint]),
+        }
+        for joint, name in enumerate(EVAL_JOINTS)
+    }
+    return figures
+
+
+def _groups(table: dict[str, float]) -> dict[str, float | None]:
+    return {GROUPS[name]: _number(value) for name, value in table.items()}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

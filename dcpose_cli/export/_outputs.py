@@ -1,0 +1,116 @@
+"""Several outputs that appear together: a few files, or a folder of many; whole or not there, as files.AtomicFile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..errors import OutputError
+from ..files import AtomicFile, output_error, require_writable_folder, shown, temporary_name
+
+#: Writes the content of one output to the path it is given.
+Write = Callable[[Path], None]
+
+
+def write_files(files: Mapping[Path, Write], *, overwrite: bool = False) -> list[Path]:
+    """Write every file under a temporary name, then give all of them their names, in order. Raises OutputError."""
+    outputs: list[AtomicFile] = []
+    try:
+        outputs += [AtomicFile(target, overwrite=overwrite) for target in files]
+        for output, write in zip(outputs, files.values(), strict=True):
+            try:
+                write(output.temp)
+            except OSError as error:
+                raise output_error(error, output.target) from error
+        for output in outputs:
+            output.commit()
+    finally:
+        for output in outputs:
+            output.discard()
+    return list(files)
+
+
+def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:
+    """Raise OutputError unless `target` can become a folder of outputs: it is missing or empty, or, with `overwrite`,
+    holds nothing but files whose names are ours."""
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir() or target.is_symlink():
+        raise OutputError(f"output {shown(target)} exists and is no folder: choose another name")
+    names = sorted(entry.name for entry in target.iterdir())
+    strangers = [name for name in names if not is_ours(name)]
+    if strangers:
+        raise OutputError(
+            f"output folder {shown(target)} holds other files ({shown(strangers[0])}): choose another name"
+        )
+    if names and not overwrite:
+        raise OutputError(
+            f"output folder {shown(target)} holds a result already: pass --overwrite or choose another name"
+        )
+
+
+class AtomicFolder:
+    """A folder under construction: fill `temp`, then `commit()` puts it at `target` or `discard()` removes it.
+
+    As a context manager it commits on success and discards when the block raises; an OSError inside the block becomes
+    OutputError. is_ours: of the files of an older result, which may be replaced with `overwrite`.
+    """
+
+    def __init__(self, target: Path, is_ours: Callable[[str], bool], *, overwrite: bool = False) -> None:
+        require_free_folder(target, is_ours, overwrite=overwrite)
+        require_writable_folder(target.parent)
+        self.target, self.temp = target, temporary_name(target)
+        self._is_ours, self._overwrite = is_ours, overwrite
+        try:
+            self.temp.mkdir()
+        except OSError as error:
+            raise output_error(error, target) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.commit()
+        finally:
+            self.discard()
+        if isinstance(error, OSError):
+            raise output_error(error, self.target) from error
+
+    def commit(self) -> None:
+        """Sync what was written and give the folder its name, in place of an older result."""
+        try:
+            _sync_all([*self.temp.iterdir(), self.temp])
+            require_free_folder(self.target, self._is_ours, overwrite=self._overwrite)
+            old = temporary_name(self.target)
+            replaces = os.path.lexists(self.target)
+            if replaces:
+                self.target.rename(old)
+            self.temp.rename(self.target)
+            if replaces:
+                shutil.rmtree(old)
+        except OSError as error:
+            raise output_error(error, self.target) from error
+        with contextlib.suppress(OSError):  # not every file system can sync a folder
+            _sync_all([self.target.parent])
+
+    def discard(self) -> None:
+        """Remove the folder under construction; nothing happens after a commit."""
+        shutil.rmtree(self.temp, ignore_errors=True)
+
+
+def _sync_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,88 @@
+"""OpenPose's output: a folder with one JSON per frame, 25 joints per person (BODY_25).
+
+NAME_000000000007_keypoints.json is frame 7, counted from 0; NAME is the folder's name. Each file is
+
+    {"version": 1.3, "people": [{"person_id": [track], "pose_keypoints_2d": [25 x (x, y, confidence)], ...}]}
+
+with the empty lists that OpenPose writes for face, hands and 3D. Joints: nose, neck, right and left arm, mid-hip, right
+and left leg, eyes, ears, feet. The neck is the middle of the shoulders and the mid-hip the middle of the hips, each
+with the lower of the two confidences, as OpenPose's training labels have it; eyes and feet are 0, 0, 0, and so is a
+joint that was not predicted. Our head_bottom and head_top have no place, nor have boxes and times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..skeleton import JOINT_NAMES
+from ..types import Person
+from ._numbers import COORDINATE_DECIMALS, compact_json, rounded, written
+from ._outputs import AtomicFolder
+from ._posetrack_reader import PoseTrackResult
+
+#: BODY_25 in order: the slot of the same joint, the two whose middle it is, or nothing.
+BODY_25: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("Nose", ("nose",)),
+    ("Neck", ("left_shoulder", "right_shoulder")),
+    ("RShoulder", ("right_shoulder",)),
+    ("RElbow", ("right_elbow",)),
+    ("RWrist", ("right_wrist",)),
+    ("LShoulder", ("left_shoulder",)),
+    ("LElbow", ("left_elbow",)),
+    ("LWrist", ("left_wrist",)),
+    ("MidHip", ("left_hip", "right_hip")),
+    ("RHip", ("right_hip",)),
+    ("RKnee", ("right_knee",)),
+    ("RAnkle", ("right_ankle",)),
+    ("LHip", ("left_hip",)),
+    ("LKnee", ("left_knee",)),
+    ("LAnkle", ("left_ankle",)),
+    ("REye", ()),
+    ("LEye", ()),
+    ("REar", ("right_ear",)),
+    ("LEar", ("left_ear",)),
+    *((name, ()) for name in ("LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel")),
+)
+_SOURCES: Final = tuple(tuple(JOINT_NAMES.index(name) for name in sources) for _, sources in BODY_25)
+_EMPTY: Final = (
+    *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
+    *("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
+)
+_FILE: Final = re.compile(r".*_\d{12,}_keypoints\.json", re.DOTALL)
+_MAX_NAME_BYTES: Final = 200
+
+
+def is_openpose_file(name: str) -> bool:
+    """Whether a file in the folder is one of ours."""
+    return _FILE.fullmatch(name) is not None
+
+
+def write_openpose(result: PoseTrackResult, folder: Path, *, overwrite: bool = False) -> None:
+    """Write the folder. Raises OutputError."""
+    stem = folder.name
+    while len(stem.encode()) > _MAX_NAME_BYTES:
+        stem = stem[:-1]
+    with AtomicFolder(folder, is_openpose_file, overwrite=overwrite) as output:
+        for frame in result.frames:
+            content = {"version": 1.3, "people": [_person(person) for person in frame.people]}
+            path = output.temp / f"{stem}_{frame.index:012d}_keypoints.json"
+            path.write_text(compact_json(content) + "\n", encoding="utf-8")
+
+
+def _person(person: Person) -> dict[str, Any]:
+    numbers = written(person)
+    keypoints: list[float] = []
+    for sources in _SOURCES:
+        keypoints += _middle([numbers.joints[slot] for slot in sources])
+    return {"person_id": [numbers.track_id], "pose_keypoints_2d": keypoints} | {key: [] for key in _EMPTY}
+
+
+def _middle(joints: Sequence[tuple[float, float, float] | None]) -> tuple[float, float, float]:
+    there = [joint for joint in joints if joint is not None]
+    if not there or len(there) < len(joints):
+        return 0, 0, 0
+    x, y = (rounded(sum(joint[axis] for joint in there) / len(there), COORDINATE_DECIMALS) for axis in (0, 1))
+    return x, y, min(joint[2] for joint in there)

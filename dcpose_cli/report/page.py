@@ -1,0 +1,192 @@
+"""The page put together: template, scripts, packed data, and where its video is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from ..errors import InputError, OutputError, UsageError
+from ..export.posetrack import PoseTrackResult, read_posetrack
+from ..files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown, write_atomic
+from ..render import track_palette
+from ..skeleton import EDGES, JOINT_NAMES
+from ..video.probe import container_start, probe
+from .pack import SCORE_UNIT, pack
+
+#: Longest video that `embed` takes into the page, bytes.
+MAX_EMBED_BYTES: Final = 100 * 2**20
+_MIME: Final = {".webm": "video/webm", ".mkv": "video/x-matroska", ".ogv": "video/ogg"}
+_SCRIPTS: Final = ("data.js", "stage.js", "timeline.js", "plots.js", "page.js")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSummary:
+    """A finished page. video: the file it plays, None when none was found. size: of the page, bytes."""
+
+    page: Path
+    video: Path | None
+    frames: int
+    tracks: int
+    size: int
+    warnings: tuple[str, ...]
+
+
+def write_report(
+    result: Path, out: Path, *, video: Path | None = None, embed: bool = False, overwrite: bool = False
+) -> ReportSummary:
+    """Write the page of a result.
+
+    video: the video the result was made from; without it, it is looked for beside the result and in the working
+    folder. The page names it by its path relative to the page, or holds it (`embed`). Without a video the page shows
+    skeletons on black. Raises UsageError, InputError or OutputError.
+    """
+    result, out = Path(result), Path(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{shown(out)} must end in .html; that is the format it gets")
+    require_not_input(out, [result, *([video] if video else [])])
+    require_free_target(out, overwrite=overwrite)
+    require_writable_folder(out.parent)
+    found = read_posetrack(result)
+    if not found.frames:
+        raise InputError(f"{shown(result)} holds no frames; there is nothing to show")
+    played = Path(video) if video is not None else _find_video(found, result)
+    if played is None and embed:
+        raise UsageError("there is no video to embed; name it with --video")
+    warnings = [] if played else [f"the video of {shown(result)} was not found; name it with --video"]
+    clip = _video_entry(found, played, out, embed=embed, warnings=warnings) if played else None
+    page = _page(found, title=result.name, video=clip)
+    write_atomic(out, page, overwrite=overwrite)
+    tracks = len({person.track_id for frame in found.frames for person in frame.people})
+    return ReportSummary(out, played, len(found.frames), tracks, len(page), tuple(warnings))
+
+
+def _find_video(result: PoseTrackResult, path: Path) -> Path | None:
+    """The input of the result, known by its name and its hash."""
+    source = result.header.get("input")
+    name, expected = (source.get("name"), source.get("sha256")) if isinstance(source, dict) else (None, None)
+    if not isinstance(name, str) or not name or name != Path(name).name:
+        return None
+    for folder in (path.parent, Path()):
+        candidate = folder / name
+        if candidate.is_file() and (expected is None or sha256_of(candidate) == expected):
+            return candidate
+    return None
+
+
+def _video_entry(
+    result: PoseTrackResult, video: Path, out: Path, *, embed: bool, warnings: list[str]
+) -> dict[str, Any]:
+    """What the page needs to know of its video. Raises InputError or UsageError."""
+    info = probe(video)
+    size = (result.header.get("width"), result.header.get("height"))
+    if None not in size and size != (info.width, info.height):
+        raise InputError(
+            f"{shown(video)} is {info.width}x{info.height}, the result is of a video of {size[0]}x{size[1]}; "
+            "give the video it was made from"
+        )
+    source = result.header.get("input")
+    expected = source.get("sha256") if isinstance(source, dict) else None
+    if expected is not None and sha256_of(video) != expected:
+        warnings.append(f"{shown(video)} is not the file the result was made from; poses may lie beside the people")
+    entry: dict[str, Any] = {"name": video.name, "start": container_start(video), "source": None, "embedded": None}
+    entry["mime"] = _MIME.get(video.suffix.lower(), "video/mp4")
+    if embed:
+        entry["embedded"] = _embedded(video)
+    else:
+        entry["source"] = _relative_url(video, out.parent)
+    return entry
+
+
+def _embedded(video: Path) -> str:
+    size = video.stat().st_size
+    if size > MAX_EMBED_BYTES:
+        raise UsageError(
+            f"{shown(video)} has {size / 2**20:.0f} MiB, --embed takes up to {MAX_EMBED_BYTES // 2**20}; leave it out"
+        )
+    return base64.b64encode(video.read_bytes()).decode()
+
+
+def _relative_url(video: Path, folder: Path) -> str:
+    target = os.path.abspath(video)  # noqa: PTH100 - a link stays a link: it is what lies beside the page
+    try:
+        path = os.path.relpath(target, folder.resolve())
+    except ValueError:  # another drive
+        return Path(target).as_uri()
+    return "/".join(quote(os.fsencode(part)) for part in Path(path).parts)
+
+
+def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) -> bytes:
+    packed = pack(result.frames)
+    header = result.header
+    positions = {frame.index: position for position, frame in enumerate(result.frames)}
+    boxes = [p.bbox[:2] + p.bbox[2:] for f in result.frames[:: max(1, len(result.frames) // 2000)] for p in f.people]
+    width, height = (
+        value
+        if isinstance(value := header.get(key), int) and value > 0
+        else max((float(b[i]) for b in boxes), default=640)
+        for i, key in enumerate(("width", "height"))
+    )
+    meta = {
+        "title": title,
+        "width": width,
+        "height": height,
+        "frames": len(result.frames),
+        "scale": packed.scale,
+        "scoreUnit": SCORE_UNIT,
+        "joints": JOINT_NAMES,
+        "edges": EDGES,
+        "tracks": [{"id": track, "count": count, "colours": _colours(track)} for track, count in packed.tracks],
+        "damaged": [positions[frame.index] for frame in result.frames if frame.damaged][:10_000],
+        "about": _about(header),
+        "video": {k: v for k, v in video.items() if k != "embedded"} if video else None,
+    }
+    texts = {
+        name: _text(name) for name in ("template.html", "page.css", "uPlot.min.css", "uPlot.iife.min.js", *_SCRIPTS)
+    }
+    parts = {
+        "STYLE": texts["uPlot.min.css"] + texts["page.css"],
+        "LIBRARY": texts["uPlot.iife.min.js"],
+        "SCRIPT": "\n".join(texts[name] for name in _SCRIPTS),
+        # Inside a script element only "<" could end it.
+        "META": json.dumps(meta, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "DATA": base64.b64encode(packed.data).decode(),
+        "VIDEO": (video or {}).get("embedded") or "",
+    }
+    page = texts["template.html"]
+    head, *rest = page.split("{{")
+    chunks = [head]
+    for piece in rest:
+        name, _, tail = piece.partition("}}")
+        chunks += [parts[name], tail]
+    return "".join(chunks).encode()
+
+
+def _about(header: Any) -> list[str]:
+    """One line each: the model, the detector, what smoothed it."""
+    lines = []
+    for key in ("model", "detector"):
+        made = header.get(key)
+        if isinstance(made, dict) and isinstance(made.get("name"), str):
+            lines.append(f"{key} {made['name']}")
+    smoothing = header.get("smoothing")
+    if isinstance(smoothing, dict) and isinstance(smoothing.get("method"), str):
+        lines.append(f"smoothed: {smoothing['method']}")
+    return lines
+
+
+def _colours(track: int) -> list[str]:
+    palette = track_palette(track)
+    return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in (palette.left, palette.right, palette.centre)]
+
+
+def _text(name: str) -> str:
+    try:
+        return (files(__package__) / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the page's own {name} is missing: {error}; install dcpose again") from error

@@ -1,0 +1,215 @@
+"""The stages of a training: the backbone on single frames, the head on windows, both together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..nets import DCPose
+from ..nets.backbones import heatmap_net
+from .batches import Batch, Prefetched, training_batch
+from .loop import Loop, Progress, Scalars
+from .losses import stage_loss
+from .pack import PoseSample
+from .recipe import Recipe, StageConfig
+from .validation import Forward, draw_worst, find
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a training works and whom it tells. workers: threads that make batches ahead, 0 for none."""
+
+    work: Path
+    device: torch.device
+    report: Callable[[Progress], None]
+    between: Callable[[], None]
+    scalars: Scalars
+    workers: int = 0
+
+    def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
+        """The loop of a stage over what has gradients."""
+        parameters = [p for p in net.parameters() if p.requires_grad]
+        return Loop(
+            name,
+            net,
+            parameters,
+            config,
+            self.work,
+            device=self.device,
+            report=self.report,
+            between=self.between,
+            scalars=self.scalars,
+        )
+
+    def autocast(self, config: StageConfig) -> contextlib.AbstractContextManager[object]:
+        """bfloat16 where the stage wants it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
+
+
+def phase(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[tuple[int, int], float]:
+    """Crop size and target sigma of a step; sigma keeps its size relative to the person."""
+    done = 0.0
+    for stretch in config.phases:
+        done += stretch.share
+        if step < done * config.steps - 0.5:
+            return stretch.size, config.sigma * stretch.size[1] / full[1]
+    size = config.phases[-1].size if config.phases else full
+    return size, config.sigma * size[1] / full[1]
+
+
+def with_motion(samples: list[PoseSample], config: StageConfig) -> list[PoseSample]:
+    """Windows as they are, and `stills_share` as many stills set in motion: real motion is rarer than people are
+    different."""
+    windows = [s for s in samples if len(s.pictures) == 3]
+    stills = [s for s in samples if len(s.pictures) == 1]
+    wanted = config.stills_share * len(windows) if windows else len(stills)
+    if not wanted:
+        return windows
+    every = max(1, int(len(stills) / wanted))
+    return [*windows, *stills[::every]]
+
+
+def train_backbone(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 1: single frames, a random one of each window. Leaves the averaged weights in the network."""
+    backbone, device = net.backbone, run.device
+    loop = run.loop("stage1", backbone, config)
+    loop.resume()
+
+    with Prefetched(_maker(recipe, config, samples, recipe.seed, window=False), config.steps, run.workers) as batches:
+
+        def loss_of(step: int) -> Tensor:
+            backbone.train()
+            batch = batches(step)
+            x = batch.images.to(device).to(memory_format=torch.channels_last)
+            with run.autocast(config):
+                maps = backbone(x)
+            return stage_loss(config, maps, batch.joints.to(device), _sigma(recipe, config, step))
+
+        def validate() -> dict[str, float]:
+            probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last).eval()
+            probe.load_state_dict(loop.average.state)
+            size, _ = phase(config, loop.step - 1, recipe.model.input_size)
+            return _validate("stage1", lambda x, margin: probe(x[:, :3]), held, size, recipe, run)
+
+        loop.run(loss_of, validate)
+    backbone.load_state_dict(loop.average.state)
+
+
+def load_backbone(net: DCPose, config: StageConfig, run: Run) -> bool:
+    """The averaged backbone of a finished or interrupted stage 1; whether there is one."""
+    loop = run.loop("stage1", net.backbone, config)
+    found = loop.resume()
+    if found:
+        net.backbone.load_state_dict(loop.average.state)
+    return found
+
+
+def train_head(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them."""
+    for parameter in net.backbone.parameters():
+        parameter.requires_grad_(False)
+    loop = run.loop("stage2", net, config)
+    loop.resume()
+
+    def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
+        with run.autocast(config):
+            final = net.head(*maps, batch.margin.to(run.device)).final
+        return stage_loss(config, final, batch.joints.to(run.device), sigma)
+
+    _train_windows(loop, net, recipe, config, samples, held, run, losses, recipe.seed + 1)
+
+
+def train_both(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 3: windows, everything learns; the loss of the current frame's own heatmaps is added (SPEC 8.2)."""
+    for parameter in net.parameters():
+        parameter.requires_grad_(True)
+    loop = run.loop("stage3", net, config)
+    loop.resume()
+
+    def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
+        with run.autocast(config):
+            final = net.head(*maps, batch.margin.to(run.device)).final
+        joints = batch.joints.to(run.device)
+        return stage_loss(config, final, joints, sigma) + stage_loss(config, maps[0], joints, sigma)
+
+    _train_windows(loop, net, recipe, config, samples, held, run, losses, recipe.seed + 2)
+
+
+def _train_windows(
+    loop: Loop,
+    net: DCPose,
+    recipe: Recipe,
+    config: StageConfig,
+    samples: list[PoseSample],
+    held: list[PoseSample],
+    run: Run,
+    losses: Callable[[tuple[Tensor, Tensor, Tensor], Batch, float], Tensor],
+    seed: int,
+) -> None:
+    """What stages 2 and 3 share; gradients reach the backbone where its parameters want them."""
+    device = run.device
+    learns = any(p.requires_grad for p in net.backbone.parameters())
+    with Prefetched(_maker(recipe, config, samples, seed, window=True), config.steps, run.workers) as batches:
+
+        def loss_of(step: int) -> Tensor:
+            net.train()
+            # Batch-norm statistics of the backbone: frozen means frozen, unless asked for (SPEC 4.3, row 13).
+            net.backbone.train(config.backbone_norm == "running")
+            batch = batches(step)
+            x = batch.images.to(device)
+            frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]]).contiguous(memory_format=torch.channels_last)
+            with torch.set_grad_enabled(learns), run.autocast(config):
+                maps = net.backbone(frames)
+            current, previous, following = maps.float().split(len(x))
+            return losses((current, previous, following), batch, _sigma(recipe, config, step))
+
+        def validate() -> dict[str, float]:
+            probe = DCPose(recipe.model).to(device).to(memory_format=torch.channels_last).eval()
+            probe.load_state_dict(loop.average.state)
+            three = [s for s in held if len(s.pictures) == 3]
+            if not three:
+                return {}
+            size = recipe.model.input_size
+            out = _validate(loop.name, probe, three, size, recipe, run)
+            single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, device)
+            return {"windows": out["windows"], "single": single["windows"]} if out else {}
+
+        loop.run(loss_of, validate)
+    net.load_state_dict(loop.average.state)
+
+
+def _maker(
+    recipe: Recipe, config: StageConfig, samples: list[PoseSample], seed: int, *, window: bool
+) -> Callable[[int], Batch]:
+    """The batch of a step."""
+
+    def make(step: int) -> Batch:
+        size, _ = phase(config, step, recipe.model.input_size)
+        return training_batch(
+            samples, step, batch=config.batch, size=size, config=recipe.augment, seed=seed, window=window
+        )
+
+    return make
+
+
+def _sigma(recipe: Recipe, config: StageConfig, step: int) -> float:
+    return phase(config, step, recipe.model.input_size)[1]
+
+
+def _validate(
+    stage: str, forward: Forward, held: list[PoseSample], size: tuple[int, int], recipe: Recipe, run: Run
+) -> dict[str, float]:
+    shares, people = find(forward, held, size, recipe.augment.enlarge, run.device)
+    draw_worst(people, size, recipe.augment.enlarge, run.work / f"worst-{stage}.png")
+    return shares

@@ -1,0 +1,86 @@
+"""Heatmaps on show: five panels per frame that agree with the keypoints of the result."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from dcpose_cli import PoseEstimator, UsageError, estimate, read_posetrack
+from dcpose_cli.decode import peaks
+from dcpose_cli.heatmaps import PANEL_HEIGHT, HeatmapPanels, joint_slot, render_heatmaps
+from dcpose_cli.types import Window
+from dcpose_cli.video.reader import VideoReader
+
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+
+
+@pytest.fixture(scope="module")
+def people(tiny_folder):
+    return PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd())
+
+
+@pytest.fixture(scope="module")
+def made(people, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    clip = PRODUCT.make_clip(folder / "clip.mp4", frames=8, size=(160, 96))
+    estimate(clip, estimator=people, json=folder / "clip.json")
+    return folder
+
+
+def test_the_final_heatmap_is_where_the_keypoint_came_from(people, made):
+    import torch
+
+    from dcpose_cli.decode import to_image
+
+    frames = list(VideoReader(made / "clip.mp4"))
+    result = read_posetrack(made / "clip.json").frames[3]
+    person = result.people[1]
+    for joint in ("nose", "left_wrist", "right_ankle"):
+        maker = HeatmapPanels(people, joint_slot(joint))
+        crops, heat = maker._maps(Window(frames[2], frames[3], frames[4], (1, 1)), person, 1.0)
+        assert [crop.shape for crop in crops] == [(64, 48, 3)] * 3
+        peak = peaks(torch.from_numpy(heat[4])[None, None]).numpy()
+        size = (heat[4].shape[1], heat[4].shape[0])
+        place = to_image(peak, person.bbox[None], size, people.network.box_scale)[0, 0]
+        np.testing.assert_allclose(place[:2], person.keypoints[joint_slot(joint), :2], atol=0.05)
+        assert place[2] == pytest.approx(float(person.keypoints[joint_slot(joint), 2]), abs=1e-3)
+
+
+def test_a_video_of_five_panels(people, made, tmp_path):
+    summary = render_heatmaps(
+        made / "clip.mp4", made / "clip.json", tmp_path / "out.mp4", track=0, joint="left_knee", estimator=people
+    )
+    assert summary.frames == 8
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(pictures) == 8
+    assert pictures[0].shape == (PANEL_HEIGHT, 5 * PANEL_HEIGHT * 48 // 64, 3)
+    panels = np.split(pictures[4].astype(int), 5, axis=1)
+    assert np.abs(panels[0] - panels[1]).mean() > 1  # other frames
+
+
+def test_a_frame_without_the_person_is_black(people, made):
+    frames = list(VideoReader(made / "clip.mp4", max_frames=1))
+    picture = HeatmapPanels(people, 0)(Window(frames[0], frames[0], frames[0], (1, 1)), None)
+    assert picture[40:].max() == 0
+
+
+def test_what_cannot_be_shown(people, made, tmp_path):
+    def show(track=0, joint="nose"):
+        render_heatmaps(
+            made / "clip.mp4", made / "clip.json", tmp_path / "out.mp4", track=track, joint=joint, estimator=people
+        )
+
+    with pytest.raises(UsageError, match="no track 7"):
+        show(track=7)
+    with pytest.raises(UsageError, match="left_elbow"):
+        show(joint="tail")
+    other = SimpleNamespace(network=SimpleNamespace(model=SimpleNamespace(net=None, header=SimpleNamespace(name="x"))))
+    with pytest.raises(UsageError, match="no DCPose"):
+        HeatmapPanels(other, 0)
+    assert PRODUCT.files_in(tmp_path) == []
