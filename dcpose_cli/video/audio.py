@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -248,9 +249,25 @@ def _best_audio(container: InputContainer) -> AudioStream | None:
 def _carrier_for(stream: AudioStream, output: OutputContainer) -> _Carrier:
     """Raises ValueError or av.FFmpegError when the sound can neither be copied nor decoded."""
     codec = stream.codec_context.codec.canonical_name
-    if codec in _COPYABLE.get(output.format.name, ()) and stream.codec_context.sample_rate > 0:
+    if (
+        codec in _COPYABLE.get(output.format.name, ())
+        and stream.codec_context.sample_rate > 0
+        and _takes_header(output.format.name, stream)
+    ):
         return _Copy(stream, output)
     return _Encode(stream, output)
+
+
+def _takes_header(container: str, stream: AudioStream) -> bool:
+    """Whether a container of this format can describe the sound: a damaged codec header would fail it at its end."""
+    at_once = {} if container == "matroska" else {"movflags": "empty_moov"}
+    try:
+        with av.open(io.BytesIO(), "w", format=container, container_options=at_once) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _seconds(packet: Packet[AudioStream]) -> float:

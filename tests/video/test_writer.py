@@ -218,6 +218,22 @@ def test_damaged_aac_that_looks_framed_costs_only_itself(clips, places):
     assert any(f"{len(places)} damaged places" in warning for warning in out.warnings)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libopus"), ("a.mp4", "aac")])
+def test_damaged_header_of_the_sound_costs_no_pictures(clips, name, codec):
+    """The MP4 muxer would refuse it when everything is done; found by mutated clips."""
+    source = clips.make(name, frames=50, audio=codec)
+    data = bytearray(source.read_bytes())
+    if codec == "libopus":
+        at = data.index(b"OpusHead")
+        data[at + 8 : at + 19] = b"\xff" * 11
+    else:
+        at = data.index(b"esds")
+        data[at + 4 : at + 40] = b"\x00" * 36
+    source.write_bytes(data)
+    transcribe(source, clips.folder / "out.mp4")
+    assert len(read(clips.folder / "out.mp4")) == 50
+
+
 def test_sound_file_that_is_none_is_left_out(clips):
     source = clips.make(frames=5)
     junk = clips.folder / "junk.wav"
@@ -233,6 +249,10 @@ def test_sound_file_that_is_none_is_left_out(clips):
 def test_sound_the_container_refuses_is_left_out(clips, monkeypatch):
     source = clips.make("a.mkv", frames=5, audio="libopus")
     monkeypatch.setitem(audio._COPYABLE, "mov", frozenset({"opus"}))
+    _, out = transcribe(source, clips.folder / "other.mov")
+    with av.open(str(clips.folder / "other.mov")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"  # found out in time, and encoded
+    monkeypatch.setattr(audio, "_takes_header", lambda *_args: True)
     _, out = transcribe(source, clips.folder / "out.mov")
     assert len(read(clips.folder / "out.mov")) == 5
     assert any("left out" in warning for warning in out.warnings)
