@@ -8,8 +8,8 @@ import sys
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared, pytest.mark.timeout(3600)]
-BAD = {"odd/text.mp4", "odd/truncated.mp4", "odd/zero.mp4"}
-OPTIONS = ("--device", "cpu", "--offline", "--max-frames", "10")
+BAD = {"odd/text.mp4", "odd/zero.mp4"}
+OPTIONS = ("--device", "cpu", "--offline", "--max-frames", "6")
 
 
 def results(folder, product):
@@ -35,7 +35,7 @@ def test_real_and_odd_files(dcpose, product, shared, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in one.rglob("*.*") if path.name != "manifest.jsonl"}
     again = dcpose.process("batch", videos, "-o", one, *OPTIONS, timeout=600)
     assert again.returncode == 7
-    assert f"0 done, {len(names) - 3} finished before, 3 failed" in again.stderr
+    assert f"0 done, {len(names) - 2} finished before, 2 failed" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
     process = dcpose.start("batch", videos, "-o", two, *OPTIONS)
