@@ -4,7 +4,9 @@
 
 Held-out pictures (DATA/heldout-dev): the true boxes are given, each picture is previous, current and next frame at
 once, no flip test unless --flip. Stills are all sources but lspet. Intervals are 95 % bootstraps over people. The
-sample clips go through `dcpose_cli.export_json` as a user's video would, detector and tracking included.
+sample clips go through `dcpose_cli.export_json` as a user's video would, detector and tracking included. OKS-AP is
+COCO's, per joint group, with the area of the box as the person's; `scores` says how many joints with about that score
+are right. --pictures draws the people of the clips who are done best and worst.
 """
 
 from __future__ import annotations
@@ -24,9 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import dcpose_cli
+from dcpose_cli.evaluation.calibration import HitRate
+from dcpose_cli.evaluation.grouped_ap import Ap
 from dcpose_cli.evaluation.heldout import Estimator, HeldoutResult, measure_parts, read_pictures, run_heldout
 from dcpose_cli.evaluation.pck import PckResult, Share
 from dcpose_cli.evaluation.sample_clips import ClipScore, clips_ap, score_clip
+from dcpose_cli.evaluation.sample_people import (
+    draw_sheets,
+    read_run,
+    sample_ap,
+    sample_hit_rates,
+    sample_shares,
+)
 from dcpose_cli.export import read_posetrack
 from dcpose_cli.files import sha256_of, write_atomic
 
@@ -50,6 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--flip", action="store_true", help="average with the mirrored picture (held-out pictures only)"
     )
+    parser.add_argument("--pictures", type=Path, help="write good.jpg and bad.jpg, people of the clips, in this folder")
     parser.add_argument("--json", type=Path, help="write the figures here too; an existing file is replaced")
     return parser.parse_args(arguments)
 
@@ -63,7 +75,7 @@ def main(arguments: Sequence[str] | None = None, *, estimator: Estimator | None 
         estimator, run = estimator or real, runner(real)
     if options.data is not None and estimator is not None:
         report["heldout"] = heldout(estimator, options.data / HELDOUT, flip=options.flip)
-    report["samples"] = samples(run, options.samples)
+    report["samples"] = samples(run, options.samples, options.pictures)
     print(as_text(report))
     if options.json is not None:
         write_atomic(options.json, json.dumps(report, indent=1) + "\n", overwrite=True)
@@ -127,7 +139,18 @@ def part_figures(result: HeldoutResult) -> dict[str, Any]:
         "pck@0.2 torso": pck_figures(result.torso),
         "pckh@0.5": pck_figures(result.head),
         "oks": asdict(result.oks),
+        "oks_ap": ap_figures(result.ap),
+        "scores": score_figures(result.scores),
     }
+
+
+def ap_figures(groups: dict[str, Ap]) -> dict[str, Any]:
+    """A group without people has no figure."""
+    return {name: asdict(ap) if ap.people else {"value": None} for name, ap in groups.items()}
+
+
+def score_figures(rates: Sequence[HitRate]) -> list[dict[str, Any]]:
+    return [asdict(rate) if rate.joints else {"score": rate.score, "value": None} for rate in rates]
 
 
 def pck_figures(result: PckResult) -> dict[str, Any]:
@@ -142,7 +165,7 @@ def share_figures(share: Share) -> dict[str, Any]:
     return {"value": share.value if share.joints else None, **asdict(share)} if share.joints else {"value": None}
 
 
-def samples(run: Run, folder: Path) -> dict[str, Any]:
+def samples(run: Run, folder: Path, pictures: Path | None = None) -> dict[str, Any]:
     clips = sorted(path for path in folder.glob("*.mp4") if path.with_suffix(".json").is_file())
     if not clips:
         raise SystemExit(f"{folder} holds no clip with its JSON: run from the repository's root or pass --samples")
@@ -156,9 +179,19 @@ def samples(run: Run, folder: Path) -> dict[str, Any]:
             ap = clips_ap([(result, truth)])
             figures[clip.stem] = {**clip_figures(score), "ap": ap.table(), "sha256": sha256_of(clip)}
         figures["all"] = {**total_figures(list(figures.values())), "ap": clips_ap(results).table()}
-        header = read_posetrack(results[0][0]).header
+        people = read_run([(clip, *pair) for clip, pair in zip(clips, results, strict=True)])
+        if pictures is not None:
+            draw_sheets(people, pictures)
+        result = read_posetrack(results[0][0])
+        header, frames = result.header, sum(len(read_posetrack(path).frames) for path, _ in results)
     used = {key: header[key] for key in ("model", "detector", "settings") if key in header}
-    return {"clips": figures, **used, "seconds": round(seconds, 1)}
+    shares = {name: share_figures(share) for name, share in sample_shares(people).items()}
+    more = {
+        "joints": shares,
+        "oks_ap": ap_figures(sample_ap(people)),
+        "scores": score_figures(sample_hit_rates(people)),
+    }
+    return {"clips": figures, "people": more, **used, "frames": frames, "seconds": round(seconds, 1)}
 
 
 def clip_figures(score: ClipScore) -> dict[str, Any]:
@@ -178,6 +211,7 @@ def as_text(report: dict[str, Any]) -> str:
         oks = part["oks"]
         low, high = oks["interval"]
         lines.append(f"  {'oks':14} {oks['mean']:.3f} [{low:.3f}, {high:.3f}]  people {oks['people']}")
+        lines += [f"  {'oks ap':14} {ap_text(part['oks_ap'])}", f"  {'scores':14} {score_text(part['scores'])}"]
     lines += [f"  {name} sha256 {value}" for name, value in report.get("heldout", {}).get("sha256", {}).items()]
     lines.append("\nsample clips, end to end: visible joints within half a head size")
     used = report["samples"]
@@ -189,7 +223,26 @@ def as_text(report: dict[str, Any]) -> str:
             f"  {name:10} {clip['value']:.3f}  ({clip['hits']} of {clip['joints']} joints; people {clip['matched']} of "
             f"{clip['people']}, {clip['surplus']} surplus)  AP {clip['ap']['Total']:.1f}"
         )
+    people = used["people"]
+    lines.append(f"  {'joints':14} {share_text(people['joints'])}")
+    lines += [f"  {'oks ap':14} {ap_text(people['oks_ap'])}", f"  {'scores':14} {score_text(people['scores'])}"]
+    lines.append(f"  {used['frames']} frames in {used['seconds']} s, everything included")
     return "\n".join(lines)
+
+
+def ap_text(figures: dict[str, Any]) -> str:
+    everything = figures["all"]
+    if everything["value"] is None:
+        return "nobody"
+    low, high = everything["interval"]
+    groups = "  ".join(f"{k} {v['value']:.2f}" for k, v in figures.items() if k != "all" and v["value"] is not None)
+    return f"{everything['value']:.3f} [{low:.3f}, {high:.3f}]  people {everything['people']}  ({groups})"
+
+
+def score_text(rates: Sequence[dict[str, Any]]) -> str:
+    """What about so high a score means."""
+    known = (f"{r['score']:.1f}: {r['value']:.2f} of {r['joints']}" for r in rates if r["value"] is not None)
+    return "; ".join(known) or "no joints"
 
 
 def share_text(figures: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .export.formats import convert
     from .export.posetrack import read_posetrack
     from .pipeline import estimate, export_json
+    from .video.live import StopRequest
     from .weights import load_model
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _LATE = {
     "PoseEstimator": "estimator",
     "convert": "export.formats",
+    "StopRequest": "video.live",
     "estimate": "pipeline",
     "export_json": "pipeline",
     "load_model": "weights",
@@ -56,6 +58,7 @@ __all__ = [
     "OutputError",
     "Person",
     "PoseEstimator",
+    "StopRequest",
     "TrackedBoxes",
     "UsageError",
     "VideoInfo",

@@ -177,18 +177,20 @@ class PoseEstimator:
         fps: SupportsFloat | None,
         pixel_aspect: float = 1.0,
         segments: SegmentFolder | None = None,
+        together: int = CHUNK_FRAMES,
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
         segments: where finished parts of this video are kept; what is there already is not done again.
+        together: most frames that are waited for and looked at together.
         """
         boxes: deque[TrackedBoxes] = deque()
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
-        tracked = self._track(frames, self.tracker(fps), boxes, seen)
+        tracked = self._track(frames, self.tracker(fps), boxes, seen, together)
         stream = windows(tracked, self.interval, self.network.reach)
-        for _, group in groupby(stream, key=lambda window: chunk_of(window.current)):
+        for _, group in groupby(stream, key=lambda window: chunk_of(window.current, together)):
             chunk = list(group)
             people = [boxes.popleft() for _ in chunk]
             current = [window.current for window in chunk]
@@ -204,7 +206,12 @@ class PoseEstimator:
             log.finish()
 
     def _track(
-        self, frames: Iterable[Frame], tracker: Tracker, boxes: deque[TrackedBoxes], log: SegmentLog | None
+        self,
+        frames: Iterable[Frame],
+        tracker: Tracker,
+        boxes: deque[TrackedBoxes],
+        log: SegmentLog | None,
+        together: int,
     ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
 
@@ -212,17 +219,19 @@ class PoseEstimator:
             frame, entry = item
             return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
 
-        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log))
+        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log, together))
         for (frame, _), people in spread(looked, follow):
             boxes.append(people)
             yield frame
 
-    def look(self, frames: Iterable[Frame], log: SegmentLog | None = None) -> Iterator[tuple[Frame, Entry, bool]]:
+    def look(
+        self, frames: Iterable[Frame], log: SegmentLog | None = None, together: int = CHUNK_FRAMES
+    ) -> Iterator[tuple[Frame, Entry, bool]]:
         """Frames with who was detected in them, how they look, and whether the frame was looked at (`detect_every`).
 
-        log: where that is kept, and found again.
+        log: where that is kept, and found again. together: as in `analyse`.
         """
-        for _, group in groupby(frames, key=chunk_of):
+        for _, group in groupby(frames, key=lambda frame: chunk_of(frame, together)):
             chunk = list(group)
             places = due(len(chunk), self.detect_every)
             entries = log.recall(segment_of(chunk[0]), chunk) if log else None
@@ -327,14 +336,14 @@ def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.f
     return np.where(shared[:, None], np.float32(0), points)
 
 
-def chunk_frames(width: int, height: int) -> int:
+def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
     """Frames in a chunk, for frames of this size in pixels."""
-    return max(1, min(CHUNK_FRAMES, CHUNK_PIXELS // (height * width)))
+    return max(1, min(most, CHUNK_PIXELS // (height * width)))
 
 
-def chunk_of(frame: Frame) -> int:
+def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:
     """Number of the chunk a frame belongs to."""
-    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0])
+    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0], most)
 
 
 def segment_of(frame: Frame) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -34,7 +34,9 @@ from .render import draw_people
 from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
+from .video.live import LiveReader, StopRequest
 from .video.reader import VideoReader
+from .video.source import is_address, is_live
 from .video.writer import FORMATS, VideoWriter
 
 if TYPE_CHECKING:
@@ -67,12 +69,14 @@ def estimate(
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
+    stop: StopRequest | None = None,
     **options: Any,
 ) -> EstimateSummary:
     """Estimate the poses of a video; write the annotated video to `out` and PoseTrack JSON beside it.
 
     out: .mp4, .mov or .mkv; None writes only the JSON, to `config.json`. config: settings; `options` replace single
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
+    stop: ends a live source; what came in until then is finished and kept.
     Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
     leaves finished parts beside the output, from which one with `resume` goes on (segments.py).
     """
@@ -85,26 +89,27 @@ def estimate(
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
+    people = estimator
+    if settings.allow_network and is_live(path):
+        require_outputs(source, video, target, overwrite=settings.overwrite)
+        people = people or _load(settings).load()  # what comes while a model is loaded would be lost
     with ExitStack() as stack:
-        reader = stack.enter_context(
-            VideoReader(
-                path,
-                start=settings.start,
-                end=settings.end,
-                max_frames=settings.max_frames,
-                allow_network=settings.allow_network,
-            )
-        )
+        reader = _open(path, settings, stop)
+        stack.enter_context(closing(reader))
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
-        people = estimator or _load(settings)
+        people = people or _load(settings)
         header = result_header(source, reader.info, people, settings)
         segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
         run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
-        _finish(writer, {"decode": _decode_counts(reader.report), "video": sha256}, video)
+        end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": sha256}
+        if isinstance(reader, LiveReader):
+            end["live"] = {"dropped": reader.dropped}
+            warnings += [f"{shown(source)} broke off"] * reader.broke_off
+        _finish(writer, end, video)
     return EstimateSummary(
         source=source,
         video=video,
@@ -115,6 +120,8 @@ def estimate(
         decode=reader.report,
         seconds=time.monotonic() - started,
         warnings=tuple(warnings),
+        dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
+        delay=run.delay,
     )
 
 
@@ -126,6 +133,7 @@ def export_json(
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
+    stop: StopRequest | None = None,
     **options: Any,
 ) -> EstimateSummary:
     """The JSON of `estimate` without drawing a video. Raises as `estimate`.
@@ -136,14 +144,14 @@ def export_json(
     target = Path(out)
     if to == "posetrack18":
         options["json"] = target
-        return estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+        return estimate(path, None, config=config, estimator=estimator, progress=progress, stop=stop, **options)
     overwrite = bool(options.get("overwrite", config.overwrite if config else False))
     require_target(target, to, overwrite=overwrite, source=Path(path))
     folder = temporary_name(target)
     try:
         folder.mkdir()
         options["json"] = folder / "result.json"
-        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, **options)
+        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, stop=stop, **options)
         result = read_posetrack(folder / "result.json")
         written = write_result(result, target, to, ExportOptions(overwrite=overwrite))
         return replace(summary, json=None, exports=tuple(written))
@@ -158,7 +166,7 @@ class _Run:
 
     def __init__(
         self,
-        reader: VideoReader,
+        reader: VideoReader | LiveReader,
         people: PoseEstimator,
         settings: EstimateConfig,
         progress: Report | None,
@@ -167,6 +175,7 @@ class _Run:
         self._reader, self._estimator, self._settings, self._progress = reader, people, settings, progress
         self._segments = segments
         self.frames = self.people = 0
+        self.delay = 0.0
         self.tracks: set[int] = set()
 
     def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
@@ -204,11 +213,18 @@ class _Run:
         aspect = float(info.sample_aspect_ratio)
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
-        with ReadAhead(self._reader, QUEUE_FRAMES) as ahead:
-            analysis = self._estimator.analyse(ahead, fps=info.fps, pixel_aspect=aspect, segments=self._segments)
+        live = self._reader if isinstance(self._reader, LiveReader) else None
+        # A live source reads ahead by itself, and its frames are looked at one by one: waiting for more is delay.
+        source = ReadAhead(self._reader, QUEUE_FRAMES) if live is None else nullcontext(live)
+        size = {} if live is None else {"together": 1}
+        with source as frames:
+            analysis = self._estimator.analyse(
+                frames, fps=info.fps, pixel_aspect=aspect, segments=self._segments, **size
+            )
             for frame, result in analysis:
                 json.write(result)
                 yield frame, result
+                self.delay = max(self.delay, live.age(frame) if live else 0.0)
                 self.frames += 1
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
@@ -258,6 +274,17 @@ def _kept_segments(
             segments.remove()
         raise
     segments.remove()
+
+
+def _open(path: str | PathLike[str], settings: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:
+    """A file is read frame by frame; of a camera or stream, the newest frames count."""
+    part: dict[str, Any] = {"start": settings.start, "end": settings.end, "max_frames": settings.max_frames}
+    if settings.allow_network and is_live(path):
+        return LiveReader(path, stop=stop, **part)
+    reader = VideoReader(path, allow_network=settings.allow_network, **part)
+    if is_address(path) and reader.info.duration is None:
+        return LiveReader(path, stop=stop, **part)
+    return reader
 
 
 def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:
@@ -325,9 +352,11 @@ def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
 def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
     """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
     model, detector = people.network.model, people.detector
+    # An address may hold a password: only what kind of source it was is written down.
+    name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
     return {
         "dcpose": __version__,
-        "input": {"name": source.name, "sha256": sha256_of(source) if source.is_file() else None},
+        "input": {"name": name, "sha256": sha256_of(source) if source.is_file() else None},
         "model": {"name": model.header.name, "sha256": model.sha256},
         "detector": {"name": detector.name, "sha256": detector.sha256},
         "libraries": {name: _version(name) for name in _LIBRARIES},

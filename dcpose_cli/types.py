@@ -168,6 +168,8 @@ class EstimateSummary:
     """What a finished run produced: paths (None when not asked for), counts and warnings.
 
     exports: the files of another format, written instead of the JSON.
+    dropped: frames of a live source that were not looked at. delay: longest time between the arrival of a live frame
+    and its result, seconds.
     """
 
     source: Path
@@ -180,3 +182,5 @@ class EstimateSummary:
     seconds: float
     warnings: tuple[str, ...] = field(default=())
     exports: tuple[Path, ...] = field(default=())
+    dropped: int = 0
+    delay: float = 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import json
 import runpy
 import signal
@@ -280,3 +282,38 @@ def test_smoothing_changes_the_picture_and_not_the_json(two, clip, tmp_path, met
     assert len(pictures(tmp_path / "smooth.mp4")) == 20
     with pytest.raises(UsageError, match="unknown smoothing"):
         estimate(clip, tmp_path / "x.mp4", estimator=two, smooth="kalman")
+
+
+@pytest.mark.parametrize("web", [False, True])
+def test_a_live_stream_is_followed(two, tmp_path, web):
+    streams = runpy.run_path(str(Path(__file__).parent / "streams.py"))
+    with streams["TcpStream"](60, http=web) as stream:
+        summary = estimate(
+            stream.address, tmp_path / "out.mp4", estimator=two, allow_network=True, max_frames=6, smooth="gaussian"
+        )
+    assert summary.frames == 6
+    assert summary.delay > 0
+    header = json.loads((tmp_path / "out.json").read_text())["dcpose"]
+    assert header["live"] == {"dropped": summary.dropped}
+    assert header["input"]["name"] == ("http stream" if web else "tcp stream")
+    assert len(pictures(tmp_path / "out.mp4")) == 6
+
+
+def test_a_file_on_a_server_is_no_live_stream(two, tmp_path):
+    PRODUCT.make_clip(tmp_path / "in.mkv", frames=40)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/in.mkv"
+            summary = export_json(address, tmp_path / "out.json", estimator=two, allow_network=True)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert summary.frames == 40
+    assert "live" not in json.loads((tmp_path / "out.json").read_text())["dcpose"]

@@ -12,7 +12,7 @@ from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError
 from ..files import shown
 from ..smooth import require_method
 from ..types import EstimateSummary
-from .console import message, progress_display, show_traceback
+from .console import finish_on_interrupt, message, progress_display, show_traceback
 
 T = TypeVar("T")
 #: Share of damaged frames above which a finished run ends with EXIT_DAMAGED.
@@ -39,12 +39,14 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     elif good:
         from ..estimator import PoseEstimator
         from ..pipeline import estimate
+        from ..video.live import StopRequest
 
         estimator = PoseEstimator.from_config(config).load()
 
         def run(pair: _Pair) -> None:
-            with progress_display(Path(pair[0]).name, quiet=quiet) as progress:
-                summary = estimate(*pair, config=config, estimator=estimator, progress=progress)
+            stop = StopRequest()
+            with progress_display(Path(pair[0]).name, quiet=quiet) as progress, finish_on_interrupt(stop):
+                summary = estimate(*pair, config=config, estimator=estimator, progress=progress, stop=stop)
             codes.append(tell(summary, quiet=quiet))
 
         good = _each(good, run, alone=len(pairs) == 1)
@@ -55,14 +57,15 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     """A result in a file format, without rendering. Returns the exit code."""
     from ..export.formats import require_target
     from ..pipeline import export_json, is_unfinished
-    from ..video.probe import probe
+    from ..video.live import StopRequest
 
     overwrite = config.overwrite or is_unfinished(out, config)
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
-    probe(video, allow_network=config.allow_network)
+    _look_at(video, config)
     require_target(out, to, overwrite=overwrite, source=Path(video))
-    with progress_display(Path(video).name, quiet=quiet) as progress:
-        summary = export_json(video, out, to=to, config=config, progress=progress)
+    stop = StopRequest()
+    with progress_display(Path(video).name, quiet=quiet) as progress, finish_on_interrupt(stop):
+        summary = export_json(video, out, to=to, config=config, progress=progress, stop=stop)
     return tell(summary, quiet=quiet)
 
 
@@ -97,7 +100,9 @@ def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[
 
 
 def _default_name(source: str) -> str:
-    stem = Path(source).stem
+    from ..video.source import is_live
+
+    stem = "live" if is_live(source) else Path(source).stem
     while len(os.fsencode(stem)) > _MAX_STEM_BYTES:
         stem = stem[:-1]
     return f"{stem}_pose.mp4"
@@ -113,12 +118,20 @@ def _make_folder(folder: Path) -> None:
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
     """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
     from ..pipeline import is_unfinished, output_paths, require_outputs
-    from ..video.probe import probe
 
-    probe(source, allow_network=config.allow_network)
+    _look_at(source, config)
     video, json = output_paths(target, config.json)
     if not (planned and not target.parent.exists()):
         require_outputs(Path(source), video, json, overwrite=config.overwrite or is_unfinished(json, config))
+
+
+def _look_at(source: str, config: EstimateConfig) -> None:
+    """What is wrong with an input. A live source is left alone until it is used: it may take one visitor only."""
+    from ..video.probe import probe
+    from ..video.source import is_live
+
+    if not (config.allow_network and is_live(source)):
+        probe(source, allow_network=config.allow_network)
 
 
 def tell_error(error: DCPoseError) -> None:
@@ -157,4 +170,6 @@ def named(paths: list[Path]) -> str:
 
 def _count(summary: EstimateSummary) -> str:
     frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    if summary.dropped or summary.delay:
+        frames += f" ({summary.dropped} dropped, up to {summary.delay:.1f} s late)"
     return f"{frames}, {'1 track' if summary.tracks == 1 else f'{summary.tracks} tracks'}"

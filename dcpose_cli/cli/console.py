@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..pipeline import Progress as State
+    from ..video.live import StopRequest
 
 _STOPPED: Final = {EXIT_SIGINT: "interrupted", EXIT_SIGTERM: "terminated"}
 
@@ -88,6 +89,24 @@ def _stop(number: int, frame: FrameType | None) -> None:
         signal.signal(same, _stop_at_once)
     # Not KeyboardInterrupt: that one is an ordinary event to Typer and Rich, and to nobody is it SIGTERM.
     raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def finish_on_interrupt(stop: StopRequest) -> Iterator[None]:
+    """Let the first Ctrl-C end a live run in good order; another one, or one at any other time, is an interrupt."""
+    usual = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.listening and not stop.is_set():
+            stop.set()
+        elif callable(usual):
+            usual(number, frame)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _stop_at_once(number: int, frame: FrameType | None) -> None:

@@ -49,7 +49,9 @@ Resume = Annotated[
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
-AllowNetwork = Annotated[bool, typer.Option("--allow-network", help="Let inputs be network addresses and playlists.")]
+AllowNetwork = Annotated[
+    bool, typer.Option("--allow-network", help="Let inputs be network addresses, cameras and playlists.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")]

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files import shown
 from ..skeleton import FLIP_ORDER, JOINT_NAMES, NUM_JOINTS
-from .pck import OksResult, PckResult, mean_oks, pck_torso, pckh
+from .calibration import HitRate, hit_rates
+from .grouped_ap import Ap, Matched, grouped_ap
+from .pck import OksResult, PckResult, joint_hits, mean_oks, pck_torso, pckh, torso_lengths
 
 
 class Estimator(Protocol):
@@ -66,12 +68,15 @@ class Poses:
 
 @dataclass(frozen=True, slots=True)
 class HeldoutResult:
-    """The figures of one part. people: with at least one labelled joint."""
+    """The figures of one part. people: with at least one labelled joint. ap: over OKS, by joint group, the boxes given.
+    scores: what a score means, within 0.2 of the torso."""
 
     people: int
     torso: PckResult
     head: PckResult
     oks: OksResult
+    ap: dict[str, Ap]
+    scores: list[HitRate]
 
 
 def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
@@ -164,12 +169,18 @@ def run_heldout(estimator: Estimator, pictures: Iterator[Picture], *, flip: bool
 
 
 def measure(poses: Poses) -> HeldoutResult:
-    """PCK@0.2 of the torso, PCKh@0.5 and OKS of predicted people."""
+    """PCK@0.2 of the torso, PCKh@0.5 and OKS of predicted people, and what their scores mean."""
+    count = len(poses.sources)
+    owners = np.arange(count)
+    frame = Matched(poses.predicted, poses.truth, poses.areas, owners, np.zeros((0, NUM_JOINTS)))
+    hits, counted = joint_hits(poses.predicted, poses.truth, torso_lengths(poses.truth), 0.2)
     return HeldoutResult(
         people=len(poses.sources),
         torso=pck_torso(poses.predicted, poses.truth),
         head=pckh(poses.predicted, poses.truth),
         oks=mean_oks(poses.predicted, poses.truth, poses.areas),
+        ap=grouped_ap([frame]),
+        scores=hit_rates(poses.predicted[..., 2], hits, counted, owners),
     )
 
 

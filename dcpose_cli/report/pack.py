@@ -9,7 +9,8 @@ All numbers are little-endian, column after column, one gzip stream:
     int16    xy[34][M_t]    per track: x and y of joint 0, x and y of joint 1 ...; the same unit, differences
     uint8    score[17][M_t] per track: confidence in 1 / 100, 255 for more than 2.5; 0 for a joint not predicted
 
-Every int16 column comes as its low bytes followed by its high bytes, which are nearly all alike and pack well. `frame` of all tracks comes first, then `box` of all, and so on. M_t is the number of frames of track t, M their sum.
+Every int16 column comes as its low bytes followed by its high bytes, which are nearly all alike and pack well. `frame`
+of all tracks comes first, then `box` of all, and so on. M_t is the number of frames of track t, M their sum.
 """
 
 from __future__ import annotations

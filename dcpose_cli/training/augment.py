@@ -49,12 +49,41 @@ def random_crops(
     window: three frames are returned (previous, current, next), made out of a still by a small smooth motion where
     the sample has only one; otherwise one frame, a random one of a window.
     """
-    pictures, joints, boxes = sample.pictures, sample.joints, sample.boxes
-    if not window and len(pictures) == 3:
+    geometry = draw_geometry(sample, size, config, rng, window=window)
+    crops = _cut([sample.pictures[k] for k in geometry.frames], geometry.joints, geometry.matrices, size)
+    if rng.random() < config.flip_prob:
+        crops = flip(crops)
+    images = _colour(crops.images, config.color, rng)
+    body = body_box(crops.joints[len(images) // 2], size)
+    direction = motion_direction(crops.joints)
+    for k in range(len(images)):
+        chance = config.damage if k == len(images) // 2 else config.neighbour_damage
+        if rng.random() < chance:
+            images[k] = damage(images[k], body, other, rng, direction)
+    return Crops(images, crops.joints)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """How the frames of one sample are cut. frames: which pictures of the sample, one per crop. joints: (K, 17, 3) in
+    pixels of those pictures. matrices: picture to crop, one per crop."""
+
+    frames: tuple[int, ...]
+    joints: NDArray[np.float32]
+    matrices: list[NDArray[np.float64]]
+
+
+def draw_geometry(
+    sample: PoseSample, size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator, *, window: bool
+) -> Geometry:
+    """Place, size, angle, and for windows out of stills the motion; mirroring is drawn after it."""
+    count = len(sample.pictures)
+    frames, joints, boxes = tuple(range(count)), sample.joints, sample.boxes
+    if not window and count == 3:
         pick = int(rng.integers(3))
         pick = pick if joints[pick, :, 2].any() else 1  # of some windows only the current frame is labelled
-        pictures, joints, boxes = pictures[pick : pick + 1], joints[pick : pick + 1], boxes[pick : pick + 1]
-    current = len(pictures) // 2
+        frames, joints, boxes = (pick,), joints[pick : pick + 1], boxes[pick : pick + 1]
+    current = len(frames) // 2
     center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
     degrees = 0.0
     if rng.random() < config.rotation_prob:
@@ -63,21 +92,9 @@ def random_crops(
     if rng.random() < config.turn_prob:
         degrees += 180.0
     matrix = crop_affine(center, scale, size, degrees)
-    matrices = [matrix] * len(pictures)
-    if window and len(pictures) == 1:
-        pictures, joints = tuple(pictures) * 3, np.repeat(joints, 3, axis=0)
-        matrices = _smooth_motion(matrix, size, rng)
-    crops = _cut(pictures, joints, matrices, size)
-    if rng.random() < config.flip_prob:
-        crops = flip(crops)
-    images = _colour(crops.images, config.color, rng)
-    body = _body_box(crops.joints[len(images) // 2], size)
-    direction = motion_direction(crops.joints)
-    for k in range(len(images)):
-        chance = config.damage if k == len(images) // 2 else config.neighbour_damage
-        if rng.random() < chance:
-            images[k] = damage(images[k], body, other, rng, direction)
-    return Crops(images, crops.joints)
+    if window and len(frames) == 1:
+        return Geometry(frames * 3, np.repeat(joints, 3, axis=0), _smooth_motion(matrix, size, rng))
+    return Geometry(frames, joints, [matrix] * len(frames))
 
 
 def flip(crops: Crops) -> Crops:
@@ -278,16 +295,23 @@ def _cut(
     matrices: list[NDArray[np.float64]],
     size: tuple[int, int],
 ) -> Crops:
-    w, h = size
     images = np.stack(
         [cv2.warpAffine(p, m, size, flags=cv2.INTER_LINEAR) for p, m in zip(pictures, matrices, strict=True)]
     )
+    return Crops(images.astype(np.uint8, copy=False), moved_joints(joints, matrices, size))
+
+
+def moved_joints(
+    joints: NDArray[np.float32], matrices: Sequence[NDArray[np.float64]], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(K, 17, 3) joints in crop pixels; those outside the crop lose their weight."""
+    w, h = size
     moved = joints.copy()
     for k, m in enumerate(matrices):
         moved[k, :, :2] = joints[k, :, :2] @ m[:, :2].T + m[:, 2]
     outside = (moved[..., 0] < 0) | (moved[..., 0] > w - 1) | (moved[..., 1] < 0) | (moved[..., 1] > h - 1)
     moved[..., 2] *= ~outside
-    return Crops(images.astype(np.uint8, copy=False), moved)
+    return moved
 
 
 def _colour(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -304,7 +328,8 @@ def _colour(images: NDArray[np.uint8], strength: float, rng: np.random.Generator
     return out
 
 
-def _body_box(joints: NDArray[np.float32], size: tuple[int, int]) -> tuple[float, float, float, float]:
+def body_box(joints: NDArray[np.float32], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """xyxy of the labelled joints (17, 3), the whole crop where fewer than two are."""
     seen = joints[joints[:, 2] > 0, :2]
     if len(seen) < 2:
         return 0.0, 0.0, float(size[0]), float(size[1])

@@ -123,7 +123,7 @@ class PackReader:
             out += [
                 self._picture(part, info, people.get(info["id"], []))
                 for info in data["images"]
-                if info["split"] == split and self._wanted(info) and not (_origins(info) & without)
+                if info["split"] == split and self._wanted(info) and not (origins_of(info) & without)
             ]
         return out
 
@@ -133,7 +133,7 @@ class PackReader:
         for part in parts:
             for info in self._index(part)["images"]:
                 if info["split"] == split:
-                    found |= _origins(info)
+                    found |= origins_of(info)
         return frozenset(found)
 
     def crops(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -193,7 +193,8 @@ def label_others(
     target.write_text(json.dumps(found))
 
 
-def _origins(info: dict[str, Any]) -> set[str]:
+def origins_of(info: dict[str, Any]) -> set[str]:
+    """Names of the photograph and the clip a picture of the pack comes from."""
     source = info["source"].removeprefix("clip_")
     names = set()
     if "clip" in info:

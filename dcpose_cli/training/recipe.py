@@ -128,6 +128,7 @@ class StageConfig:
 class Recipe:
     """A whole training. stage1: the backbone on single frames. stage2: the head on windows, backbone frozen.
     stage3: both together. A stage that is not there is left out; without stage1, training needs a model to start from.
+    augment: of stage 1, and of the windows of stages 2 and 3 where `augment_windows` is not there.
     """
 
     name: str
@@ -137,7 +138,12 @@ class Recipe:
     stage2: StageConfig | None = None
     stage3: StageConfig | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment_windows: AugmentConfig | None = None
     seed: int = 0
+
+    def augmentation(self, *, window: bool) -> AugmentConfig:
+        """Of single frames, or of windows."""
+        return self.augment_windows or self.augment if window else self.augment
 
     def stages(self) -> dict[int, StageConfig]:
         """The stages there are, by number."""
@@ -183,8 +189,9 @@ def _check(recipe: Recipe) -> None:
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
     for key, size in sizes.items():
         _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
-    for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
-        _need(0 <= getattr(recipe.augment, name) <= 1, f"augment.{name} must be in 0..1")
+    for key, augment in (("augment", recipe.augment), ("augment_windows", recipe.augment_windows)):
+        for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
+            _need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
     _check_data(recipe.data)
     _need(recipe.seed >= 0, "seed must not be negative")
 

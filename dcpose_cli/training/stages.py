@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ..nets import DCPose
 from ..nets.backbones import heatmap_net
 from .batches import Batch, Prefetched, training_batch
+from .device_batches import DeviceBatches, fits
 from .loop import Loop, Progress, Scalars
 from .losses import stage_loss
 from .pack import PoseSample
@@ -22,7 +24,8 @@ from .validation import Forward, draw_worst, find
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where a training works and whom it tells. workers: threads that make batches ahead, 0 for none."""
+    """Where a training works and whom it tells. workers: threads that make batches ahead, 0 for none. on_device: make
+    batches on the device, all pictures in its memory; None: where they fit into that of a CUDA device."""
 
     work: Path
     device: torch.device
@@ -30,6 +33,7 @@ class Run:
     between: Callable[[], None]
     scalars: Scalars
     workers: int = 0
+    on_device: bool | None = None
 
     def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
         """The loop of a stage over what has gradients."""
@@ -82,7 +86,9 @@ def train_backbone(
     loop = run.loop("stage1", backbone, config)
     loop.resume()
 
-    with Prefetched(_maker(recipe, config, samples, recipe.seed, window=False), config.steps, run.workers) as batches:
+    with Prefetched(
+        _maker(recipe, config, samples, recipe.seed, run, window=False), config.steps, run.workers
+    ) as batches:
 
         def loss_of(step: int) -> Tensor:
             backbone.train()
@@ -160,7 +166,8 @@ def _train_windows(
     """What stages 2 and 3 share; gradients reach the backbone where its parameters want them."""
     device = run.device
     learns = any(p.requires_grad for p in net.backbone.parameters())
-    with Prefetched(_maker(recipe, config, samples, seed, window=True), config.steps, run.workers) as batches:
+    make = _maker(recipe, config, samples, seed, run, window=True)
+    with Prefetched(make, config.steps, run.workers) as batches:
 
         def loss_of(step: int) -> Tensor:
             net.train()
@@ -190,17 +197,18 @@ def _train_windows(
 
 
 def _maker(
-    recipe: Recipe, config: StageConfig, samples: list[PoseSample], seed: int, *, window: bool
+    recipe: Recipe, config: StageConfig, samples: list[PoseSample], seed: int, run: Run, *, window: bool
 ) -> Callable[[int], Batch]:
     """The batch of a step."""
+    on_device = fits(samples, run.device) if run.on_device is None else run.on_device
+    make = DeviceBatches(samples, run.device) if on_device else partial(training_batch, samples)
+    augment = recipe.augmentation(window=window)
 
-    def make(step: int) -> Batch:
+    def batch(step: int) -> Batch:
         size, _ = phase(config, step, recipe.model.input_size)
-        return training_batch(
-            samples, step, batch=config.batch, size=size, config=recipe.augment, seed=seed, window=window
-        )
+        return make(step, batch=config.batch, size=size, config=augment, seed=seed, window=window)
 
-    return make
+    return batch
 
 
 def _sigma(recipe: Recipe, config: StageConfig, step: int) -> float:

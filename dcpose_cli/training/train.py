@@ -36,6 +36,7 @@ def train(
     limit: int | None = None,
     init: DCPose | HeatmapNet | None = None,
     with_tensorboard: bool = False,
+    on_device: bool | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     between: Callable[[], None] = lambda: None,
 ) -> DCPose:
@@ -45,7 +46,8 @@ def train(
     backbone. A checkpoint in `work` goes before it. threads: torch's threads while training. workers: threads
     that make batches ahead. stages: which to run, all of the recipe's by default; stages 2 and 3 need a backbone,
     from stage 1's checkpoint or from `init`. limit: at most so many samples per part. with_tensorboard: also write
-    event files. between: called after every step; to stop early, raise from it: a checkpoint is written and the
+    event files. on_device: keep all pictures in the device's memory and make batches there; None: where a CUDA device
+    has room for them. between: called after every step; to stop early, raise from it: a checkpoint is written and the
     exception passed on. Raises InputError, OutputError, UsageError or WeightsError.
     """
     try:
@@ -53,7 +55,7 @@ def train(
     except OSError as error:
         raise output_error(error, work) from error
     with _threads(threads), tensorboard(work if with_tensorboard else None) as scalars:
-        run = Run(work, torch.device(device), report, between, scalars, workers)
+        run = Run(work, torch.device(device), report, between, scalars, workers, on_device)
         net = _train(recipe, data, run, stages or sorted(recipe.stages()), limit, init)
     draw_curves(work)
     return net

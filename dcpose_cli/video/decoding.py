@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av
 from av.container import InputContainer
@@ -23,14 +23,25 @@ MAX_FAILED_READS = 10
 class FrameDecoder:
     """The decoded frames of one stream in presentation order; iterate `frames()` once.
 
-    errors: packets and reads that failed so far. gave_up: True once too many failed in a row.
+    skip: packets it is True for are not decoded. errors: packets and reads that failed so far. gave_up: True once too
+    many failed in a row.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        *,
+        threads: int = 2,
+        skip: Callable[[Packet[VideoStream]], bool] | None = None,
+        max_failed_reads: int = MAX_FAILED_READS,
+    ) -> None:
         self.errors = 0
         self.gave_up = False
         self._container = container
         self._stream = stream
+        self._skip = skip
+        self._max_failed_reads = max_failed_reads
         self._damaged_pts: set[int] = set()
         context = stream.codec_context
         # Measured on H.264 with flipped bytes: with frame threads two runs differ, with slice threads damage is not
@@ -44,6 +55,8 @@ class FrameDecoder:
         """Yield (frame, damaged). Errors of the media are counted; anything else is raised."""
         failed_in_a_row = 0
         for packet in self._packets():
+            if packet is not None and self._skip is not None and self._skip(packet):
+                continue
             try:
                 frames = self._stream.decode(packet)
             except av.EOFError:
@@ -63,7 +76,7 @@ class FrameDecoder:
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """The stream's packets; a failed read is counted and reading goes on behind it. Ends with a flush."""
         failed_in_a_row = 0
-        while failed_in_a_row <= MAX_FAILED_READS:
+        while failed_in_a_row <= self._max_failed_reads:
             with contextlib.suppress(av.FFmpegError):
                 for packet in self._container.demux(self._stream):
                     failed_in_a_row = 0

@@ -52,7 +52,7 @@ def probe_fully(path: str | os.PathLike[str], *, allow_network: bool = False) ->
     """As `probe`, with the orientation and stored size the reader applies."""
     with open_input(path, allow_network=allow_network) as container:
         stream = choose_stream(container, path)
-        return _describe(Path(path), container, stream, _first_frame(container, stream, path))
+        return describe(path, container, stream, _first_frame(container, stream, path))
 
 
 def choose_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
@@ -83,7 +83,10 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: str | os.
     raise InputError(f"not a single frame of {shown(path)} can be decoded: the file is damaged")
 
 
-def _describe(path: Path, container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> Probe:
+def describe(
+    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, first: av.VideoFrame
+) -> Probe:
+    """What an open file or stream is, from its headers and its first frame."""
     orientation = Orientation.of_frame(first)
     width, height = first.width, first.height
     aspect = _positive(stream.sample_aspect_ratio) or Fraction(1)
@@ -92,7 +95,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, first:
     time_base = _positive(stream.time_base) or Fraction(1, _MICROSECONDS)
     first_pts = first.pts if first.pts is not None else (stream.start_time or 0)
     info = VideoInfo(
-        path=path,
+        path=Path(path),
         width=width,
         height=height,
         rotation=orientation.rotation,

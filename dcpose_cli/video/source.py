@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 
 import av
@@ -25,23 +26,50 @@ _FORMATS = (
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"<?xml", b"<smil", b"<MPD", b"v=0\r", b"v=0\n")
 _TIMEOUT_S = 30.0
+#: A live source that sends nothing for so long has ended.
+_LIVE_TIMEOUT_S = 10.0
+#: Addresses that are live whatever comes from them; one of http is where the stream has no length.
+_LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "camera"})
+_CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+# Begin soon, and do not wait for frames that come late.
+_LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "600000", "rtsp_transport": "tcp"}
 
 
-def open_input(path: str | os.PathLike[str], *, allow_network: bool = False) -> InputContainer:
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` names a network address, device or protocol rather than a file."""
+    name = os.fspath(path)
+    return not os.path.lexists(name) and _SCHEME.match(name) is not None
+
+
+def is_live(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a camera (`camera:0`, `/dev/video0`) or an address that cannot be anything but live."""
+    name = os.fspath(path)
+    if is_address(path):
+        return name.partition(":")[0].lower() in _LIVE_SCHEMES
+    return name.startswith("/dev/video") and os.path.lexists(name)
+
+
+def open_input(path: str | os.PathLike[str], *, allow_network: bool = False, live: bool = False) -> InputContainer:
     """Open `path` for reading.
 
     Raises UsageError for a folder, or for a name that is a URL, protocol or device and not a file; InputError when the
     file is missing, empty, a playlist, or in no format we can read. `allow_network` lifts the refusals of URLs and
-    playlists.
+    playlists, and lets `camera:0` and `/dev/video0` be cameras. live: begin with what comes now.
     """
     name = os.fspath(path)
-    if not os.path.lexists(name) and _SCHEME.match(name):
+    camera = _camera(name) if is_live(path) else None
+    if camera is not None and allow_network:
+        return _open(camera[0], name, {}, format=camera[1], timeout=_LIVE_TIMEOUT_S)
+    if camera is not None:
+        raise UsageError(f"{shown(name)} is a camera: use --allow-network (allow_network=True) to let it be read")
+    if is_address(path):
         if not allow_network:
             raise UsageError(
                 f"{shown(name)} is not a local file: download it first, or use --allow-network (allow_network=True)"
             )
         # A pathlib.Path has lost one of the slashes.
-        return _open(re.sub(r"^(\w+):/+", r"\1://", name), name, {})
+        url = re.sub(r"^(\w+):/+", r"\1://", name)
+        return _open(url, name, _LIVE_OPTIONS if live else {}, timeout=_LIVE_TIMEOUT_S if live else _TIMEOUT_S)
     _require_file(name)
     if allow_network:
         return _open(f"file:{name}", name, {})
@@ -74,15 +102,34 @@ def _refuse_playlist(name: str) -> None:
         raise InputError(f"{shown(name)} is a playlist that names other files: give the video file itself")
 
 
-def _open(url: str, name: str, container_options: dict[str, str]) -> InputContainer:
+def _camera(name: str) -> tuple[str, str] | None:
+    """What FFmpeg calls a camera, and the format that reads it; None for what is none."""
+    kind = _CAMERA_FORMATS.get(sys.platform)
+    if name.startswith("/dev/video"):
+        return (name, "v4l2") if kind == "v4l2" else None
+    scheme, _, camera = name.partition(":")
+    if scheme.lower() != "camera" or kind is None:
+        return None
+    return {"v4l2": f"/dev/video{camera}", "avfoundation": camera, "dshow": f"video={camera}"}[kind], kind
+
+
+def _open(
+    url: str,
+    name: str,
+    container_options: dict[str, str],
+    *,
+    format: str | None = None,  # noqa: A002 - FFmpeg's word
+    timeout: float | None = None,
+) -> InputContainer:
     try:
         return av.open(
             url,
             "r",
+            format=format,
             options={"max_pixels": str(MAX_PIXELS)},
             container_options=container_options,
             metadata_errors="replace",
-            timeout=None if url.startswith("file:") else _TIMEOUT_S,
+            timeout=timeout,
         )
     except (av.FFmpegError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)

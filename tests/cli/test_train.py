@@ -5,7 +5,11 @@ import signal
 
 import pytest
 
-from dcpose_cli.cli.train_command import stop_between_steps
+from dcpose_cli.cli.train_command import parse_stages, stop_between_steps, train_model
+from dcpose_cli.errors import UsageError
+from dcpose_cli.nets import HRNet
+from dcpose_cli.training.recipe import load_recipe
+from dcpose_cli.weights import open_model, save_model
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,3 +29,51 @@ def test_second_signal_ends_at_once():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
+
+
+def test_stages_by_number():
+    assert parse_stages("2") == [2]
+    assert parse_stages("3, 2") == [2, 3]
+    for text in ("", "4", "1-3", "two"):
+        with pytest.raises(UsageError, match="--stages is a list such as 2,3"):
+            parse_stages(text)
+
+
+RECIPE = """
+name = "own"
+[model]
+input_size = [48, 64]
+combine_width = 8
+prf_blocks = 1
+combine_blocks = 1
+dilations = [2]
+[model.backbone]
+width = 8
+stem = 8
+layer1_width = 8
+layer1_blocks = 1
+modules = [1, 1, 1]
+blocks = [1, 1, 1]
+[data]
+format = "coco"
+train = "coco_train.json"
+val = "coco_val.json"
+[stage1]
+epochs = 2
+batch = 2
+[stage2]
+epochs = 1
+batch = 2
+"""
+
+
+def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tmp_path, capsys):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    backbone = save_model(HRNet(load_recipe(recipe).model.backbone), tmp_path / "backbone", name="b")
+    options = {"init": str(backbone), "device": "cpu", "threads": 1, "overwrite": False, "quiet": False}
+    train_model(recipe, posetrack_root, tmp_path / "out", tmp_path / "work", stages="2", workers=1, **options)
+    said = capsys.readouterr().err
+    assert "stage2 2/2" in said
+    assert "stage1" not in said
+    assert open_model(tmp_path / "out").header.name == "own"

@@ -1,0 +1,182 @@
+"""How good a person detector is on pictures with human boxes, a stock detector beside it in the same run.
+
+    python benchmarks/detector.py --detector person-n --stock yolov8n.pt --data DIR --json FILE
+
+Held-out pictures (DATA/heldout-dev). Recall: of the people taller than a third of the picture, those with a box of
+IoU 0.5 and at least the score of --conf. False boxes and AP50: on the pictures that are marked `complete_boxes`, where
+everybody is boxed. Each detector at its own picture size and with what the product does to its boxes. Intervals: 95 %,
+whole pictures drawn anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from accuracy import HELDOUT, circumstances
+from numpy.typing import NDArray
+
+from dcpose_cli.detect import PersonDetector
+from dcpose_cli.evaluation.bootstrap import ratio_interval
+from dcpose_cli.files import sha256_of, write_atomic
+from dcpose_cli.training.detector_data import as_boxes, box_iou
+from dcpose_cli.training.detector_score import average_precision
+from dcpose_cli.training.pictures import PictureFile
+from dcpose_cli.types import Detections
+
+#: A box is right from this overlap on; a person is large from this share of the picture's height on.
+IOU, LARGE = 0.5, 1 / 3
+#: Boxes of less confidence play no part, not even in AP.
+LEAST = 0.01
+ROUNDS, SEED = 2000, 0
+
+Detect = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """boxes: (N, 4) xyxy. complete: everybody is boxed."""
+
+    source: str
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    complete: bool
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Recall, false boxes and AP50 of person detectors.")
+    parser.add_argument("--detector", default="person-n", help="name, folder or file (default: %(default)s)")
+    parser.add_argument("--stock", help="another detector to be measured beside it, e.g. yolov8n.pt")
+    parser.add_argument("--data", type=Path, required=True, help=f"folder that holds {HELDOUT}/")
+    parser.add_argument("--conf", type=float, default=0.3, help="least score of a box (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write the figures here too; an existing file is replaced")
+    options = parser.parse_args(arguments)
+    pictures = read_labelled(options.data / HELDOUT)
+    report: dict[str, Any] = {**circumstances("cpu"), "conf": options.conf, "detectors": []}
+    for source in filter(None, (options.detector, options.stock)):
+        detector = PersonDetector(source, conf=LEAST)
+        figures = measure(detector.detect, pictures, options.conf)
+        report["detectors"].append(
+            {"name": detector.name, "sha256": detector.sha256, "imgsz": detector.imgsz, **figures}
+        )
+    report["sha256"] = {path.name: sha256_of(path) for path in sorted((options.data / HELDOUT).glob(f"{HELDOUT}*"))}
+    print(as_text(report))
+    if options.json is not None:
+        write_atomic(options.json, json.dumps(report, indent=1) + "\n", overwrite=True)
+    return 0
+
+
+def read_labelled(folder: Path) -> list[Labelled]:
+    """Every picture of the held-out set with its human boxes."""
+    data = json.loads((folder / f"{HELDOUT}.json").read_text(encoding="utf-8"))
+    people: dict[int, list[list[float]]] = {}
+    for entry in data["annotations"]:
+        x, y, w, h = entry["bbox"]
+        people.setdefault(entry["image_id"], []).append([x, y, x + w, y + h])
+    out = []
+    for shard in dict.fromkeys(image["shard"] for image in data["images"]):
+        path = folder / Path(shard).name
+        with tarfile.open(path) as tar:
+            members = {member.name: member for member in tar.getmembers()}
+        for image in data["images"]:
+            if image["shard"] == shard:
+                member = members[image["file_name"]]
+                file = PictureFile(path, member.name, member.offset_data, member.size)
+                boxes = as_boxes(people.get(image["id"], []))
+                out.append(Labelled(image["source"], file.decode(), boxes, bool(image.get("complete_boxes"))))
+    return out
+
+
+def measure(detect: Detect, pictures: Sequence[Labelled], conf: float) -> dict[str, Any]:
+    """All figures of one detector, which must give boxes down to LEAST."""
+    found, large, wrong = [], [], []
+    records: list[list[tuple[float, bool]]] = []
+    counts: list[int] = []
+    for picture in pictures:
+        result = detect([picture.image])[0]
+        boxes = result.boxes.copy()
+        boxes[:, 2:] += boxes[:, :2]
+        sure = boxes[result.scores >= conf]
+        tall = picture.boxes[:, 3] - picture.boxes[:, 1] > LARGE * picture.image.shape[0]
+        overlap = box_iou(picture.boxes, sure) if len(sure) and len(picture.boxes) else np.zeros((len(tall), 1))
+        found.append(int((tall & (overlap.max(axis=1) >= IOU)).sum()))
+        large.append(int(tall.sum()))
+        if picture.complete:
+            hits = matched(boxes, result.scores, picture.boxes)
+            records.append(hits)
+            counts.append(len(picture.boxes))
+            wrong.append(sum(score >= conf and not right for score, right in hits))
+    sources = np.array([picture.source == "lspet" for picture in pictures])
+    parts = {"all": np.ones_like(sources), "stills": ~sources, "lspet": sources}
+    return {
+        "recall": {name: share(np.array(found)[rows], np.array(large)[rows]) for name, rows in parts.items()},
+        "false boxes per picture": share(np.array(wrong), np.ones(len(wrong), int)),
+        "ap50": ap_figures(records, counts),
+    }
+
+
+def matched(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], truth: NDArray[np.float32]
+) -> list[tuple[float, bool]]:
+    """(score, right) of every box, best first; each person is found once."""
+    free = np.ones(len(truth), bool)
+    out = []
+    overlaps = box_iou(boxes, truth) if len(truth) else np.zeros((len(boxes), 0))
+    for score, overlap in zip(scores, overlaps, strict=True):
+        mine = np.where(free, overlap, 0.0)
+        right = bool(mine.size and mine.max() >= IOU)
+        if right:
+            free[int(mine.argmax())] = False
+        out.append((float(score), right))
+    return out
+
+
+def share(hits: NDArray[Any], of: NDArray[Any]) -> dict[str, Any]:
+    if not of.sum():
+        return {"value": None}
+    return {"value": float(hits.sum() / of.sum()), "hits": int(hits.sum()), "of": int(of.sum()),
+            "interval": list(ratio_interval(hits, of))}  # fmt: skip
+
+
+def ap_figures(records: Sequence[list[tuple[float, bool]]], counts: Sequence[int]) -> dict[str, Any]:
+    if not sum(counts):
+        return {"value": None}
+    rng = np.random.default_rng(SEED)
+    values = []
+    for _ in range(ROUNDS // 4):
+        rows = rng.integers(len(records), size=len(records))
+        values.append(average_precision([hit for r in rows for hit in records[r]], sum(counts[r] for r in rows)))
+    low, high = np.quantile(values, [0.025, 0.975])
+    value = average_precision([hit for hits in records for hit in hits], sum(counts))
+    return {"value": value, "people": sum(counts), "pictures": len(records), "interval": [float(low), float(high)]}
+
+
+def as_text(report: dict[str, Any]) -> str:
+    lines = [f"{report['date']}, {report['machine']}, boxes with at least {report['conf']}"]
+    for row in report["detectors"]:
+        lines.append(f"{row['name']} at {row['imgsz']} px, sha256 {row['sha256']}")
+        named = {f"recall, large, {name}": figures for name, figures in row["recall"].items()}
+        for name, figures in {**named, **{k: row[k] for k in ("false boxes per picture", "ap50")}}.items():
+            lines.append(f"  {name:24} {with_interval(figures)}")
+    return "\n".join(lines)
+
+
+def with_interval(figures: dict[str, Any]) -> str:
+    if figures["value"] is None:
+        return "-"
+    low, high = figures["interval"]
+    of = f" of {figures['of']}" if "of" in figures else f" of {figures['people']} people"
+    return f"{figures['value']:.3f} ({low:.3f}-{high:.3f}){of}"
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    sys.exit(main())

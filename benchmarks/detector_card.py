@@ -1,0 +1,164 @@
+"""Writes a detector's card from its weights, its recipe, its notes, its logs and the figures of benchmarks/detector.py.
+
+    python benchmarks/detector.py --detector models/person-n --stock yolov8n.pt --data DIR \\
+        --json benchmarks/results/person-n.json
+    python benchmarks/detector_card.py --model models/person-n --figures benchmarks/results/person-n.json --data DIR \\
+        --logs runs/person-n
+
+Nothing in a card is typed by hand but models/NAME/notes.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from card import RESULTS, licences
+from detector import with_interval
+
+from dcpose_cli.detect import WEIGHTS_NAME, load_detector
+from dcpose_cli.files import sha256_of, write_atomic
+from dcpose_cli.training.detector import DetectorRecipe, load_detector_recipe
+from dcpose_cli.training.detector_data import (
+    CROP_PARTS,
+    DETECTION_PARTS,
+    DROPPED_SOURCES,
+    PackReader,
+    origins_of,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write a detector's card.")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model, with recipe.toml and notes.md")
+    parser.add_argument("--figures", type=Path, required=True, help="JSON of benchmarks/detector.py")
+    parser.add_argument("--data", type=Path, required=True, help="training data, for counts, licences and hashes")
+    parser.add_argument("--logs", type=Path, help="folder the training worked in; its logs are kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where logs are kept (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    figures = json.loads(options.figures.read_text(encoding="utf-8"))
+    digest = sha256_of(options.model / WEIGHTS_NAME)
+    if figures["detectors"][0]["sha256"] != digest:
+        raise SystemExit(
+            f"{options.figures} measured another file than {options.model}: run benchmarks/detector.py again"
+        )
+    recipe = load_detector_recipe(options.model / "recipe.toml")
+    parts = [
+        head_section(options.model, recipe, digest),
+        (options.model / "notes.md").read_text(encoding="utf-8").strip(),
+        measured_section(figures),
+        training_section(recipe, options.data, log_rows(options, recipe)),
+    ]
+    write_atomic(options.model / "card.md", "\n\n".join(parts) + "\n", overwrite=True)
+    return 0
+
+
+def head_section(model: Path, recipe: DetectorRecipe, digest: str) -> str:
+    path = model / WEIGHTS_NAME
+    count = sum(p.numel() for p in load_detector(path).net.parameters())
+    return "\n".join(
+        [
+            f"# {recipe.name}",
+            "",
+            f"Person detector, one class, architecture `{recipe.architecture}` as built by ultralytics, {count:,} "
+            f"parameters, long side {recipe.imgsz} pixels.",
+            f"`{WEIGHTS_NAME}`: {path.stat().st_size / 2**20:.2f} MiB, sha256 `{digest}`.",
+        ]
+    )
+
+
+def measured_section(figures: dict[str, Any]) -> str:
+    detectors = figures["detectors"]
+    lines = [
+        "## Measured",
+        "",
+        f"`benchmarks/detector.py`, {figures['date']}, {figures['machine']}, on held-out pictures with human boxes, "
+        f"all detectors in one run; boxes with a score of at least {figures['conf']}. Intervals: 95 %, whole pictures "
+        "drawn anew.",
+        "",
+        header(detectors),
+        f"|---|{'---|' * len(detectors)}",
+    ]
+    for part in detectors[0]["recall"]:
+        cells = " | ".join(with_interval(d["recall"][part]) for d in detectors)
+        lines.append(f"| recall of people taller than a third of the picture, {part} | {cells} |")
+    for name, text in (
+        ("false boxes per picture", "false boxes per picture, everybody boxed"),
+        ("ap50", "AP50, everybody boxed"),
+    ):
+        lines.append(f"| {text} | {' | '.join(with_interval(d[name]) for d in detectors)} |")
+    lines += ["", *(f"`{name}` sha256 `{digest}`  " for name, digest in figures["sha256"].items())]
+    return "\n".join(lines)
+
+
+def header(detectors: Sequence[dict[str, Any]]) -> str:
+    names = [f"{row['name']} at {row['imgsz']} px" for row in detectors]
+    return f"| measure | {' | '.join(names)} |"
+
+
+def log_rows(options: argparse.Namespace, recipe: DetectorRecipe) -> list[dict[str, str]]:
+    """The training's log; that of --logs is kept first."""
+    kept = options.results / f"{recipe.name}-log.csv"
+    if options.logs and (options.logs / "log.csv").is_file():
+        write_atomic(kept, (options.logs / "log.csv").read_bytes(), overwrite=True)
+    if not kept.is_file():
+        return []
+    with kept.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str, str]]) -> str:
+    took = ""
+    if log:
+        last = log[-1]
+        hours = float(last["elapsed"]) / 3600
+        took = f" Logged: {int(last['step']):,} steps, {int(last['samples']):,} canvases, {hours:.1f} h."
+    sides = ", ".join(f"{phase.size} px from {100 * phase.start:g} %" for phase in recipe.phases)
+    lines = [
+        "## Training",
+        "",
+        f"`python -m dcpose_cli.training.detector DATA runs/{recipe.name} --recipe models/{recipe.name}/recipe.toml "
+        f"--teacher yolov8n.pt --export models/{recipe.name}`: canvases of {sides} of the budget.{took} The teacher "
+        "only boxes the other people on crops; no weights are taken from it.",
+        "",
+        "| part | pictures | boxes | boxes by people | sha256 of the labels |",
+        "|---|---|---|---|---|",
+    ]
+    sources: Counter[str] = Counter()
+    with PackReader(data) as reader:
+        held = reader.origins([part for part in DETECTION_PARTS if (data / f"{part}.json").is_file()], "val")
+    for part in (*DETECTION_PARTS, *CROP_PARTS):
+        path = data / f"{part}.json"
+        if not path.is_file():
+            continue
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images = {
+            image["id"]: image["source"].removeprefix("clip_")
+            for image in content["images"]
+            if image["split"] == "train"
+            and image["source"].removeprefix("clip_") not in DROPPED_SOURCES
+            and image.get("role", "c") == "c"
+            and not origins_of(image) & held
+        }
+        boxes = [a for a in content["annotations"] if a["image_id"] in images and not a.get("ignore")]
+        human = sum(a.get("label_kind") == "human" for a in boxes)
+        sources.update(images.values())
+        lines.append(f"| {part} | {len(images):,} | {len(boxes):,} | {human:,} | `{sha256_of(path)}` |")
+    known = licences(data)
+    lines += ["", "| source | pictures | licence |", "|---|---|---|"]
+    lines += [f"| {name} | {count:,} | {known.get(name, 'not stated')} |" for name, count in sources.most_common()]
+    lines += [
+        "",
+        f"Left out: {', '.join(sorted(DROPPED_SOURCES))}, and what shares a photograph or clip with validation.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
