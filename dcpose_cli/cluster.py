@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ._paths import SINGLE
 from .batch import Job
 from .batch_run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
 from .config import EstimateConfig
@@ -170,7 +171,9 @@ def _absolute(job: Job) -> Job:
 
 def _elsewhere(model: str) -> str:
     """A model's name, or its path for a process in another working folder."""
-    return str(Path(model).absolute()) if Path(model).exists() else model
+    path = Path(model.removesuffix(SINGLE))
+    ending = SINGLE if model.endswith(SINGLE) else ""
+    return f"{path.absolute()}{ending}" if path.exists() else model
 
 
 def _cores(nodes: list[dict[str, Any]]) -> float:

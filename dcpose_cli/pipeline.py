@@ -29,6 +29,7 @@ from .files import (
     shown,
     temporary_name,
 )
+from .manifest import model_and_detector
 from .render import draw_people
 from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
@@ -386,7 +387,11 @@ def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]
 def made_by(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
     """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
     model, detector = people.network.model, people.detector
-    return {**_settings(people, settings), "model": model.sha256, "detector": detector.sha256}
+    models = {
+        "model": {"name": model.header.name, "sha256": model.sha256},
+        "detector": {"name": detector.name, "sha256": detector.sha256},
+    }
+    return model_and_detector({"settings": _settings(people, settings), **models})
 
 
 def _version(package: str) -> str | None:

@@ -117,6 +117,7 @@ def test_a_manifest_that_others_use_is_not_replaced(tmp_path, other):
     assert len((tmp_path / "manifest.jsonl").read_bytes().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_many_writers_tear_nothing(tmp_path):
     """Four processes, forty lines each, at once."""
     does = "[manifest.add(Line(input=f'{getpid()}-{n}', state='failed', reason='x' * n * 50)) for n in range(40)]"

@@ -78,6 +78,7 @@ def test_parts_make_the_same_bytes(make, tmp_path):
     assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_made(make, tmp_path):
     """A machine was lost with its parts, another left damaged ones, a third worked with other settings."""
     config = EstimateConfig()

@@ -63,6 +63,7 @@ def test_sudden_death_and_again(dcpose, product, folder, straight, tmp_path):
     assert sorted(line["input"] for line in lines_of(out)) == ["0.mp4", "2.mp4", "sub/1.mp4", "sub/3.mp4"]
 
 
+@pytest.mark.slow
 def test_failures_stay_failures_until_mended(dcpose, product, folder, tmp_path):
     whole = (folder / "2.mp4").read_bytes()
     (folder / "2.mp4").write_bytes(whole[:400])
@@ -79,6 +80,7 @@ def test_failures_stay_failures_until_mended(dcpose, product, folder, tmp_path):
     assert result.stderr.endswith("1 done, 3 finished before, 0 failed, 0 skipped\n")
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder(dcpose, product, folder, straight, tmp_path):
     """They share the work; nothing is done twice, nothing torn."""
     out = tmp_path / "out"

@@ -47,6 +47,7 @@ def test_disk_full_in_the_json(dcpose, product, tmp_path):
         assert product.files_in(disk) == []
 
 
+@pytest.mark.slow
 def test_disk_full_in_a_batch(dcpose, product, clip, tmp_path):
     """What fits is kept; after making room the rest follows."""
     (tmp_path / "in").mkdir()

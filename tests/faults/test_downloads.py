@@ -70,6 +70,7 @@ def test_bad_downloads(dcpose, product, server, clip, tmp_path, monkeypatch, mod
     assert product.files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_killed_download(dcpose, product, server, clip, tmp_path):
     server.mode = "stuck"
     args, options = command(dcpose, server, clip, tmp_path, "yolo11n.pt")
@@ -101,6 +102,7 @@ def test_first_download_is_remembered(server, tmp_path, monkeypatch):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_offline_asks_nobody(dcpose, product, server, clip, tmp_path):
     args, options = command(dcpose, server, clip, tmp_path, "yolo11n.pt", "--offline")
     result = dcpose.process(*args, **(options | {"before": LISTENING + options["before"]}))

@@ -50,7 +50,13 @@ def save_lossless(path, images):
     return path
 
 
-@pytest.mark.parametrize("turn", sorted(MATRICES)[1:], ids=str)
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(turn, marks=[] if turn in ((90, False), (180, True)) else pytest.mark.slow, id=str(turn))
+        for turn in sorted(MATRICES)[1:]
+    ],
+)
 def test_turned_clips_are_as_upright_ones(clips, product, tiny_folder, tmp_path, turn):
     from dcpose_cli import PoseEstimator, estimate, read_posetrack
     from dcpose_cli.video import probe
