@@ -10,7 +10,7 @@ import numpy as np
 from damage import KINDS, damaged
 from numpy.typing import NDArray
 
-from dcpose_cli.evaluation.sample_truth import read_truth
+from dcpose_cli.evaluation.sample_truth import TruePerson, read_truth
 from dcpose_cli.training.augment import motion_direction, plain_crops
 from dcpose_cli.training.pack import PoseSample, read_parts
 from dcpose_cli.training.readers import is_held_out
@@ -77,12 +77,12 @@ def sample_windows(folder: Path) -> list[PoseSample]:
     return out
 
 
-def _same(people: Sequence[object], track: int) -> NDArray[np.float32]:
+def _same(people: Sequence[TruePerson], track: int) -> NDArray[np.float32]:
     """The joints of a person in a frame; visible ones weigh 1."""
     joints = np.zeros((17, 3), np.float32)
     for person in people:
-        if person.track_id == track:  # type: ignore[attr-defined]
-            joints[:] = person.keypoints  # type: ignore[attr-defined]
+        if person.track_id == track:
+            joints[:] = person.keypoints
             joints[:, 2] = joints[:, 2] == 2
     return joints
 

@@ -93,7 +93,9 @@ def draw_geometry(
         degrees += 180.0
     matrix = crop_affine(center, scale, size, degrees)
     if window and len(frames) == 1:
-        return Geometry(frames * 3, np.repeat(joints, 3, axis=0), _smooth_motion(matrix, size, rng))
+        return Geometry(
+            frames * 3, np.repeat(joints, 3, axis=0), _smooth_motion(matrix, size, rng, config.still_motion)
+        )
     return Geometry(frames, joints, [matrix] * len(frames))
 
 
@@ -271,11 +273,11 @@ def _choose_box(
 
 
 def _smooth_motion(
-    matrix: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator
+    matrix: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator, strength: float = 1.0
 ) -> list[NDArray[np.float64]]:
     """Three matrices: the camera drifts, turns and zooms a little around the current one."""
-    drift = rng.standard_normal(2) * 0.025 * size[1]
-    turn, zoom = rng.standard_normal() * 2.0, rng.standard_normal() * 0.02
+    drift = rng.standard_normal(2) * 0.025 * size[1] * strength
+    turn, zoom = rng.standard_normal() * 2.0 * strength, rng.standard_normal() * 0.02 * strength
     out = []
     for t in (-1.0, 0.0, 1.0):
         c, s = np.cos(np.radians(turn * t)), np.sin(np.radians(turn * t))

@@ -50,7 +50,8 @@ class AugmentConfig:
     times it, rotation_prob its chance.
     shift: spread of the box centre, in box sides. half_body_prob, flip_prob, color: chances and strength.
     damage: chance that a still, or the current frame of a window, is blurred, covered or coarsened; neighbours are
-    damaged with neighbour_damage.
+    damaged with neighbour_damage. still_motion: how far stills are moved to make windows of them, 1 for a drift of
+    about 2.5 % of the crop's height between frames.
     """
 
     enlarge: float = 1.25
@@ -65,6 +66,7 @@ class AugmentConfig:
     color: float = 0.25
     damage: float = 0.3
     neighbour_damage: float = 0.1
+    still_motion: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ def _check(recipe: Recipe) -> None:
     for key, augment in (("augment", recipe.augment), ("augment_windows", recipe.augment_windows)):
         for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
             _need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
+        _need(augment is None or augment.still_motion >= 0, f"{key}.still_motion must not be negative")
     check_data(recipe.data)
     _need(recipe.seed >= 0, "seed must not be negative")
 

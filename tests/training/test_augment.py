@@ -223,6 +223,15 @@ def test_a_still_set_in_motion():
     assert 1 < np.median(moved) < 40
 
 
+def test_how_far_a_still_moves():
+    matrix = np.array([[0.5, 0.1, 3.0], [-0.1, 0.5, 2.0]])
+    still, once, far = (augment._smooth_motion(matrix, SIZE, np.random.default_rng(3), k) for k in (0.0, 1.0, 3.0))
+    assert all(np.allclose(m, matrix) for m in still)
+    middle = np.array(SIZE) / 2
+    shifts = [np.abs((m[0] - m[1])[:, 2] + (m[0] - m[1])[:, :2] @ middle) for m in (once, far)]
+    assert (shifts[1] > 1.5 * shifts[0]).all()
+
+
 def test_motion_turns_and_zooms_about_the_middle_of_the_crop():
     matrix = crop_affine(np.array([200, 150], np.float32), np.array([1.2, 1.6], np.float32), SIZE, 20)
     before, now, after = (m @ [200, 150, 1] for m in augment._smooth_motion(matrix, SIZE, np.random.default_rng(3)))
