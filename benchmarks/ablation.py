@@ -56,7 +56,7 @@ EXCLUDE = ("peers", "sapiens_itw", "propainter")
 #: What a table shows: the condition, and of it all joints or the hidden ones.
 COLUMNS = ("plain", "blurred", "covered", "hidden")
 #: Options that decide the figures.
-SETTINGS = ("parts", "dilations", "seeds", "steps", "batch", "repeats", "limit")
+SETTINGS = ("parts", "size", "dilations", "seeds", "steps", "batch", "repeats", "limit")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -65,9 +65,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the training pack")
     parser.add_argument("--parts", default="triplets,triplets2")
     parser.add_argument("--variants", default=",".join(CPU_SET), help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--dilations", default="3,6,9,12,15", help="of the complete network")
+    parser.add_argument("--dilations", help="of the complete network; default: those of --model")
+    parser.add_argument("--size", default="96x128", help="of the crops (default: %(default)s; heatmaps have a quarter)")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=2, help="random variations of every training window")
     parser.add_argument("--limit", type=int, help="at most so many windows of each part, for a trial")
@@ -76,7 +77,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     options.variants = options.variants.split(",")
-    options.dilations = tuple(int(d) for d in options.dilations.split(","))
+    options.size = tuple(int(side) for side in options.size.split("x"))
     unknown = [name for name in options.variants if name not in VARIANTS]
     if unknown:
         parser.error(f"unknown variant {unknown[0]}; known are {', '.join(VARIANTS)}")
@@ -89,6 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = open_model(options.model)
     if not isinstance(model.net, DCPose):
         raise SystemExit(f"{options.model} is no DCPose model: its backbone and head are needed")
+    if options.dilations is None:
+        options.dilations = model.net.config.dilations
+    else:
+        options.dilations = tuple(int(d) for d in options.dilations.split(","))
     config = replace(model.net.config, dilations=options.dilations)
     train, held = split(options)
     print(f"{len(train)} windows to train on, {len(held)} held out, of {len({s.name for s in held})} clips", flush=True)
@@ -150,8 +155,10 @@ def cached(
     options: argparse.Namespace, net: DCPose, sha256: str, train: list[PoseSample], held: list[PoseSample]
 ) -> tuple[Maps, dict[str, Maps], str]:
     """Heatmaps of the training windows and, by condition, of the held-out ones; the name of the set."""
-    size, augment = net.config.input_size, AugmentConfig()
-    circumstances = {"sha256": sha256, "parts": options.parts, "repeats": options.repeats, "limit": options.limit}
+    size, augment = options.size, AugmentConfig()
+    circumstances = {
+        "sha256": sha256, "parts": options.parts, "size": size, "repeats": options.repeats, "limit": options.limit
+    }  # fmt: skip
     folder = described(options.out / "maps", **circumstances, windows=(len(train), len(held)))
     backbone = net.backbone.to(memory_format=torch.channels_last)
     common: dict[str, Any] = {"size": size, "enlarge": augment.enlarge}

@@ -40,17 +40,19 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "ptm-sum": {"ptm": "sum"},
     "ptm-current": {"ptm": "current"},
     "prf-differences": {"prf": "differences"},
-    "dilations-3": {"dilations": (3,)},
     "no-previous": {"neighbours": ("next",)},
     "no-next": {"neighbours": ("previous",)},
-    "dilations-3-6": {"dilations": (3, 6)},
-    "dilations-3-6-9": {"dilations": (3, 6, 9)},
-    "dilations-3-6-9-12": {"dilations": (3, 6, 9, 12)},
+    # The smallest ones of the complete network: of the paper's, {3}, {3, 6}, ...
+    "one-dilation": {},
+    "two-dilations": {},
+    "three-dilations": {},
+    "four-dilations": {},
     # T of the paper: the farthest that a neighbour may lie from the current frame.
     "t-1": {},
     "t-2": {},
     "t-3": {},
 }
+_COUNTS: Final = {"one-dilation": 1, "two-dilations": 2, "three-dilations": 3, "four-dilations": 4}
 #: What a CPU does in an afternoon.
 CPU_SET: Final = (
     "single",
@@ -58,7 +60,7 @@ CPU_SET: Final = (
     "ptm-sum",
     "ptm-current",
     "prf-differences",
-    "dilations-3",
+    "one-dilation",
     "no-previous",
     "no-next",
 )
@@ -256,7 +258,13 @@ def head_of(variant: str, config: DCPoseConfig, seed: int) -> nn.Module | None:
         torch.manual_seed(seed)
         if variant == "posewarper":
             return PoseWarperOnMaps(config)
-        return DCPoseOnMaps(replace(config, **VARIANTS[variant]))
+        return DCPoseOnMaps(changed(variant, config))
+
+
+def changed(variant: str, config: DCPoseConfig) -> DCPoseConfig:
+    """The complete network's configuration with what a variant changes."""
+    count = _COUNTS.get(variant, len(config.dilations))
+    return replace(config, dilations=config.dilations[:count], **VARIANTS[variant])
 
 
 def train_head(

@@ -17,6 +17,7 @@ from dcpose_cli.training.ablation import (
     VARIANTS,
     Maps,
     cache_maps,
+    changed,
     described,
     find_joints,
     head_of,
@@ -58,6 +59,16 @@ def perfect_maps():
     hidden[0, 5] = True
     side = np.full(2, 12, np.float32)
     return Maps(maps, joints, np.array([[1, 1], [1, 3]], np.float32), side, np.array(["a", "b"]), hidden)
+
+
+def test_fewer_dilations_are_the_smallest():
+    published = DCPoseConfig()
+    assert [changed(name, published).dilations for name in ("one-dilation", "two-dilations", "complete")] == [
+        (3,),
+        (3, 6),
+        (3, 6, 9, 12, 15),
+    ]
+    assert changed("no-next", published).neighbours == ("previous",)
 
 
 def test_whole_clips_are_held_out_by_name():
@@ -143,7 +154,7 @@ def test_variants_train(variant, maps, tmp_path):
 
 def test_the_cpu_set_is_what_was_asked_for():
     assert set(CPU_SET) <= set(VARIANTS)
-    asked = {"complete", "ptm-sum", "ptm-current", "prf-differences", "dilations-3", "no-previous", "no-next"}
+    asked = {"complete", "ptm-sum", "ptm-current", "prf-differences", "one-dilation", "no-previous", "no-next"}
     assert asked == set(CPU_SET) - {"single"}
     for variant in VARIANTS:
         with torch.device("meta"):
@@ -162,7 +173,7 @@ def benchmark(root):
 
 def test_the_benchmark(benchmark, tiny_folder, tiny_pack, tmp_path, capsys):
     arguments = ["--model", str(tiny_folder), "--data", str(tiny_pack), "--parts", "triplets", "--steps", "1"]
-    arguments += ["--batch", "2", "--seeds", "2", "--out", str(tmp_path / "out"), "--dilations", "2"]
+    arguments += ["--batch", "2", "--seeds", "2", "--out", str(tmp_path / "out"), "--dilations", "2", "--size", "48x64"]
     arguments += ["--variants", "single,complete,ptm-sum", "--json", str(tmp_path / "figures.json")]
     threads = torch.get_num_threads()
     try:
