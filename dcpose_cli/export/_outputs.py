@@ -90,17 +90,24 @@ class AtomicFolder:
         try:
             _sync_all([*self.temp.iterdir(), self.temp])
             require_free_folder(self.target, self._is_ours, overwrite=self._overwrite)
-            old = temporary_name(self.target)
-            replaces = os.path.lexists(self.target)
-            if replaces:
-                self.target.rename(old)
-            self.temp.rename(self.target)
-            if replaces:
-                shutil.rmtree(old)
+            self._publish()
         except OSError as error:
             raise output_error(error, self.target) from error
         with contextlib.suppress(OSError):  # not every file system can sync a folder
             _sync_all([self.target.parent])
+
+    def _publish(self) -> None:
+        if not os.path.lexists(self.target):
+            self.temp.rename(self.target)
+            return
+        old = temporary_name(self.target)
+        self.target.rename(old)
+        try:
+            self.temp.rename(self.target)
+        except OSError:
+            old.rename(self.target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
     def discard(self) -> None:
         """Remove the folder under construction; nothing happens after a commit."""

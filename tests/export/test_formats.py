@@ -385,3 +385,23 @@ def test_angles() -> None:
     assert np.isnan(known["right_knee"])
     assert score[0, list(ANGLES).index("left_knee")] == pytest.approx(0.1)
     assert joint_angles(np.zeros((0, 17, 3)))[0].shape == (0, 8)
+
+
+def test_an_older_folder_survives_a_failed_replacement(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(real, tmp_path / "poses", "openpose")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "poses").iterdir()}
+    rename, refused = Path.rename, []
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target == tmp_path / "poses" and not refused:
+            refused.append(target)
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="Input/output error"):
+        convert(real, tmp_path / "poses", "openpose", overwrite=True, kpt_thr=0.6)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "poses").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["poses"]
