@@ -75,8 +75,9 @@ class LiveReader:
     """Frames of a live source, the newest ones; read once. Used as VideoReader is.
 
     Times begin at 0 with the first frame delivered; Frame.index counts every frame received, dropped ones too.
-    start, end: seconds from the first one received (with a start, all times are); max_frames: deliver at most so many. dropped, report: live counts. Raises, at construction:
-    as `probe`. While iterating: InputError when not a single frame came.
+    start, end: seconds from the first one received (with a start, all times are); max_frames: deliver at most so many.
+    dropped, report: live counts. Raises, at construction: as `probe`. While iterating: InputError when not a single
+    frame came.
     """
 
     def __init__(
