@@ -74,9 +74,10 @@ class _Picture:
 class LiveReader:
     """Frames of a live source, the newest ones; read once. Used as VideoReader is.
 
-    Times begin at 0 with the first frame; Frame.index counts every frame received, dropped ones too.
-    start, end: seconds; max_frames: deliver at most so many. dropped, report: live counts. Raises, at construction:
-    as `probe`. While iterating: InputError when not a single frame came.
+    Times begin at 0 with the first frame delivered; Frame.index counts every frame received, dropped ones too.
+    start, end: seconds from the first one received (with a start, all times are); max_frames: deliver at most so many.
+    dropped, report: live counts. Raises, at construction: as `probe`. While iterating: InputError when not a single
+    frame came.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class LiveReader:
         self._address, self._start, self._end, self._limit = address, start or 0.0, end, max_frames
         self._stop = stop or StopRequest()
         self.dropped = 0
-        self._received = self._taken = self._damaged = 0
+        self._received = self._taken = self._damaged = self._zero = 0
         self._error: BaseException | None = None
         self._arrived: dict[int, float] = {}
         self._waiting: deque[_Picture] = deque()
@@ -187,8 +188,11 @@ class LiveReader:
 
     def _upright(self, picture: _Picture) -> Frame:
         """Converted only now: what is dropped costs nothing more than its decoding."""
+        if not self._taken and not self._start:
+            self._zero = picture.pts
         image = self._orientation.apply(self._to_rgb(picture.decoded, *self._size))
-        return Frame(picture.index, picture.pts, float(picture.pts * self.info.time_base), image, picture.damaged)
+        pts = picture.pts - self._zero
+        return Frame(picture.index, pts, float(pts * self.info.time_base), image, picture.damaged)
 
     def _skip(self, packet: Packet[VideoStream]) -> bool:
         """Whether to drop a packet undecoded, because decoding is late."""
