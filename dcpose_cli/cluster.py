@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LONG_SEGMENTS: Final = 2
 #: Times a task is done again when its machine or process is lost.
 _RETRIES: Final = 5
+_CONNECT_SECONDS: Final = 10.0
 #: Tasks handed to the cluster per worker it has: one runs, one waits.
 _TASKS_PER_WORKER: Final = 2
 
@@ -68,6 +70,7 @@ def _connect(address: str) -> Any:
     except ImportError as error:
         raise UsageError("--ray needs Ray: pip install 'dcpose[ray]', on every machine of the cluster") from error
     if not ray.is_initialized():
+        _require_listener(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
@@ -79,6 +82,17 @@ def _connect(address: str) -> Any:
                 with contextlib.suppress(ValueError):  # not in the main thread, so nothing was changed either
                     signal.signal(number, handler)
     return ray
+
+
+def _require_listener(address: str) -> None:
+    """Raises DeviceError when nobody listens at host:port; Ray itself would go on trying for many minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise DeviceError(f"no Ray cluster answers at {address}: {error}; start one with ray start") from error
 
 
 @dataclass(slots=True)

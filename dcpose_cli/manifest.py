@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from ._locks import byte_of, lock_shared, locked, try_lock, unlock
 from ._paths import SINGLE
 from ._schema import build
-from .errors import InputError
+from .errors import InputError, OutputError
 from .files import output_error, sha256_of, write_atomic
 
 MANIFEST_NAME: Final = "manifest.jsonl"
@@ -140,7 +140,7 @@ class Manifest:
         try:
             with locked(self._handle, _WRITING):
                 end = os.fstat(self._handle).st_size
-                torn = end > 0 and os.pread(self._handle, 1, end - 1) != b"\n"
+                torn = end > 0 and self._bytes(end - 1, 1) != b"\n"
                 os.write(self._handle, (b"\n" if torn else b"") + line.text().encode())
                 os.fsync(self._handle)
         except OSError as error:
@@ -150,12 +150,16 @@ class Manifest:
     def refresh(self) -> None:
         """Read what other runs have added meanwhile."""
         raw = b""
-        while block := os.pread(self._handle, 1 << 20, self._read + len(raw)):
+        while block := self._bytes(self._read + len(raw), 1 << 20):
             raw += block
         whole, newline, _ = raw.rpartition(b"\n")
         self._read += len(whole) + len(newline)
         for line in filter(None, map(parse, whole.split(b"\n"))):
             self.lines[line.input] = line
+
+    def _bytes(self, at: int, count: int) -> bytes:
+        os.lseek(self._handle, at, os.SEEK_SET)
+        return os.read(self._handle, count)
 
     def _open(self) -> None:
         """Open the file and say that a run is under way; again, if it was replaced meanwhile."""
@@ -179,7 +183,8 @@ class Manifest:
         self.refresh()
         text = "".join(self.lines[name].text() for name in sorted(self.lines))
         if len(text.encode()) != os.fstat(self._handle).st_size:
-            write_atomic(self._path, text, overwrite=True)
+            with contextlib.suppress(OutputError):  # only tidiness is lost
+                write_atomic(self._path, text, overwrite=True)
 
 
 def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:

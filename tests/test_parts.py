@@ -20,7 +20,7 @@ def make(tiny_folder, tmp_path, monkeypatch):
     for module in (estimator, parts):
         monkeypatch.setattr(module, "SEGMENT_CHUNKS", 1)
     PRODUCT.make_clip(tmp_path / "in.mp4", frames=62, gop=30, audio=True)
-    return lambda: PoseEstimator(tiny_folder, "cpu", detector=Wanderers(), interval=2)
+    return lambda **options: PoseEstimator(tiny_folder, "cpu", detector=Wanderers(), interval=2, **options)
 
 
 class Wanderers:
@@ -51,14 +51,18 @@ def outputs(folder):
     return {name: (folder / name).read_bytes() for name in PRODUCT.files_in(folder)}
 
 
-def test_parts_make_the_same_bytes(make, tmp_path):
-    config = EstimateConfig()
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"detect_every": 3, "share_crops": True}, marks=pytest.mark.slow)], ids=["all", "some"]
+)
+def test_parts_make_the_same_bytes(make, tmp_path, options):
+    """With fewer looks and shared crops too: both begin anew with each chunk."""
+    config = EstimateConfig(**options)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    estimate(tmp_path / "in.mp4", tmp_path / "a" / "x.mp4", config=config, estimator=make())
+    estimate(tmp_path / "in.mp4", tmp_path / "a" / "x.mp4", config=config, estimator=make(**options))
 
     def part():
-        return Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), config)
+        return Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(**options), config)
 
     first = part()
     assert segment_frames(first.info) == 16
@@ -72,7 +76,7 @@ def test_parts_make_the_same_bytes(make, tmp_path):
         again.look(0, 2)
         again.pose(0, 1)
         assert again.people.detector.seen == 0
-    last = make()
+    last = make(**options)
     estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=True)
     assert last.detector.seen == 0
     assert outputs(tmp_path / "a") == outputs(tmp_path / "b")

@@ -53,7 +53,7 @@ def run(main: Callable[[], int | None]) -> int:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else EXIT_BUG
         if code in _STOPPED:
-            message(f"dcpose: {_STOPPED[code]}; unfinished outputs were removed")
+            message(f"dcpose: {_STOPPED[code]}; no output was left unfinished")
             return code
         return EXIT_OUTPUT  # the one other reason: Typer met a closed stdout
     except Exception as error:

@@ -116,7 +116,9 @@ def test_several_workers_one_of_which_dies(dcpose, product, folder, straight, tm
     )
     product.make_clip(folder / "deadly.mp4", frames=5)
     path = os.pathsep.join([str(tmp_path / "path"), dcpose.environment()["PYTHONPATH"]])
-    result = dcpose.process("batch", folder, "-o", out, "--workers", 2, *dcpose.models, env={"PYTHONPATH": path})
+    result = dcpose.process(
+        "batch", folder, "-o", out, "--workers", 2, *dcpose.models, env={"PYTHONPATH": path}, timeout=500
+    )
     assert result.returncode == 7, result.stderr
     assert "deadly.mp4 ended the process that did it, 2 times (signal 11)" in result.stderr
     assert result.stderr.endswith("4 done, 0 finished before, 1 failed, 0 skipped\n")

@@ -70,7 +70,7 @@ def test_one_node_is_killed_in_the_middle(cluster, dcpose, product, clips, tmp_p
     assert again.stderr.endswith("0 done, 21 finished before, 0 failed, 0 skipped\n")
 
 
-def test_no_cluster_and_bad_videos(cluster, dcpose, product, clip, tmp_path):
+def test_bad_videos_and_relative_paths(cluster, dcpose, product, clip, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "good.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "in" / "bad.mp4").write_bytes(clip.read_bytes()[:500])
@@ -80,8 +80,24 @@ def test_no_cluster_and_bad_videos(cluster, dcpose, product, clip, tmp_path):
     assert result.returncode == 7, result.stderr
     assert "bad.mp4" in result.stderr
     assert product.files_in(tmp_path / "out") == ["good.json", "good.mp4", "manifest.jsonl"]
-    result = dcpose.process(
-        "batch", "in", "-o", "out", "--ray", "127.0.0.1:9", *dcpose.models, timeout=600, cwd=tmp_path
-    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:999999"])
+def test_nobody_listens(dcpose, product, clip, tmp_path, address):
+    pytest.importorskip("ray", reason="needs the extra dcpose[ray]")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
+    result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", "--ray", address, *dcpose.models)
     assert result.returncode == 6
-    assert "no Ray cluster" in product.one_line(result)
+    assert "no Ray cluster answers" in product.one_line(result)
+
+
+def test_without_ray(dcpose, product, clip, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
+    result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", "--ray", "auto", *dcpose.models)
+    assert result.returncode == 2
+    assert "dcpose[ray]" in product.one_line(result)
