@@ -23,7 +23,7 @@ FLOORS = (
     ("decode", "results", "trails", "faces"),
     ("methods",),
     ("weights",),
-    ("checkpoints", "infer", "detect", "track", "window"),
+    ("checkpoints", "onnx_export", "infer", "detect", "track", "window"),
     ("segment_values",),
     ("estimator",),
     ("pipeline",),

@@ -244,6 +244,22 @@ def models_import(
     import_model(file, out, joints, overwrite=overwrite)
 
 
+@models_app.command("export")
+def models_export(
+    model: Annotated[str, typer.Argument(help="A shipped name, a folder or a file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file.", show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", help="onnx.")] = "onnx",
+    part: Annotated[str, typer.Option(help="whole, backbone or head.")] = "whole",
+    overwrite: o.Overwrite = False,
+    debug: o.Debug = False,
+) -> None:
+    """A network for other runtimes, checked against torch."""
+    from .model_commands import export_model
+
+    _begin(debug)
+    export_model(model, out, to=to, part=part, overwrite=overwrite)
+
+
 @app.command(rich_help_panel=o.MODELS_PANEL)
 def train(
     recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],

@@ -59,6 +59,19 @@ def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) 
     typer.echo(f"{shown(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
 
 
+def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) -> None:
+    """Write a network in another format and say what it takes and gives."""
+    from ..onnx_export import export_onnx
+
+    if to != "onnx":
+        raise UsageError(f"unknown format {to!r}; use onnx")
+    made = export_onnx(open_model(model), out, part=part, overwrite=overwrite)
+    for name, shape in made.inputs.items():
+        typer.echo(f"input  {name}: {' x '.join(map(str, shape))}")
+    typer.echo(f"output heatmaps: {' x '.join(map(str, made.output))}")
+    typer.echo(f"{shown(made.path)} written; it differs from torch by {made.difference:.1e} at most")
+
+
 def _kind(data: dict[str, Any]) -> str:
     return str(data.get("kind", "?"))
 

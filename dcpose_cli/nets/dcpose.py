@@ -137,9 +137,8 @@ class DCPose(nn.Module):
 
     def maps(self, x: Tensor, margin: Tensor) -> DCPoseMaps:
         """The same pass with its single-frame, merged and final heatmaps."""
-        count = len(x)
         frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]])
-        current, previous, following = self.backbone(frames).float().split(count)
+        current, previous, following = self.backbone(frames).float().chunk(3)
         return self.head(current, previous, following, margin)
 
     def head(self, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> DCPoseMaps:
