@@ -86,6 +86,7 @@ def test_two_runs_give_the_same_bytes(tiny_folder, clip, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_batch_size_moves_nothing(tiny_folder, clip, tmp_path):
     found = []
     for batch in (1, 3, 64):

@@ -177,6 +177,7 @@ def test_a_detected_box_in_the_same_place_is_enough() -> None:
     assert tracker.update(people((40, 60, 20, 60)), picture((40, 60, 20, 60), RED)).predicted == 0
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_two_jumping_children_keep_their_ids(shared: Path, bedroom: list[TrackedBoxes]) -> None:
     """The girl is always in view. The boy kneels left of her until frame 24, is hidden behind her, and is seen left

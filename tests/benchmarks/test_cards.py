@@ -145,6 +145,7 @@ def heldout(tmp_path):
     return data, Knowing()
 
 
+@pytest.mark.slow
 def test_the_card_of_a_pose_model(load, model, heldout, root, tmp_path):
     data, knowing = heldout
     accuracy, card = load("accuracy"), load("card")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 
 def test_a_worker_of_its_own_for_each_method(dcpose, product, clip, tiny_folder, tmp_path):
     models = dcpose.models[2:]  # detector, device, offline
@@ -21,6 +23,7 @@ def test_a_worker_of_its_own_for_each_method(dcpose, product, clip, tiny_folder,
     assert dcpose("compare", clip, "--models", name, "--out", out, *models).returncode == 4
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_says_why(dcpose, clip, tiny_folder, tmp_path):
     spoilt = tmp_path / "spoilt.safetensors"
     spoilt.write_bytes((tiny_folder / "model.safetensors").read_bytes()[:-100])

@@ -164,6 +164,7 @@ def test_annotation_ids_never_meet() -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_in_the_number_of_frames(tmp_path: Path) -> None:
     crowd = tuple(person(t) for t in range(3))
 

@@ -29,6 +29,7 @@ def test_encoder_dies_at_frame_twenty(dcpose, product, tmp_path, monkeypatch):
     assert 20 <= len(seen) <= 21
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2000, 40_000], ids=["early", "late"])
 def test_disk_full_in_the_video(dcpose, product, tmp_path, limit):
     """The largest file size of the process stands for the disk."""

@@ -59,6 +59,7 @@ def test_signal_cleans_up(running, product, tmp_path, code):
     assert product.files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_second_interrupt_ends_at_once(running, tmp_path):
     process = running(before=STUCK)
     process.send_signal(signal.SIGINT)
@@ -70,6 +71,7 @@ def test_second_interrupt_ends_at_once(running, tmp_path):
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 def test_kill_leaves_only_temporaries_that_decode(running, product, tmp_path):
     process = running(frames=120)
     process.kill()

@@ -30,6 +30,7 @@ def test_bare_environment(dcpose, product, clip, tmp_path):
     assert product.files_in(tmp_path / "out") == sorted(["ö.json", "ö.mp4"])
 
 
+@pytest.mark.slow
 def test_closed_stdout_and_stderr(dcpose, clip, tmp_path):
     """No output file may get the number of a closed standard file: whatever is printed would land in it."""
     before = "import os; os.close(1); os.close(2)"
@@ -44,6 +45,7 @@ def test_standard_files_are_occupied(dcpose):
     assert int(dcpose.process(before=check).stderr) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [["models", "list"], ["--help"], ["--version"]])
 def test_reader_of_stdout_has_gone(dcpose, args):
     reading, writing = os.pipe()
@@ -79,7 +81,7 @@ def in_terminal(dcpose, entry, *args, **environment):
     return process.wait(), written.decode()
 
 
-@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+@pytest.mark.parametrize("term", ["xterm-256color", pytest.param("dumb", marks=pytest.mark.slow)])
 def test_progress_in_a_terminal(dcpose, product, tmp_path, term):
     source = product.make_clip(tmp_path / "in.mp4", frames=60)
     code, text = in_terminal(

@@ -123,6 +123,7 @@ def test_interleave_is_joint_major():
     assert interleave(a, b).flatten().tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_untrained_head_passes_heatmaps_through():
     torch.manual_seed(0)
     net = DCPose(DCPoseConfig(backbone=HRNetConfig(width=8, modules=(1, 1, 1)), combine_width=16, dilations=(2, 4)))

@@ -22,6 +22,7 @@ def where(browser):
     return browser.run("dcpose.stage.frame")
 
 
+@pytest.mark.slow
 def test_it_loads_plays_seeks_and_hides(made, browser, tmp_path):
     write_report(made / "clip.json", tmp_path / "page.html", video=made / "clip.mp4")
     browser.open(tmp_path / "page.html")
@@ -80,6 +81,7 @@ def test_it_loads_plays_seeks_and_hides(made, browser, tmp_path):
     assert all(address.startswith(("file://", "about:")) for address in browser.requests)
 
 
+@pytest.mark.slow
 def test_the_values_are_those_of_the_result(made, browser, tmp_path):
     write_report(made / "clip.json", tmp_path / "page.html", video=made / "clip.mp4")
     browser.open(tmp_path / "page.html")
@@ -96,6 +98,7 @@ def test_the_values_are_those_of_the_result(made, browser, tmp_path):
     assert browser.run("dcpose.data.angle(dcpose.data.tracks[1], [6, 8, 10], 25, 0.3)") is None
 
 
+@pytest.mark.slow
 def test_an_embedded_video_and_none_at_all(made, browser, tmp_path):
     write_report(made / "clip.json", tmp_path / "embedded.html", video=made / "clip.mp4", embed=True)
     browser.open(tmp_path / "embedded.html")
@@ -111,6 +114,7 @@ def test_an_embedded_video_and_none_at_all(made, browser, tmp_path):
     assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_a_video_that_has_gone_is_said(made, browser, tmp_path):
     (tmp_path / "clip.mp4").write_bytes((made / "clip.mp4").read_bytes())
     (tmp_path / "clip.json").write_bytes((made / "clip.json").read_bytes())

@@ -162,6 +162,7 @@ def test_killed_twice_and_resumed_is_the_same_model(recipe, trained, tiny_recipe
     assert same_file(net, trained[1], tmp_path)
 
 
+@pytest.mark.slow
 def test_killed_in_stage_three_and_resumed_is_the_same_model(trained, tiny_recipe, tiny_pack, tmp_path, root):
     path, work = tmp_path / "three.toml", tmp_path / "run"
     path.write_text(tiny_recipe.read_text() + "[stage3]\nsteps = 6\nbatch = 2\nwarmup = 1\nlr = 1e-4\n")

@@ -24,6 +24,7 @@ def settled(threads):
     return not set(threading.enumerate()) - threads
 
 
+@pytest.mark.slow
 def test_every_frame_reaches_a_quick_taker_and_times_begin_at_zero():
     threads = set(threading.enumerate())
     with TcpStream(2.5, offset=5000) as stream, LiveReader(stream.address) as reader:
@@ -66,6 +67,7 @@ def test_it_ends_when_asked():
     assert settled(threads)
 
 
+@pytest.mark.slow
 def test_a_part_of_it():
     with TcpStream(60) as stream, LiveReader(stream.address, start=0.2, end=0.6) as reader:
         times = [frame.time for frame in reader]
