@@ -18,7 +18,6 @@ from ..video.probe import probe
 from .console import message
 
 #: Characters that the table needs.
-_WIDTH = 120
 #: Heading -> what a row shows there.
 _COLUMNS: dict[str, Any] = {
     "model": lambda row: row.model,
@@ -65,7 +64,7 @@ def compare_models(
     if not quiet:
         console = Console(highlight=False)
         # Not squeezed into a narrow terminal: cut words and figures help nobody.
-        console.width = max(console.width, _WIDTH)
+        console.width = 1000
         console.print(table_of(rows), soft_wrap=True)
         for path in filter(None, (out, json)):
             message(f"{shown(path)} written")

@@ -36,6 +36,7 @@ from dcpose_cli.errors import UsageError
 from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector_data import CROP_PARTS, DETECTION_PARTS, PackReader, Picture, label_others
 from dcpose_cli.training.detector_score import evaluate
+from dcpose_cli.training.detector_teacher import Teacher, distillation
 
 CHECKPOINT_NAME = "checkpoint.pt"
 OTHERS_NAME = "others.json"
@@ -57,7 +58,9 @@ class DetectorPhase:
 class DetectorRecipe:
     """How a detector is trained.
 
-    seconds: time budget, validation included. steps: if set, replaces it, so that a run can be repeated exactly.
+    seconds: budget of processor time, validation included. steps: if set, replaces it, so that a run can be repeated
+    exactly. distill: weight of the teacher's answers on each canvas beside the labels, 0 without a teacher.
+    graphics: share of tiles that are drawings without people, see detector_graphics.
     mosaic, mosaic_end: share of mosaics, and that after `mosaic_until` of the budget. crop_share: share of tiles that
     are crops of one person. unsure_weight: of background at the finest level where people may be unboxed.
     imgsz: long side in pixels to which the finished detector scales frames.
@@ -84,6 +87,8 @@ class DetectorRecipe:
     mosaic_until: float = 0.88
     crop_share: float = 0.45
     unsure_weight: float = 0.4
+    distill: float = 0.0
+    graphics: float = 0.0
     checkpoint_seconds: float = 600.0
     validation_sizes: tuple[int, ...] = (256, 416)
     seed: int = 1
@@ -130,6 +135,15 @@ def anchor_weights(
     return out
 
 
+def labelled_anchors(canvases: Sequence[Canvas], points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which anchors (B, A) lie in a labelled person. points: (A, 2) anchor centres in canvas pixels."""
+    out = np.zeros((len(canvases), len(points)), np.bool_)
+    for row, canvas in zip(out, canvases, strict=True):
+        for box in canvas.boxes:
+            row |= _inside(points, box)
+    return out
+
+
 def _inside(points: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(((points >= box[:2]) & (points <= box[2:])).all(1), np.bool_)
 
@@ -170,10 +184,21 @@ class DetectorTrainer:
     """Trains one detector in `folder` (checkpoint.pt, log.csv, validation.csv) and continues from what lies there.
 
     Set `stop` (from a signal handler, say) to end after the current step with a checkpoint.
+    teacher: whose answers are learnt beside the labels when the recipe's `distill` is above 0.
     """
 
-    def __init__(self, recipe: DetectorRecipe, maker: CanvasMaker, validation: Sequence[Picture], folder: Path) -> None:
+    def __init__(
+        self,
+        recipe: DetectorRecipe,
+        maker: CanvasMaker,
+        validation: Sequence[Picture],
+        folder: Path,
+        teacher: Teacher | None = None,
+    ) -> None:
+        if recipe.distill and teacher is None:
+            raise UsageError("the recipe learns from a teacher (distill); name one with --teacher")
         self.recipe, self.maker, self.validation, self.folder = recipe, maker, validation, folder
+        self.teacher = teacher
         torch.manual_seed(recipe.seed)
         self.rng = np.random.default_rng(recipe.seed)
         self.model = _ultralytics.detection_model(recipe.architecture).train()
@@ -204,12 +229,12 @@ class DetectorTrainer:
     def run(self) -> None:
         """Trains to the end of the budget, or until `stop` is set; always leaves a checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        begin = time.monotonic() - self.progress.elapsed
+        begin = time.process_time() - self.progress.elapsed
         saved, mark = self.progress.elapsed, (self.progress.step, self.progress.elapsed)
         sums = np.zeros(4)
         while not self.stop and self.share() < 1:
             sums += self._step()
-            self.progress.elapsed = time.monotonic() - begin
+            self.progress.elapsed = time.process_time() - begin
             if self.progress.step % LOG_EVERY_STEPS == 0:
                 self._write_log(sums, *mark)
                 sums[:], mark = 0, (self.progress.step, self.progress.elapsed)
@@ -259,7 +284,11 @@ class DetectorTrainer:
         weights = anchor_weights(canvases, points, strides, self.recipe.unsure_weight)
         self.bce.weight = torch.from_numpy(weights).unsqueeze(-1)
         parts = self.criterion(output, data)[0] / phase.batch
-        parts.sum().backward()
+        total = parts.sum()
+        if self.teacher is not None and self.recipe.distill:
+            inside = torch.from_numpy(labelled_anchors(canvases, points))
+            total = total + self.recipe.distill * distillation(output, self.teacher(data["img"]), inside)
+        total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -363,7 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of the training pack")
     parser.add_argument("folder", type=Path, help="where checkpoint and logs go")
     parser.add_argument("--recipe", type=Path, required=True, help="recipe.toml")
-    parser.add_argument("--teacher", help="detector that labels the other people of the crops, once, e.g. yolov8n.pt")
+    parser.add_argument("--teacher", help="detector that labels, see `distill`, e.g. yolov8n.pt")
     parser.add_argument("--init", help="detector of the same architecture to start from instead of random weights")
     parser.add_argument("--export", type=Path, help="model folder to write at the end")
     options = parser.parse_args(arguments)
@@ -379,7 +408,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = load_detector_recipe(options.recipe)
     whole, crops, validation = load_pictures(options.data, others if others.exists() else None)
     log.info("%d whole pictures, %d crops, %d for validation", len(whole), len(crops), len(validation))
-    trainer = DetectorTrainer(recipe, CanvasMaker(whole, crops, recipe.crop_share), validation, options.folder)
+    maker = CanvasMaker(whole, crops, recipe.crop_share, recipe.graphics)
+    dense = Teacher(load_detector(options.teacher)) if options.teacher and recipe.distill else None
+    trainer = DetectorTrainer(recipe, maker, validation, options.folder, dense)
     if options.init and trainer.progress.step == 0:
         trainer.start_from(load_detector(options.init, fuse=False).net)
 

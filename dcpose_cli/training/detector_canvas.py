@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli.training.detector_data import Picture, as_boxes
+from dcpose_cli.training.detector_graphics import draw_graphic
 
 #: A person of whom less than this share lies inside a canvas is neither wanted nor punished there.
 MIN_VISIBLE: Final = 0.25
@@ -37,11 +38,14 @@ class Canvas:
 class CanvasMaker:
     """Cuts random canvases from whole pictures and crops.
 
-    whole, crops: the pictures; crop_share: how often a tile comes from `crops`.
+    whole, crops: the pictures; crop_share: how often a tile comes from `crops`; graphics: how often it is a drawing
+    without people instead of either.
     """
 
-    def __init__(self, whole: Sequence[Picture], crops: Sequence[Picture], crop_share: float = 0.45) -> None:
-        self._whole, self._crops, self._crop_share = whole, crops, crop_share
+    def __init__(
+        self, whole: Sequence[Picture], crops: Sequence[Picture], crop_share: float = 0.45, graphics: float = 0.0
+    ) -> None:
+        self._whole, self._crops, self._crop_share, self._graphics = whole, crops, crop_share, graphics
 
     def make(self, rng: np.random.Generator, size: int, mosaic: float) -> Canvas:
         """One canvas of `size` x `size` pixels, a mosaic of four with probability `mosaic`."""
@@ -60,6 +64,8 @@ class CanvasMaker:
         return Canvas(_colour(rng, image), np.concatenate(boxes), np.concatenate(ignore), as_boxes(unsure))
 
     def _draw(self, rng: np.random.Generator) -> Picture:
+        if self._graphics and rng.random() < self._graphics:
+            return Picture(draw_graphic(rng), as_boxes([]), as_boxes([]), True)
         pool = self._crops if self._crops and rng.random() < self._crop_share else self._whole
         return pool[int(rng.integers(len(pool)))]
 
