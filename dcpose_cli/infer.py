@@ -16,6 +16,7 @@ from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .errors import DeviceError, UsageError
 from .methods import method_of, reach_of
+from .nets.folding import folded, laid_out
 from .share import CropPlan, own_crops, shared_crops
 from .weights import LoadedModel
 
@@ -52,16 +53,22 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """ "auto" -> bf16 (else fp16) on CUDA, fp32 elsewhere. Raises UsageError."""
+    """ "auto" -> bf16 (else fp16) on CUDA, bf16 on CPUs that compute in it, fp32 elsewhere. Raises UsageError."""
     if name == "auto":
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.float32
+        return torch.bfloat16 if device.type == "cpu" and _cpu_computes_in_bf16() else torch.float32
     if name not in _PRECISIONS:
         raise UsageError(f"unknown precision {name!r}; use auto, {', '.join(_PRECISIONS)}")
     if name == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is slow and inexact on a CPU; use --precision fp32 or bf16")
     return _PRECISIONS[name]
+
+
+def _cpu_computes_in_bf16() -> bool:
+    """Whether the CPU has instructions for bf16; without, it is emulated and slower than fp32."""
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(test is not None and test() for test in tests)
 
 
 class PoseNetwork:
@@ -91,7 +98,7 @@ class PoseNetwork:
         self.encoded = 0
         self._absent = [j for j in range(17) if j not in model.header.predicts]
         try:
-            self._net = model.net.to(device).to(memory_format=torch.channels_last).eval()
+            self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
         self._method = method_of(self._net)

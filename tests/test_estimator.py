@@ -45,12 +45,16 @@ def test_results_are_those_of_single_windows(two):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 17, 40])
-def test_looking_less_often_changes_nothing_for_who_stands_still(tiny_folder, two, count):
-    seldom = PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), detect_every=5)
+def test_looking_less_often_changes_nothing_for_who_stands_still(tiny_folder, count):
+    # In fp32: a box moved by a rounding moves the peaks of an untrained network's flat heatmaps otherwise.
+    often, seldom = (
+        PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), precision="fp32", detect_every=every)
+        for every in (1, 5)
+    )
     stream = frames(count)
     found = list(seldom.analyse(iter(stream), fps=25))
     assert [frame for frame, _ in found] == stream
-    for (_, ours), (_, theirs) in zip(found, two.analyse(iter(stream), fps=25), strict=True):
+    for (_, ours), (_, theirs) in zip(found, often.analyse(iter(stream), fps=25), strict=True):
         assert [person.track_id for person in ours.people] == [0, 1]
         for a, b in zip(ours.people, theirs.people, strict=True):
             np.testing.assert_allclose(a.bbox, b.bbox, atol=1e-4)

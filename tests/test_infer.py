@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli import DeviceError, UsageError
+from dcpose_cli import DeviceError, UsageError, infer
 from dcpose_cli.infer import PoseNetwork, resolve_device, resolve_precision
 from dcpose_cli.weights import open_model
 
@@ -205,8 +205,10 @@ def test_devices(monkeypatch):
             resolve_device(wrong)
 
 
-def test_precisions(network):
-    assert resolve_precision("auto", CPU) == torch.float32
+def test_precisions(network, monkeypatch):
+    for able, chosen in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(infer, "_cpu_computes_in_bf16", lambda able=able: able)
+        assert resolve_precision("auto", CPU) == chosen
     for wrong in ("fp16", "int8"):
         with pytest.raises(UsageError):
             resolve_precision(wrong, CPU)

@@ -79,7 +79,8 @@ class Warp(nn.Module):
 
     def forward(self, f: Tensor, merged: Tensor) -> Tensor:
         """f (B, features, h, w), merged (B, J, h, w) -> (B, J, h, w) float32."""
-        both = self.offset_mask(f).float()
+        # What follows takes the channels apart: off CUDA plane after plane is faster, whatever layout `f` came in.
+        both = self.offset_mask(f if f.is_cuda else f.contiguous()).float()
         offset, mask = both.split([18 * self.joints, 9 * self.joints], dim=1)
         return deform(merged.float(), offset, mask, self.weight.float(), self.bias.float(), self.dilation)
 
@@ -104,14 +105,16 @@ def sample_deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bia
     """The same numbers as torchvision's operator: all taps sampled at once, then one matrix product."""
     b, joints, h, w = x.shape
     tap = torch.arange(9, device=x.device)
+    # Positions as grid_sample wants them, -1..1 from the first to the last pixel.
+    sy, sx = 2 / max(h - 1, 1), 2 / max(w - 1, 1)
     ys = torch.arange(h, device=x.device)[None, :, None] + ((tap // 3 - 1) * dilation)[:, None, None]
     xs = torch.arange(w, device=x.device)[None, None, :] + ((tap % 3 - 1) * dilation)[:, None, None]
-    moved = offset.reshape(b * joints, 9, 2, h, w)
-    gy = (moved[:, :, 0] + ys) * (2 / max(h - 1, 1)) - 1
-    gx = (moved[:, :, 1] + xs) * (2 / max(w - 1, 1)) - 1
+    moved = offset.view(b, joints, 9, 2, h, w)
+    gy = torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy)
+    gx = torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx)
     grid = torch.stack([gx, gy], dim=-1).view(b * joints, 9 * h, w, 2)
     samples = F.grid_sample(x.reshape(b * joints, 1, h, w), grid, padding_mode="zeros", align_corners=True)
-    weighted = samples.view(b, 9 * joints, h * w) * mask.reshape(b, 9 * joints, h * w)
+    weighted = samples.view(b, 9 * joints, h * w) * mask.flatten(2)
     return (weight.reshape(joints, 9 * joints) @ weighted + bias[:, None]).view(b, joints, h, w)
 
 
