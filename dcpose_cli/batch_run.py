@@ -23,8 +23,7 @@ from .manifest import Line, Manifest, Stamp
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
-    from .pipeline import Progress
-    from .types import EstimateSummary
+    from .types import EstimateSummary, Progress
 
 #: Told where each running job is.
 Listener = Callable[[Job, "Progress"], None]

@@ -26,7 +26,7 @@ from .config import EstimateConfig
 from .errors import DCPoseError, DeviceError, UsageError
 from .files import shown
 from .parts import Parts, segment_frames
-from .pipeline import Progress
+from .types import Progress
 from .video.probe import probe
 
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
-from ._threads import ReadAhead, WriteBehind
+from ._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
 from .config import EstimateConfig
 from .errors import DeviceError, OutputError, UsageError
 from .export.formats import Options as ExportOptions
@@ -33,7 +33,7 @@ from .manifest import model_and_detector
 from .render import draw_people
 from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
-from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
+from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.live import LiveReader, StopRequest
 from .video.reader import VideoReader
 from .video.source import is_address, is_live
@@ -42,24 +42,7 @@ from .video.writer import FORMATS, VideoWriter
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
 
-#: Frames decoded ahead of the network and waiting behind it to be drawn and encoded.
-QUEUE_FRAMES: Final = 8
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run is. total: frames expected, None when the file does not say. people: in the last frame.
-
-    The first report has frames 0: everything is loaded, and the run begins.
-    """
-
-    frames: int
-    total: int | None
-    people: int
-
-
-Report = Callable[[Progress], None]
 
 
 def estimate(

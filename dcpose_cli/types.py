@@ -6,6 +6,7 @@ Boxes are xywh unless a name says xyxy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -161,6 +162,22 @@ class DecodeReport:
         """Share of the input that was damaged or lost, in 0..1."""
         total = self.frames + self.errors
         return (self.damaged + self.errors) / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is. total: frames expected, None when the file does not say. people: in the last frame.
+
+    The first report has frames 0: everything is loaded, and the run begins.
+    """
+
+    frames: int
+    total: int | None
+    people: int
+
+
+#: Told of every frame that is done.
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from .batch_run import Listener, Outcome, Runner, failed_line, run_here, run_job
 from .config import EstimateConfig
 from .errors import EXIT_SIGTERM, DCPoseError
 from .files import shown
-from .pipeline import Progress
+from .types import Progress
 
 #: Seconds between two reports of a worker.
 _REPORT_SECONDS: Final = 0.1

@@ -17,7 +17,7 @@ from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAG
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..pipeline import Progress as State
+    from ..types import Progress as State
     from ..video.live import StopRequest
 
 _STOPPED: Final = {EXIT_SIGINT: "interrupted", EXIT_SIGTERM: "terminated"}

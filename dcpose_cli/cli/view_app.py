@@ -86,7 +86,7 @@ def render(
     debug: o.Debug = False,
 ) -> None:
     """Draw a result again over its video; the network does not run."""
-    from ..redraw import RenderConfig
+    from ..render.redraw import RenderConfig
     from .view_commands import choice_of, render_file
 
     _begin(debug)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..files import shown
-from ..results import Choice
+from ..render.results import Choice
 from .console import message, progress_display
 
 if TYPE_CHECKING:
-    from ..redraw import RenderConfig, RenderSummary
+    from ..render.redraw import RenderConfig, RenderSummary
 
 
 def smooth_file(result: Path, out: Path, method: str, *, overwrite: bool, quiet: bool) -> None:
     """A smoothed copy of a result."""
-    from ..results import smooth_result
+    from ..render.results import smooth_result
 
     frames = smooth_result(result, out, method=method, overwrite=overwrite)
     if not quiet:
@@ -48,7 +48,7 @@ def render_file(
     quiet: bool,
 ) -> None:
     """A result drawn again, or the heatmaps of one joint."""
-    from ..redraw import render
+    from ..render.redraw import render
 
     if show is None:
         if joint is not None:
@@ -80,7 +80,7 @@ def _heatmaps(
     if joint is None or len(config.choice.tracks) != 1:
         raise UsageError("--show heatmaps needs one --track and one --joint")
     from ..estimator import PoseEstimator
-    from ..heatmaps import joint_slot, render_heatmaps
+    from ..render.heatmaps import joint_slot, render_heatmaps
 
     joint_slot(joint)  # before a model is loaded
     estimator = PoseEstimator(model, device)

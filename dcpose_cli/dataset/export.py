@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_writable_folder, shown, write_atomic
-from ..pipeline import Progress, Report
+from ..types import Progress, Report
 from .boxes import LEAST_SCORE, read_boxes
 from .predictions import STYLES, FramePeople, People
 from .truth import read_truth_files

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UsageError
-from .export.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
-from .files import require_free_target, require_not_input, sha256_of, shown
-from .smooth import METHODS, require_method, smooth_results
-from .types import FrameResult, Person
+from ..errors import UsageError
+from ..export.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
+from ..files import require_free_target, require_not_input, sha256_of, shown
+from ..smooth import METHODS, require_method, smooth_results
+from ..types import FrameResult, Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,22 +11,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ._threads import ReadAhead, WriteBehind
-from .config import DEFAULTS
-from .errors import InputError, UsageError
-from .export.posetrack import PoseTrackResult, read_posetrack
+from .._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
+from ..config import DEFAULTS
+from ..errors import InputError, UsageError
+from ..export.posetrack import PoseTrackResult, read_posetrack
+from ..files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown
+from ..smooth import require_method, smooth_results
+from ..types import Frame, FrameResult, Progress, Report, VideoInfo
+from ..video.reader import VideoReader
+from ..video.writer import FORMATS, VideoWriter
 from .faces import FaceBlur
-from .files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown
-from .pipeline import QUEUE_FRAMES, Progress
-from .render import STYLES, draw_people
+from .people import STYLES, draw_people
 from .results import Choice
-from .smooth import require_method, smooth_results
 from .trails import Trails
-from .types import Frame, FrameResult, VideoInfo
-from .video.reader import VideoReader
-from .video.writer import FORMATS, VideoWriter
 
-Report = Callable[[Progress], None]
 Image = NDArray[np.uint8]
 
 
@@ -34,7 +32,7 @@ Image = NDArray[np.uint8]
 class RenderConfig:
     """How a result is drawn; every default of `dcpose render` is here.
 
-    style: one of render.STYLES. black: on black instead of the video. trails: seconds, 0 for none. blur_faces: hide
+    style: one of people.STYLES. black: on black instead of the video. trails: seconds, 0 for none. blur_faces: hide
     the faces of everybody in the result, chosen or not. smooth, kpt_thr, audio, overwrite: as in EstimateConfig.
     choice: whom to draw.
     """

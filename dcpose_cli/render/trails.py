@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .render import drawn_joints, track_palette
-from .smooth import GAP_SECONDS
-from .types import FrameResult
+from ..smooth import GAP_SECONDS
+from ..types import FrameResult
+from .people import drawn_joints, track_palette
 
 #: Slots that leave a trail: nose, wrists, ankles.
 TRAIL_SLOTS: Final = (0, 9, 10, 15, 16)

@@ -16,26 +16,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .crop import crop_affines, sample_crops
-from .decode import peaks
-from .errors import UsageError
-from .estimator import PoseEstimator
-from .export.posetrack import PoseTrackResult, read_posetrack
-from .files import shown
-from .nets import DCPose
+from ..crop import crop_affines, sample_crops
+from ..decode import peaks
+from ..errors import UsageError
+from ..estimator import PoseEstimator
+from ..export.posetrack import PoseTrackResult, read_posetrack
+from ..files import shown
+from ..nets import DCPose
+from ..skeleton import JOINT_NAMES
+from ..types import Frame, Person, Report, Window
+from ..window import windows
 from .redraw import (
     RenderConfig,
     RenderSummary,
-    Report,
     beside_each_other,
     differences,
     open_again,
     require_output,
     write_video,
 )
-from .skeleton import JOINT_NAMES
-from .types import Frame, Person, Window
-from .window import windows
 
 #: Height of each panel, pixels.
 PANEL_HEIGHT: Final = 384

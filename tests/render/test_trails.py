@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcpose_cli.trails import TRAIL_SLOTS, Trails
+from dcpose_cli.render.trails import TRAIL_SLOTS, Trails
 from dcpose_cli.types import FrameResult, Person
 
 BLACK = np.zeros((120, 200, 3), np.uint8)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dcpose_cli.render import draw_people, drawn_joints, track_palette
+from dcpose_cli.render.people import draw_people, drawn_joints, track_palette
 from dcpose_cli.skeleton import LABELLED_SLOTS
 from dcpose_cli.types import Person
 

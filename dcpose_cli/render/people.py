@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .skeleton import EDGES, JOINT_NAMES
-from .types import Person
+from ..skeleton import EDGES, JOINT_NAMES
+from ..types import Person
 
 _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 _ONE = 1 << _SHIFT

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import FrameResult, Person
+from ..types import FrameResult, Person
 
 #: Slots of the head: nose, head_bottom, head_top, ears.
 _HEAD: Final = (0, 1, 2, 3, 4)

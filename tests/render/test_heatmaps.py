@@ -12,11 +12,11 @@ import pytest
 
 from dcpose_cli import PoseEstimator, UsageError, estimate, read_posetrack
 from dcpose_cli.decode import peaks
-from dcpose_cli.heatmaps import PANEL_HEIGHT, HeatmapPanels, joint_slot, render_heatmaps
+from dcpose_cli.render.heatmaps import PANEL_HEIGHT, HeatmapPanels, joint_slot, render_heatmaps
 from dcpose_cli.types import Window
 from dcpose_cli.video.reader import VideoReader
 
-PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.faces import HOLD_SECONDS, FaceBlur, head_circle
+from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, head_circle
 from dcpose_cli.types import FrameResult, Person
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (200, 160, 3), np.uint8)
