@@ -20,7 +20,8 @@ from pathlib import Path
 from .cadence import due, spread
 from .config import EstimateConfig
 from .estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
-from .pipeline import result_header, segment_key
+from .header import result_header
+from .pipeline import segment_key
 from .segment_values import people_entry, seen_of, tracks_entry, tracks_of
 from .segments import SEGMENT_CHUNKS, Entry, Kind, SegmentFolder, SegmentLog, segments_folder
 from .types import Frame, TrackedBoxes, VideoInfo, Window

@@ -7,12 +7,10 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import fields, replace
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from . import __version__
 from ._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
 from .config import EstimateConfig
 from .errors import DeviceError, OutputError, UsageError
@@ -25,11 +23,10 @@ from .files import (
     require_free_target,
     require_not_input,
     require_writable_folder,
-    sha256_of,
     shown,
     temporary_name,
 )
-from .manifest import model_and_detector
+from .header import result_header
 from .render import draw_people
 from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
@@ -41,8 +38,6 @@ from .video.writer import FORMATS, VideoWriter
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
-
-_LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
 def estimate(
@@ -330,59 +325,6 @@ def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
     if settings.max_frames is not None:
         total = settings.max_frames if total is None else min(total, settings.max_frames)
     return total
-
-
-def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
-    model, detector = people.network.model, people.detector
-    # An address may hold a password: only what kind of source it was is written down.
-    name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
-    return {
-        "dcpose": __version__,
-        "input": {"name": name, "sha256": sha256_of(source) if source.is_file() else None},
-        "model": {"name": model.header.name, "sha256": model.sha256},
-        "detector": {"name": detector.name, "sha256": detector.sha256},
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-        "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
-        "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
-        "width": info.width,
-        "height": info.height,
-        "settings": _settings(people, settings),
-        "video": None,
-    }
-
-
-def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    return {
-        "conf": people.conf,
-        "interval": people.interval,
-        "box_scale": people.network.box_scale,
-        "share_crops": people.share_crops,
-        "detect_every": people.detect_every,
-        "device": people.device.type,
-        "precision": str(people.network.precision).removeprefix("torch."),
-        "start": settings.start,
-        "end": settings.end,
-        "max_frames": settings.max_frames,
-    }
-
-
-def made_by(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
-    model, detector = people.network.model, people.detector
-    models = {
-        "model": {"name": model.header.name, "sha256": model.sha256},
-        "detector": {"name": detector.name, "sha256": detector.sha256},
-    }
-    return model_and_detector({"settings": _settings(people, settings), **models})
-
-
-def _version(package: str) -> str | None:
-    """None for one that came another way than pip: a distribution's OpenCV, say."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _decode_counts(report: DecodeReport) -> dict[str, int]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ..batch import Plan, plan_batch
-from ..batch_run import Outcome, Runner
-from ..batch_run import run_batch as outcomes_of
+from ..batch import Outcome, Plan, Runner, plan_batch
+from ..batch import run_batch as outcomes_of
+from ..batch.remote import is_url, plan_remote
 from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
-from ..remote import is_url, plan_remote
 from ..smooth import require_method
 from .commands import tell, tell_error
 from .console import batch_display, message
@@ -81,11 +80,11 @@ def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | 
     if all(job.done for job in plan.jobs):
         return None
     if ray is not None:
-        from ..cluster import on_ray
+        from ..batch.cluster import on_ray
 
         return on_ray(ray)
-    from ..batch_run import worker_devices
-    from ..workers import processes
+    from ..batch.run import worker_devices
+    from ..batch.workers import processes
 
     left = sum(not job.done for job in plan.jobs)
     return processes(worker_devices(config.device, workers)[:left])

@@ -103,8 +103,8 @@ def test_several_workers_one_of_which_dies(dcpose, product, folder, straight, tm
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'from dcpose_cli.workers import serve' in ' '.join(sys.orig_argv):\n"
-        "    import os, pathlib, dcpose_cli.batch_run as b\n"
+        "if 'from dcpose_cli.batch.workers import serve' in ' '.join(sys.orig_argv):\n"
+        "    import os, pathlib, dcpose_cli.batch.run as b\n"
         "    real = b.run_job\n"
         "    def run_job(job, *args):\n"
         f"        once = pathlib.Path({str(tmp_path)!r}) / 'died'\n"

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import pytest
 
 from dcpose_cli import OutputError
-from dcpose_cli.manifest import Line, Manifest, Stamp, parse, read_manifest
+from dcpose_cli.batch.manifest import Line, Manifest, Stamp, parse, read_manifest
 
-PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 LINE = Line(input="a.mp4", state="failed", reason="no", code=3)
 #: Opens the manifest, does something, says so, and waits for its death.
 OTHER = """
 import sys, time
 from pathlib import Path
-from dcpose_cli.manifest import Line, Manifest
+from dcpose_cli.batch.manifest import Line, Manifest
 with Manifest(Path(sys.argv[1])) as manifest:
     {does}
     print("ready", flush=True)

@@ -18,12 +18,12 @@ from multiprocessing.connection import Connection, Pipe, wait
 from types import FrameType
 from typing import Any, Final
 
-from .batch import Job
-from .batch_run import Listener, Outcome, Runner, failed_line, run_here, run_job
-from .config import EstimateConfig
-from .errors import EXIT_SIGTERM, DCPoseError
-from .files import shown
-from .types import Progress
+from ..config import EstimateConfig
+from ..errors import EXIT_SIGTERM, DCPoseError
+from ..files import shown
+from ..types import Progress
+from .plan import Job
+from .run import Listener, Outcome, Runner, failed_line, run_here, run_job
 
 #: Seconds between two reports of a worker.
 _REPORT_SECONDS: Final = 0.1
@@ -141,7 +141,9 @@ class _Crew:
 def _start(config: EstimateConfig, crew: int) -> _Worker:
     """A new worker, one of `crew` that share the cores."""
     ours, theirs = Pipe()
-    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom dcpose_cli.workers import serve\nserve({theirs.fileno()})"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\nfrom dcpose_cli.batch.workers import serve\nserve({theirs.fileno()})"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.DEVNULL,
@@ -168,7 +170,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _serve(line: Connection[Any, Any]) -> None:
-    from .estimator import PoseEstimator
+    from ..estimator import PoseEstimator
 
     config: EstimateConfig = line.recv()
     told = 0.0

@@ -1,4 +1,4 @@
-"""Folders of videos: which there are, where their results go, which are finished (batch_run.py does the rest)."""
+"""Folders of videos: which there are, where their results go, which are finished (run.py does the rest)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ._paths import SINGLE, models_dir
-from .config import EstimateConfig
-from .errors import InputError, UsageError
-from .export.posetrack import read_posetrack
-from .files import sha256_of, shown
-from .manifest import Line, model_and_detector, read_manifest
+from .._paths import SINGLE, models_dir
+from ..config import EstimateConfig
+from ..errors import InputError, UsageError
+from ..export.posetrack import read_posetrack
+from ..files import sha256_of, shown
+from ..header import model_and_detector
+from .manifest import Line, read_manifest
 
 #: Endings taken for videos.
 VIDEO_SUFFIXES: Final = frozenset(
@@ -136,7 +137,7 @@ def is_finished(line: Line, source: Path, target: Path) -> bool:
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
-    from .weights import find_weights  # late: it loads torch
+    from ..weights import find_weights  # late: it loads torch
 
     names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}

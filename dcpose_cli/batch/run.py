@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .batch import Job, Plan, is_finished
-from .config import EstimateConfig
-from .errors import EXIT_DAMAGED, DCPoseError, OutputError
-from .files import shown
+from ..config import EstimateConfig
+from ..errors import EXIT_DAMAGED, DCPoseError, OutputError
+from ..files import shown
 from .manifest import Line, Manifest, Stamp
+from .plan import Job, Plan, is_finished
 
 if TYPE_CHECKING:
-    from .estimator import PoseEstimator
-    from .types import EstimateSummary, Progress
+    from ..estimator import PoseEstimator
+    from ..types import EstimateSummary, Progress
 
 #: Told where each running job is.
 Listener = Callable[[Job, "Progress"], None]
@@ -109,7 +109,7 @@ def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> I
     estimator: PoseEstimator | None = None
     for job in jobs:
         if estimator is None:
-            from .estimator import PoseEstimator
+            from ..estimator import PoseEstimator
 
             estimator = PoseEstimator.from_config(config).load()
         yield run_job(job, config, estimator, listen)
@@ -117,7 +117,7 @@ def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> I
 
 def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> Outcome:
     """Do a job; what goes wrong is in the outcome."""
-    from .pipeline import made_by
+    from ..header import made_by
 
     began = time.monotonic()
     try:
@@ -175,7 +175,7 @@ def _brief(seconds: float) -> float:
 
 
 def _estimate(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> EstimateSummary:
-    from .pipeline import estimate
+    from ..pipeline import estimate
 
     _make_folder(job.target.parent)
     # What stands at the target is unfinished, or the caller said --overwrite; parts of it may be gone on from.
@@ -192,7 +192,7 @@ def worker_devices(device: str, workers: int | None) -> list[str]:
     """
     import torch
 
-    from .infer import resolve_device
+    from ..infer import resolve_device
 
     found = resolve_device(device)
     if found.type == "cuda" and device in ("auto", "cuda"):

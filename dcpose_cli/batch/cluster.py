@@ -19,18 +19,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ._paths import SINGLE
-from .batch import Job
-from .batch_run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
-from .config import EstimateConfig
-from .errors import DCPoseError, DeviceError, UsageError
-from .files import shown
-from .parts import Parts, segment_frames
-from .types import Progress
-from .video.probe import probe
+from .._paths import SINGLE
+from ..config import EstimateConfig
+from ..errors import DCPoseError, DeviceError, UsageError
+from ..files import shown
+from ..parts import Parts, segment_frames
+from ..types import Progress
+from ..video.probe import probe
+from .plan import Job
+from .run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
 
 if TYPE_CHECKING:
-    from .estimator import PoseEstimator
+    from ..estimator import PoseEstimator
 
 #: Segments from which on a video is cut into parts, and the least that a part has.
 LONG_SEGMENTS: Final = 2
@@ -207,7 +207,7 @@ def _shares(resources: dict[str, float], smallest: float, device: str) -> tuple[
 
 def _people(config: EstimateConfig) -> PoseEstimator:
     """The networks of this worker process, loaded once."""
-    from .estimator import PoseEstimator
+    from ..estimator import PoseEstimator
 
     if config not in _estimators:
         _estimators.clear()

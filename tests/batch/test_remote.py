@@ -10,10 +10,10 @@ import fsspec
 import pytest
 
 from dcpose_cli import EstimateConfig, InputError, OutputError, PoseEstimator, UsageError, estimate
-from dcpose_cli.batch_run import run_batch
-from dcpose_cli.remote import plan_remote
+from dcpose_cli.batch.remote import plan_remote
+from dcpose_cli.batch.run import run_batch
 
-PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 CONFIG = EstimateConfig()
 
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from ._locks import byte_of, lock_shared, locked, try_lock, unlock
-from ._paths import SINGLE
-from ._schema import build
-from .errors import InputError, OutputError
-from .files import output_error, sha256_of, write_atomic
+from .._locks import byte_of, lock_shared, locked, try_lock, unlock
+from .._schema import build
+from ..errors import InputError, OutputError
+from ..files import output_error, sha256_of, write_atomic
 
 MANIFEST_NAME: Final = "manifest.jsonl"
 #: Bytes that are locked while a line is added, and as long as a run lasts.
@@ -185,10 +183,3 @@ class Manifest:
         if len(text.encode()) != os.fstat(self._handle).st_size:
             with contextlib.suppress(OutputError):  # only tidiness is lost
                 write_atomic(self._path, text, overwrite=True)
-
-
-def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the joints, from the header of a result: hashes of the models, settings."""
-    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
-    # The single-frame network of a model lies in the same file as the model.
-    return {**made, "single": str(header["model"].get("name", "")).endswith(SINGLE)}

@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .batch import VIDEO_SUFFIXES, Away, Job, Plan, targets_of
-from .config import EstimateConfig
-from .errors import DCPoseError, InputError, OutputError, UsageError
-from .files import TEMP_SUFFIX, shown
+from ..config import EstimateConfig
+from ..errors import DCPoseError, InputError, OutputError, UsageError
+from ..files import TEMP_SUFFIX, shown
 from .manifest import MANIFEST_NAME, Line, read_manifest
+from .plan import VIDEO_SUFFIXES, Away, Job, Plan, targets_of
 
 
 def is_url(folder: str) -> bool:
@@ -29,7 +29,7 @@ def is_url(folder: str) -> bool:
 
 
 def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig) -> Plan:
-    """`batch.plan_batch` for URLs (one of the two may be a path). staging: an empty folder for the run's own files.
+    """`plan_batch` for URLs (one of the two may be a path). staging: an empty folder for the run's own files.
 
     Raises InputError, OutputError or UsageError.
     """
