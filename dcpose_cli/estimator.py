@@ -17,8 +17,8 @@ from .config import DEFAULTS, EstimateConfig
 from .detect import PersonDetector
 from .errors import UsageError
 from .infer import PoseNetwork, resolve_device
-from .segment_values import people_entry, result_of, seen_entry, seen_of
 from .segments import SEGMENT_CHUNKS, Entry, SegmentFolder, SegmentLog
+from .segments.values import people_entry, result_of, seen_entry, seen_of
 from .track import Tracker
 from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
 from .video.reader import VideoReader

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Generator
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
 from .config import EstimateConfig
-from .errors import DeviceError, OutputError, UsageError
+from .errors import OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
 from .export.posetrack import PoseTrackWriter, read_posetrack
 from .files import (
     output_error,
-    remove_leftovers,
     require_free_target,
     require_not_input,
     require_writable_folder,
@@ -28,7 +27,7 @@ from .files import (
 )
 from .header import result_header
 from .render import draw_people
-from .segments import SegmentFolder, segments_folder
+from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.live import LiveReader, StopRequest
@@ -56,7 +55,7 @@ def estimate(
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
     stop: ends a live source; what came in until then is finished and kept.
     Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
-    leaves finished parts beside the output, from which one with `resume` goes on (segments.py).
+    leaves finished parts beside the output, from which one with `resume` goes on (segments/).
     """
     try:
         settings = replace(config or EstimateConfig(), **options)
@@ -78,7 +77,8 @@ def estimate(
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = people or _load(settings)
         header = result_header(source, reader.info, people, settings)
-        segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
+        key = segment_key(header, people.network.batch)
+        segments = stack.enter_context(kept_segments(target, video, key, settings))
         run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
@@ -207,51 +207,6 @@ class _Run:
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
                 report(Progress(self.frames, total, len(result.people)))
-
-
-def segment_key(header: Mapping[str, Any], people: PoseEstimator) -> dict[str, Any]:
-    """What parts of a result are made of: its header, and what moves numbers by a rounding."""
-    return {**header, "batch": people.network.batch}
-
-
-def is_unfinished(json: Path, settings: EstimateConfig) -> bool:
-    """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
-    return settings.resume is not False and segments_folder(json).is_dir() and not json.exists()
-
-
-@contextmanager
-def _kept_segments(
-    json: Path, video: Path | None, header: Mapping[str, Any], people: PoseEstimator, settings: EstimateConfig
-) -> Iterator[SegmentFolder | None]:
-    """Where the parts of this result are kept while it is made; None where the input has no fingerprint.
-
-    They go when the result is there. When a run is stopped or fails they stay with `resume`, with None only if it was
-    stopped or its device failed, and go otherwise; sudden death leaves them.
-    Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
-    """
-    if header["input"]["sha256"] is None:
-        yield None
-        return
-    segments = SegmentFolder(segments_folder(json), segment_key(header, people))
-    if not segments.lock():
-        raise OutputError(f"{shown(json)} is being made by another run; wait for it or choose another output")
-    try:
-        if settings.resume:
-            segments.require_same()
-        if settings.resume is False or not segments.is_same():
-            segments.clear()
-        if settings.resume is not False:
-            for output in filter(None, (json, video)):
-                remove_leftovers(output)
-        yield segments
-    except BaseException as error:
-        stopped = not isinstance(error, Exception) or isinstance(error, DeviceError)
-        if settings.resume or (settings.resume is None and stopped):
-            segments.release()
-        else:
-            segments.remove()
-        raise
-    segments.remove()
 
 
 def _open(path: str | PathLike[str], settings: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:

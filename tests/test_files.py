@@ -145,3 +145,12 @@ def test_umask_is_respected(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_leftovers_of_one_target_go(tmp_path):
+    target, other = tmp_path / "x.mp4", tmp_path / "x.mp4.mp4"
+    mine, theirs = files.temporary_name(target), files.temporary_name(other)
+    for path in (mine, theirs, target):
+        path.write_bytes(b"")
+    files.remove_leftovers(target)
+    assert sorted(tmp_path.iterdir()) == sorted([theirs, target])

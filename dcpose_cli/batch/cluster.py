@@ -1,9 +1,9 @@
 """A batch on an existing Ray cluster: Ray decides who does what, and does it again where a machine was lost.
 
-Short videos are one task each. A long one is cut into parts (parts.py): detection of every part, tracking once over
-all of them, poses of every part, and a last task that puts the result together, draws and publishes it. Tasks leave
-their results as files beside the output, whole or not at all, and skip what is there; so one that is done again does
-nothing twice. All machines must see the folders under the same paths, and have dcpose installed.
+Short videos are one task each. A long one is cut into parts (segments/parts.py): detection of every part, tracking once
+over all of them, poses of every part, and a last task that puts the result together, draws and publishes it. Tasks
+leave their results as files beside the output, whole or not at all, and skip what is there; so one that is done again
+does nothing twice. All machines must see the folders under the same paths, and have dcpose installed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .._paths import SINGLE
 from ..config import EstimateConfig
 from ..errors import DCPoseError, DeviceError, UsageError
 from ..files import shown
-from ..parts import Parts, segment_frames
+from ..segments.parts import Parts, segment_frames
 from ..types import Progress
 from ..video.probe import probe
 from .plan import Job

@@ -56,7 +56,8 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
 def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
     """A result in a file format, without rendering. Returns the exit code."""
     from ..export.formats import require_target
-    from ..pipeline import export_json, is_unfinished
+    from ..pipeline import export_json
+    from ..segments import is_unfinished
     from ..video.live import StopRequest
 
     overwrite = config.overwrite or is_unfinished(out, config)
@@ -117,7 +118,8 @@ def _make_folder(folder: Path) -> None:
 
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
     """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
-    from ..pipeline import is_unfinished, output_paths, require_outputs
+    from ..pipeline import output_paths, require_outputs
+    from ..segments import is_unfinished
 
     _look_at(source, config)
     video, json = output_paths(target, config.json)

@@ -1,14 +1,14 @@
-"""What the stages make of a frame <-> the rows of arrays that a segment file keeps of it (segments.py)."""
+"""What the stages make of a frame <-> the rows of arrays that a segment file keeps of it (folder.py)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .segments import Arrays, Entry
-from .skeleton import NUM_JOINTS
-from .track import LOOK_SIZE, looks_of
-from .types import Detections, Frame, FrameResult, Person, TrackedBoxes
+from ..skeleton import NUM_JOINTS
+from ..track import LOOK_SIZE, looks_of
+from ..types import Detections, Frame, FrameResult, Person, TrackedBoxes
+from .folder import Arrays, Entry
 
 
 def seen_entry(frame: Frame, found: Detections) -> Entry:

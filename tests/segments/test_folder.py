@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, FrameResult, OutputError, Person, PoseEstimator, UsageError, estimator
-from dcpose_cli.files import remove_leftovers, temporary_name
-from dcpose_cli.segment_values import people_entry, result_of, seen_entry, seen_of, tracks_entry, tracks_of
 from dcpose_cli.segments import SegmentFolder, SegmentLog, segments_folder
+from dcpose_cli.segments.values import people_entry, result_of, seen_entry, seen_of, tracks_entry, tracks_of
 from dcpose_cli.track import Tracker, looks_of
 
-PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 KEY = {"input": {"sha256": "a"}, "model": {"sha256": "b"}, "detector": {"sha256": "c"}, "settings": {"conf": 0.3}}
 
 
@@ -168,12 +167,3 @@ def test_results_put_together_from_parts_are_those_of_a_straight_run(tiny_folder
     (tmp_path / "parts" / "0.seen").unlink()
     (tmp_path / "parts" / "2.people").unlink()
     assert analyse() == 1
-
-
-def test_leftovers_of_one_target_go(tmp_path):
-    target, other = tmp_path / "x.mp4", tmp_path / "x.mp4.mp4"
-    mine, theirs = temporary_name(target), temporary_name(other)
-    for path in (mine, theirs, target):
-        path.write_bytes(b"")
-    remove_leftovers(target)
-    assert sorted(tmp_path.iterdir()) == sorted([theirs, target])

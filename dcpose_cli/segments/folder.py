@@ -34,10 +34,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._locks import try_lock
-from .errors import UsageError
-from .files import TEMP_SUFFIX, output_error, shown, write_atomic
-from .types import Frame
+from .._locks import try_lock
+from ..errors import UsageError
+from ..files import TEMP_SUFFIX, output_error, shown, write_atomic
+from ..types import Frame
 
 #: Chunks of frames in a segment.
 SEGMENT_CHUNKS: Final = 32

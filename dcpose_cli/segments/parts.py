@@ -4,7 +4,7 @@
     track       identities, once and in order, over everybody's boxes        -> N.tracks
     pose        joints in the segments' frames, with their neighbour frames  -> N.people
 
-Each leaves its results in the segment folder beside the output (segments.py) and does nothing for segments that are
+Each leaves its results in the segment folder beside the output (folder.py) and does nothing for segments that are
 there already. `estimate` with `resume` then puts the result together; whatever is missing it computes itself. Machines
 decode the video from its beginning up to their part: only so are damaged streams, and those whose pictures refer to
 earlier groups, the same to all of them.
@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from pathlib import Path
 
-from .cadence import due, spread
-from .config import EstimateConfig
-from .estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
-from .header import result_header
-from .pipeline import segment_key
-from .segment_values import people_entry, seen_of, tracks_entry, tracks_of
-from .segments import SEGMENT_CHUNKS, Entry, Kind, SegmentFolder, SegmentLog, segments_folder
-from .types import Frame, TrackedBoxes, VideoInfo, Window
-from .video.probe import probe
-from .video.reader import VideoReader
-from .window import windows
+from ..cadence import due, spread
+from ..config import EstimateConfig
+from ..estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
+from ..header import result_header
+from ..types import Frame, TrackedBoxes, VideoInfo, Window
+from ..video.probe import probe
+from ..video.reader import VideoReader
+from ..window import windows
+from .folder import SEGMENT_CHUNKS, Entry, Kind, SegmentFolder, SegmentLog, segments_folder
+from .keeping import segment_key
+from .values import people_entry, seen_of, tracks_entry, tracks_of
 
 
 def segment_frames(info: VideoInfo) -> int:
@@ -50,7 +50,7 @@ class Parts:
     def of(source: Path, json: Path, people: PoseEstimator, config: EstimateConfig) -> Parts:
         """The parts of a result; what they are made of is found out here. Raises InputError."""
         info = probe(source)
-        key = segment_key(result_header(source, info, people, config), people)
+        key = segment_key(result_header(source, info, people, config), people.network.batch)
         return Parts(source, json, people, config, info, SegmentFolder(segments_folder(json), key))
 
     def prepare(self) -> None:

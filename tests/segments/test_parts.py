@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from dcpose_cli import EstimateConfig, PoseEstimator, estimate, estimator, parts
-from dcpose_cli.parts import Parts, segment_frames
+from dcpose_cli import EstimateConfig, PoseEstimator, estimate, estimator
+from dcpose_cli.segments import parts
+from dcpose_cli.segments.parts import Parts, segment_frames
 
-PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
+PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 
 
 @pytest.fixture
