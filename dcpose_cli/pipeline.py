@@ -17,23 +17,18 @@ from .errors import OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
 from .export.posetrack import PoseTrackWriter, read_posetrack
-from .files import (
-    output_error,
-    require_free_target,
-    require_not_input,
-    require_writable_folder,
-    shown,
-    temporary_name,
-)
+from .files import output_error, shown, temporary_name
 from .header import result_header
+from .outputs import output_paths, require_outputs
 from .render import draw_people
 from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.live import LiveReader, StopRequest
+from .video.opening import open_video
 from .video.reader import VideoReader
-from .video.source import is_address, is_live
-from .video.writer import FORMATS, VideoWriter
+from .video.source import is_live
+from .video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
@@ -71,7 +66,14 @@ def estimate(
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = people or _load(settings).load()  # what comes while a model is loaded would be lost
     with ExitStack() as stack:
-        reader = _open(path, settings, stop)
+        reader = open_video(
+            path,
+            start=settings.start,
+            end=settings.end,
+            max_frames=settings.max_frames,
+            allow_network=settings.allow_network,
+            stop=stop,
+        )
         stack.enter_context(closing(reader))
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
@@ -207,49 +209,6 @@ class _Run:
                 self.people += len(result.people)
                 self.tracks.update(person.track_id for person in result.people)
                 report(Progress(self.frames, total, len(result.people)))
-
-
-def _open(path: str | PathLike[str], settings: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:
-    """A file is read frame by frame; of a camera or stream, the newest frames count."""
-    part: dict[str, Any] = {"start": settings.start, "end": settings.end, "max_frames": settings.max_frames}
-    if settings.allow_network and is_live(path):
-        return LiveReader(path, stop=stop, **part)
-    reader = VideoReader(path, allow_network=settings.allow_network, **part)
-    if is_address(path) and reader.info.duration is None:
-        return LiveReader(path, stop=stop, **part)
-    return reader
-
-
-def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:
-    """The video, if one is wanted, and the JSON: beside the video unless it has a name of its own.
-
-    Raises UsageError when neither is given or both are one file.
-    """
-    video = Path(out) if out is not None else None
-    if json is not None:
-        target = Path(json)
-    elif video is not None:
-        target = video.with_suffix(".json") if video.name else video
-    else:
-        raise UsageError("nothing to write: give out= or json=")
-    if video is not None and video.resolve() == target.resolve():
-        raise UsageError(f"the video and the JSON would be one file: {shown(video)}")
-    return video, target
-
-
-def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: bool) -> None:
-    """Everything that can be wrong with the outputs, before a model is loaded. Raises UsageError or OutputError."""
-    if video is not None and video.suffix.lower() not in FORMATS and not video.is_dir():
-        raise UsageError(f"output {shown(video)} must end in {', '.join(FORMATS)}: choose one of them")
-    if json.suffix.lower() != ".json" and not json.is_dir():
-        raise UsageError(f"{shown(json)} must end in .json; that is the format it gets")
-    for output in [json] if video is None else [video, json]:
-        try:
-            require_not_input(output, [source])
-            require_free_target(output, overwrite=overwrite)
-            require_writable_folder(output.parent)
-        except OSError as error:  # a name too long, say
-            raise output_error(error, output) from error
 
 
 def _load(settings: EstimateConfig) -> PoseEstimator:

@@ -21,7 +21,7 @@ FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
     ("skeleton", "config", "files", "share", "cadence"),
     ("video", "crop", "nets", "smooth", "export", "datasets", "_ultralytics", "segments"),
-    ("decode",),
+    ("decode", "outputs"),
     ("methods",),
     ("weights",),
     ("checkpoints", "onnx_export", "infer", "detect", "track", "window"),

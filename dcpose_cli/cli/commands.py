@@ -118,7 +118,7 @@ def _make_folder(folder: Path) -> None:
 
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
     """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
-    from ..pipeline import output_paths, require_outputs
+    from ..outputs import output_paths, require_outputs
     from ..segments import is_unfinished
 
     _look_at(source, config)

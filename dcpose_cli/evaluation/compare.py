@@ -20,7 +20,7 @@ from ..errors import DCPoseError, InputError, UsageError
 from ..export import read_posetrack
 from ..files import shown
 from ..infer import resolve_device
-from ..pipeline import require_outputs
+from ..outputs import require_outputs
 from ..weights import find_weights
 from .jitter import jitter
 from .poseval import evaluate_videos

@@ -23,6 +23,7 @@ from ..estimator import PoseEstimator
 from ..export.posetrack import PoseTrackResult, read_posetrack
 from ..files import shown
 from ..nets import DCPose
+from ..outputs import require_video
 from ..skeleton import JOINT_NAMES
 from ..types import Frame, Person, Report, Window
 from ..window import windows
@@ -32,7 +33,6 @@ from .redraw import (
     beside_each_other,
     differences,
     open_again,
-    require_output,
     write_video,
 )
 
@@ -63,7 +63,7 @@ def render_heatmaps(
     """
     settings = config or RenderConfig()
     started = time.monotonic()
-    require_output(out, [video, result], overwrite=settings.overwrite)
+    require_video(out, [video, result], overwrite=settings.overwrite)
     slot = joint_slot(joint)
     found = read_posetrack(result)
     person = {f.index: p for f in found.frames for p in f.people if p.track_id == track}

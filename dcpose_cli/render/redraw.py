@@ -15,11 +15,12 @@ from .._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
 from ..config import DEFAULTS
 from ..errors import InputError, UsageError
 from ..export.posetrack import PoseTrackResult, read_posetrack
-from ..files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown
+from ..files import sha256_of, shown
+from ..outputs import require_video
 from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.reader import VideoReader
-from ..video.writer import FORMATS, VideoWriter
+from ..video.writer import VideoWriter
 from .faces import FaceBlur
 from .people import STYLES, draw_people
 from .results import Choice
@@ -77,7 +78,7 @@ def render(
     settings = config or RenderConfig()
     require_settings(settings)
     started = time.monotonic()
-    require_output(out, [video, result, *([beside] if beside else [])], overwrite=settings.overwrite)
+    require_video(out, [video, result, *([beside] if beside else [])], overwrite=settings.overwrite)
     results = [read_posetrack(path) for path in (result, beside) if path is not None]
     painters = [_Painter(one.frames, settings) for one in results]
     names = [path.stem for path in (result, beside) if path is not None] if beside else []
@@ -100,15 +101,6 @@ def require_settings(settings: RenderConfig) -> None:
         raise UsageError(f"unknown style {settings.style!r}; use {', '.join(STYLES)}")
     if not 0 <= settings.trails <= 60:
         raise UsageError(f"--trails must lie between 0 and 60 seconds, got {settings.trails}")
-
-
-def require_output(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    """What can be wrong with the output, before anything is read. Raises UsageError or OutputError."""
-    if out.suffix.lower() not in FORMATS and not out.is_dir():
-        raise UsageError(f"output {shown(out)} must end in {', '.join(FORMATS)}: choose one of them")
-    require_not_input(out, inputs)
-    require_free_target(out, overwrite=overwrite)
-    require_writable_folder(out.parent)
 
 
 @dataclass(frozen=True, slots=True)
