@@ -29,7 +29,7 @@ from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.readers import read_samples
 from dcpose_cli.training.recipe import Recipe, load_recipe
-from dcpose_cli.training.stages import with_motion
+from dcpose_cli.training.run import with_motion
 from dcpose_cli.weights import find_weights, load_model, save_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

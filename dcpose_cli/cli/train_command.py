@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import UsageError
 from ..files import require_free_target, shown
 from ..infer import resolve_device
-from ..nets import DCPose, HRNet, SimpleBaseline
-from ..training.dsta_recipe import is_dsta_recipe
+from ..nets import DSTA, DCPose, HRNet, SimpleBaseline
+from ..skeleton import LABELLED_SLOTS
+from ..training.dsta import train_dsta
+from ..training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
 from ..training.loop import Progress
 from ..training.recipe import load_recipe
 from ..training.train import train
@@ -38,15 +42,7 @@ def train_model(
     quiet: bool,
 ) -> None:
     """Train by the recipe and save the network in float16."""
-    if is_dsta_recipe(recipe):
-        from .train_dsta_command import train_dsta_model
-
-        train_dsta_model(
-            recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
-            tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
-        )  # fmt: skip
-        return
-    plan = load_recipe(recipe)
+    plan = load_dsta_recipe(recipe) if is_dsta_recipe(recipe) else load_recipe(recipe)
     chosen = None if stages is None else parse_stages(stages)
     folder = out or recipe.parent
     if not data.is_dir():
@@ -62,17 +58,28 @@ def train_model(
             )
 
     start = None if init is None else load_model(init)
+    options: dict[str, Any] = {"threads": threads, "workers": workers, "stages": chosen, "report": report}
+    options |= {"with_tensorboard": tensorboard, "device": str(resolve_device(device))}
+    place = work or Path("runs") / plan.name
+    net: DCPose | DSTA
+    predicts = None
+    with stop_between_steps() as between:
+        if isinstance(plan, DSTARecipe):
+            net = train_dsta(plan, data, place, init=start, between=between, **options)
+            predicts = LABELLED_SLOTS  # the outputs of ears are those of head_top
+        else:
+            net = train(plan, data, place, init=_dcpose_or_backbone(start), between=between, **options)
+    path = save_model(
+        net, folder, name=plan.name, dtype=torch.float16, predicts=predicts, source="dcpose train", overwrite=overwrite
+    )
+    message(f"{shown(path)} written")
+
+
+def _dcpose_or_backbone(start: nn.Module | None) -> DCPose | HRNet | SimpleBaseline | None:
+    """The model to start a DCPose from. Raises UsageError for one of another kind."""
     if start is not None and not isinstance(start, (DCPose, HRNet, SimpleBaseline)):
         raise UsageError(f"--init is a model of the kind {type(start).__name__}; give a DCPose, or its backbone")
-    place = work or Path("runs") / plan.name
-    target = str(resolve_device(device))
-    with stop_between_steps() as between:
-        net = train(
-            plan, data, place, device=target, threads=threads, workers=workers, stages=chosen, init=start,
-            with_tensorboard=tensorboard, report=report, between=between,
-        )  # fmt: skip
-    path = save_model(net, folder, name=plan.name, dtype=torch.float16, source="dcpose train", overwrite=overwrite)
-    message(f"{shown(path)} written")
+    return start
 
 
 def parse_stages(text: str) -> list[int]:

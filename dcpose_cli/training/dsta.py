@@ -13,24 +13,20 @@ from torch import Tensor, nn
 
 from ..crop import box_to_center_scale
 from ..errors import UsageError
-from ..files import output_error, shown
+from ..files import shown
 from ..nets import DSTA, DCPose, HRNet, SimpleBaseline
 from ..nets.dsta import DSTAPoses, init_head
 from ..nets.dsta_backbone import init_backbone
 from ..nets.realnvp import RealNVP
 from ..skeleton import EAR_SLOTS
 from .batches import STRIDE, Batch, Prefetched, plain_batch, training_batch
-from .curves import draw_curves, tensorboard
 from .dsta_recipe import DSTARecipe
 from .loop import Progress
 from .pack import PoseSample
-from .readers import read_samples
 from .recipe import StageConfig
 from .rle import regression_targets, rle_loss
-from .stages import Run, phase, with_motion
+from .run import Run, open_run, phase, read_splits, stages_to_run, with_motion
 
-#: People of the validation split looked at, per part.
-VALIDATION_LIMIT: Final = 200
 #: Order of a window's frames in a batch (current, previous, next) -> order of time.
 _IN_TIME: Final = (1, 0, 2)
 #: A joint is found within this share of the longer side of the person's box.
@@ -66,36 +62,23 @@ def train_dsta(
     init: a model to start from: a DSTA built as the recipe says, or any model with the same backbone, whose weights
     the backbone then has. Other arguments and the errors as in `training.train.train`.
     """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, work) from error
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        with tensorboard(work if with_tensorboard else None) as scalars:
-            run = Run(work, torch.device(device), report, between, scalars, workers)
-            net = _train(recipe, data, run, stages or sorted(recipe.stages()), limit, init)
-    finally:
-        torch.set_num_threads(before)
-    draw_curves(work)
-    return net
+    with open_run(
+        work, device, threads=threads, workers=workers, with_tensorboard=with_tensorboard, report=report,
+        between=between,
+    ) as run:  # fmt: skip
+        return _train(recipe, data, run, stages, limit, init)
 
 
 def _train(
-    recipe: DSTARecipe, data: Path, run: Run, stages: Sequence[int], limit: int | None, init: nn.Module | None
+    recipe: DSTARecipe, data: Path, run: Run, wanted: Sequence[int] | None, limit: int | None, init: nn.Module | None
 ) -> DSTA:
     configs = recipe.stages()
-    missing = [number for number in stages if number not in configs]
-    if missing:
-        raise UsageError(f"the recipe {recipe.name} has no stage {missing[0]}; it has {', '.join(map(str, configs))}")
+    stages = stages_to_run(recipe.name, configs, wanted)
     trainee = _start(recipe, run.device)
     if init is not None:
         start_from(trainee.net, init)
-    held = read_samples(data, recipe.data, split="val", limit=VALIDATION_LIMIT if limit is None else limit)
-    samples = read_samples(data, recipe.data, split="train", limit=limit)
-    if not samples:
-        raise UsageError(f"no training samples in {shown(data)} for the recipe's [data]; check both")
+    nothing = f"no training samples in {shown(data)} for the recipe's [data]; check both"
+    samples, held = read_splits(data, recipe.data, limit, nothing=nothing)
     if 1 in stages:
         _stage("stage1", trainee, recipe, configs[1].in_steps(len(samples)), samples, held, run, window=False)
     if 2 in stages:

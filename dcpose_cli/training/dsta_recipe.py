@@ -11,7 +11,7 @@ from .._schema import build
 from ..errors import UsageError
 from ..files import shown
 from ..nets import DSTAConfig
-from .recipe import AugmentConfig, DataConfig, StageConfig, check_data, check_stage
+from .recipe import AugmentConfig, DataConfig, StageConfig, check_data, check_stages, need
 
 KIND = "dsta"
 
@@ -64,20 +64,9 @@ def load_dsta_recipe(path: Path) -> DSTARecipe:
 
 def _check(recipe: DSTARecipe) -> None:
     """ValueError names the first key whose value has the right type and cannot be meant."""
-    given = {f"stage{number}": stage for number, stage in recipe.stages().items()}
-    _need(recipe.kind == KIND, f"kind is {recipe.kind!r}, expected {KIND!r}")
-    _need(bool(given), "it has no stage: give stage1, stage2 or both")
-    _need(recipe.model.frames in (1, 3), "model.frames must be 1 or 3: a window of the training data has three")
-    sizes = {"model.input_size": recipe.model.input_size}
-    for name, stage in given.items():
-        check_stage(name, stage)
-        sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
-    for key, size in sizes.items():
-        _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+    need(recipe.kind == KIND, f"kind is {recipe.kind!r}, expected {KIND!r}")
+    need(bool(recipe.stages()), "it has no stage: give stage1, stage2 or both")
+    need(recipe.model.frames in (1, 3), "model.frames must be 1 or 3: a window of the training data has three")
+    check_stages(recipe.model.input_size, recipe.stages())
     check_data(recipe.data)
-    _need(recipe.seed >= 0, "seed must not be negative")
-
-
-def _need(met: bool, otherwise: str) -> None:
-    if not met:
-        raise ValueError(otherwise)
+    need(recipe.seed >= 0, "seed must not be negative")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -183,52 +184,57 @@ FORMATS = ("pack", "coco", "posetrack18", "posetrack17", "posetrack-lists")
 
 def _check(recipe: Recipe) -> None:
     """ValueError names the first key whose value has the right type and cannot be meant."""
-    sizes = {"model.input_size": recipe.model.input_size}
-    _need(bool(recipe.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
-    for number, stage in recipe.stages().items():
-        name = f"stage{number}"
-        check_stage(name, stage)
-        sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
-    for key, size in sizes.items():
-        _need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+    need(bool(recipe.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
+    check_stages(recipe.model.input_size, recipe.stages())
     for key, augment in (("augment", recipe.augment), ("augment_windows", recipe.augment_windows)):
         for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
-            _need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
-        _need(augment is None or augment.still_motion >= 0, f"{key}.still_motion must not be negative")
+            need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
+        need(augment is None or augment.still_motion >= 0, f"{key}.still_motion must not be negative")
     check_data(recipe.data)
-    _need(recipe.seed >= 0, "seed must not be negative")
+    need(recipe.seed >= 0, "seed must not be negative")
 
 
-def check_stage(name: str, stage: StageConfig) -> None:
-    """ValueError names what cannot be meant in a stage."""
-    _need(stage.steps >= 0 and stage.epochs >= 0, f"{name}.steps and {name}.epochs must not be negative")
-    _need(bool(stage.steps) != bool(stage.epochs), f"missing key {name}.steps (or {name}.epochs; one of the two)")
-    _need(stage.batch >= 1, f"{name}.batch must be at least 1")
-    _need(stage.lr > 0, f"{name}.lr must be above 0")
-    _need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
-    _need(stage.sigma > 0, f"{name}.sigma must be above 0")
-    _need(stage.clip >= 0, f"{name}.clip must not be negative")
-    _need(0 <= stage.hard_joints <= NUM_JOINTS, f"{name}.hard_joints must be in 0..{NUM_JOINTS}")
-    _need(stage.stills_share >= 0, f"{name}.stills_share must not be negative")
-    _need(list(stage.milestones) == sorted(stage.milestones), f"{name}.milestones must rise")
+def check_stages(input_size: tuple[int, int], stages: Mapping[int, StageConfig]) -> None:
+    """ValueError names what cannot be meant in the stages, or is no size of a crop."""
+    sizes = {"model.input_size": input_size}
+    for number, stage in stages.items():
+        name = f"stage{number}"
+        _check_stage(name, stage)
+        sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
+    for key, size in sizes.items():
+        need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+
+
+def _check_stage(name: str, stage: StageConfig) -> None:
+    need(stage.steps >= 0 and stage.epochs >= 0, f"{name}.steps and {name}.epochs must not be negative")
+    need(bool(stage.steps) != bool(stage.epochs), f"missing key {name}.steps (or {name}.epochs; one of the two)")
+    need(stage.batch >= 1, f"{name}.batch must be at least 1")
+    need(stage.lr > 0, f"{name}.lr must be above 0")
+    need(0 <= stage.ema < 1, f"{name}.ema must be in 0..1, without 1")
+    need(stage.sigma > 0, f"{name}.sigma must be above 0")
+    need(stage.clip >= 0, f"{name}.clip must not be negative")
+    need(0 <= stage.hard_joints <= NUM_JOINTS, f"{name}.hard_joints must be in 0..{NUM_JOINTS}")
+    need(stage.stills_share >= 0, f"{name}.stills_share must not be negative")
+    need(list(stage.milestones) == sorted(stage.milestones), f"{name}.milestones must rise")
     for key, words in _WORDS.items():
-        _need(getattr(stage, key) in words, f"{name}.{key} must be one of {', '.join(words)}")
+        need(getattr(stage, key) in words, f"{name}.{key} must be one of {', '.join(words)}")
     shares = sum(phase.share for phase in stage.phases)
-    _need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
+    need(not stage.phases or abs(shares - 1) < 1e-6, f"the shares of {name}.phases add up to {shares:g}, not 1")
 
 
 def check_data(data: DataConfig) -> None:
     """ValueError names what cannot be meant in [data]."""
-    _need(data.format in FORMATS, f"data.format must be one of {', '.join(FORMATS)}")
+    need(data.format in FORMATS, f"data.format must be one of {', '.join(FORMATS)}")
     if data.format == "pack":
-        _need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")
+        need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")
     else:
-        _need(bool(data.train), f"missing key data.train, which {data.format} needs")
-    _need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
-    _need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
-    _need(data.memory_gib >= 0, "data.memory_gib must not be negative")
+        need(bool(data.train), f"missing key data.train, which {data.format} needs")
+    need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
+    need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
+    need(data.memory_gib >= 0, "data.memory_gib must not be negative")
 
 
-def _need(met: bool, otherwise: str) -> None:
+def need(met: bool, otherwise: str) -> None:
+    """ValueError where it is not met."""
     if not met:
         raise ValueError(otherwise)

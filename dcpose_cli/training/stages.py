@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..nets import DCPose
 from ..nets.backbones import heatmap_net
 from .batches import Batch, Prefetched, training_batch
 from .device_batches import DeviceBatches, fits
-from .loop import Loop, Progress, Scalars
+from .loop import Loop
 from .losses import stage_loss
 from .pack import PoseSample
 from .recipe import Recipe, StageConfig
+from .run import Run, phase
 from .validation import Forward, draw_worst, find
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Where a training works and whom it tells. workers: threads that make batches ahead, 0 for none. on_device: make
-    batches on the device, all pictures in its memory; None: where they fit into that of a CUDA device."""
-
-    work: Path
-    device: torch.device
-    report: Callable[[Progress], None]
-    between: Callable[[], None]
-    scalars: Scalars
-    workers: int = 0
-    on_device: bool | None = None
-
-    def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
-        """The loop of a stage over what has gradients."""
-        parameters = [p for p in net.parameters() if p.requires_grad]
-        return Loop(
-            name,
-            net,
-            parameters,
-            config,
-            self.work,
-            device=self.device,
-            report=self.report,
-            between=self.between,
-            scalars=self.scalars,
-        )
-
-    def autocast(self, config: StageConfig) -> contextlib.AbstractContextManager[object]:
-        """bfloat16 where the stage wants it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
-
-
-def phase(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[tuple[int, int], float]:
-    """Crop size and target sigma of a step; sigma keeps its size relative to the person."""
-    done = 0.0
-    for stretch in config.phases:
-        done += stretch.share
-        if step < done * config.steps - 0.5:
-            return stretch.size, config.sigma * stretch.size[1] / full[1]
-    size = config.phases[-1].size if config.phases else full
-    return size, config.sigma * size[1] / full[1]
-
-
-def with_motion(samples: list[PoseSample], config: StageConfig) -> list[PoseSample]:
-    """Windows as they are, and `stills_share` as many stills set in motion: real motion is rarer than people are
-    different."""
-    windows = [s for s in samples if len(s.pictures) == 3]
-    stills = [s for s in samples if len(s.pictures) == 1]
-    wanted = config.stills_share * len(windows) if windows else len(stills)
-    if not wanted:
-        return windows
-    every = max(1, int(len(stills) / wanted))
-    return [*windows, *stills[::every]]
 
 
 def train_backbone(

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from ..errors import UsageError
-from ..files import output_error, shown
+from ..files import shown
 from ..nets import DCPose
 from ..nets.backbones import HeatmapNet, init_heatmap_net
 from ..nets.dcpose import init_head, init_published_head
-from .curves import draw_curves, tensorboard
 from .loop import Progress
 from .pack import PoseSample
-from .readers import read_samples
 from .recipe import Recipe
-from .stages import Run, load_backbone, train_backbone, train_both, train_head, with_motion
-
-#: People of the validation split looked at, per part.
-VALIDATION_LIMIT = 200
+from .run import Run, open_run, read_splits, stages_to_run, with_motion
+from .stages import load_backbone, train_backbone, train_both, train_head
 
 
 def train(
@@ -50,26 +45,11 @@ def train(
     has room for them. between: called after every step; to stop early, raise from it: a checkpoint is written and the
     exception passed on. Raises InputError, OutputError, UsageError or WeightsError.
     """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, work) from error
-    with _threads(threads), tensorboard(work if with_tensorboard else None) as scalars:
-        run = Run(work, torch.device(device), report, between, scalars, workers, on_device)
-        net = _train(recipe, data, run, stages or sorted(recipe.stages()), limit, init)
-    draw_curves(work)
-    return net
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """torch's number of threads, put back afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with open_run(
+        work, device, threads=threads, workers=workers, with_tensorboard=with_tensorboard, report=report,
+        between=between, on_device=on_device,
+    ) as run:  # fmt: skip
+        return _train(recipe, data, run, stages, limit, init)
 
 
 def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.device) -> DCPose:
@@ -94,17 +74,18 @@ def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.devic
 
 
 def _train(
-    recipe: Recipe, data: Path, run: Run, stages: Sequence[int], limit: int | None, init: DCPose | HeatmapNet | None
+    recipe: Recipe,
+    data: Path,
+    run: Run,
+    wanted: Sequence[int] | None,
+    limit: int | None,
+    init: DCPose | HeatmapNet | None,
 ) -> DCPose:
     configs = recipe.stages()
-    missing = [number for number in stages if number not in configs]
-    if missing:
-        raise UsageError(f"the recipe {recipe.name} has no stage {missing[0]}; it has {', '.join(map(str, configs))}")
+    stages = stages_to_run(recipe.name, configs, wanted)
     net = _start(recipe, init, run.device)
-    held = read_samples(data, recipe.data, split="val", limit=VALIDATION_LIMIT if limit is None else limit)
-    samples = read_samples(data, recipe.data, split="train", limit=limit)
-    if not samples:
-        raise UsageError(f"no training samples in {shown(data)} for {_described(recipe)}")
+    nothing = f"no training samples in {shown(data)} for {_described(recipe)}"
+    samples, held = read_splits(data, recipe.data, limit, nothing=nothing)
     windows = with_motion(samples, configs[2]) if 2 in configs else []
     if 1 in stages:
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)

@@ -19,7 +19,7 @@ from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.readers import read_samples
 from dcpose_cli.training.recipe import PhaseConfig, StageConfig, load_recipe
-from dcpose_cli.training.stages import phase, with_motion
+from dcpose_cli.training.run import phase, with_motion
 from dcpose_cli.training.train import train
 from dcpose_cli.weights import open_model, save_model
 
