@@ -13,6 +13,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
+TINY_MODEL = """
+[model]
+input_size = [48, 64]
+combine_width = 8
+prf_blocks = 1
+combine_blocks = 1
+dilations = [2]
+[model.backbone]
+width = 8
+stem = 8
+layer1_width = 8
+layer1_blocks = 1
+modules = [1, 1, 1]
+blocks = [1, 1, 1]
+"""
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -36,6 +52,31 @@ def _beside(name: str) -> object:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def product() -> object:
+    """tests/product.py."""
+    return _beside("product")
+
+
+@pytest.fixture(scope="session")
+def dcpose(product: object, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Runs `dcpose` with a random pose model and a random detector; see tests/product.py."""
+    detector = product.save_random_detector(tmp_path_factory.mktemp("detector"))
+    return product.Command(tiny_folder, detector)
+
+
+@pytest.fixture(scope="session")
+def clip(product: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames of 96x64; not to be written to."""
+    return product.make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", audio=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> str:
+    """What a recipe says of its network, for one that trains in seconds."""
+    return TINY_MODEL
 
 
 @pytest.fixture(scope="session")

@@ -22,19 +22,6 @@ from dcpose_cli.weights import save_model
 
 RECIPE = """
 name = "tiny"
-[model]
-input_size = [48, 64]
-combine_width = 8
-prf_blocks = 1
-combine_blocks = 1
-dilations = [2]
-[model.backbone]
-width = 8
-stem = 8
-layer1_width = 8
-layer1_blocks = 1
-modules = [1, 1, 1]
-blocks = [1, 1, 1]
 [data]
 stills = ["stills"]
 triplets = ["triplets"]
@@ -61,10 +48,10 @@ def load(root, monkeypatch):
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tiny_model, tmp_path):
     folder = tmp_path / "models" / "tiny"
     folder.mkdir(parents=True)
-    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "recipe.toml").write_text(RECIPE + tiny_model)
     (folder / "notes.md").write_text("Good for nothing.\n")
     torch.manual_seed(0)
     save_model(DCPose(load_recipe(folder / "recipe.toml").model), folder, name="tiny")

@@ -41,19 +41,6 @@ def test_stages_by_number():
 
 RECIPE = """
 name = "own"
-[model]
-input_size = [48, 64]
-combine_width = 8
-prf_blocks = 1
-combine_blocks = 1
-dilations = [2]
-[model.backbone]
-width = 8
-stem = 8
-layer1_width = 8
-layer1_blocks = 1
-modules = [1, 1, 1]
-blocks = [1, 1, 1]
 [data]
 format = "coco"
 train = "coco_train.json"
@@ -67,9 +54,9 @@ batch = 2
 """
 
 
-def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tmp_path, capsys):
+def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_path, capsys):
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE + tiny_model)
     backbone = save_model(HRNet(load_recipe(recipe).model.backbone), tmp_path / "backbone", name="b")
     options = {"init": str(backbone), "device": "cpu", "threads": 1, "overwrite": False, "quiet": False}
     train_model(recipe, posetrack_root, tmp_path / "out", tmp_path / "work", stages="2", workers=1, **options)

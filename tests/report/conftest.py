@@ -14,7 +14,6 @@ from dcpose_cli.files import sha256_of
 from dcpose_cli.types import FrameResult, Person
 
 HERE = Path(__file__).parent
-PRODUCT = SimpleNamespace(**runpy.run_path(str(HERE.parent / "product.py")))
 BROWSER = SimpleNamespace(**runpy.run_path(str(HERE / "browser.py")))
 
 
@@ -42,10 +41,10 @@ def frames_of(count=50, fps=25, pts=512):
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def made(product, tmp_path_factory):
     """Folder with clip.mp4 and clip.json."""
     folder = tmp_path_factory.mktemp("report")
-    clip = PRODUCT.make_clip(folder / "clip.mp4", frames=50, size=(160, 96))
+    clip = product.make_clip(folder / "clip.mp4", frames=50, size=(160, 96))
     header = {"time_base": "1/12800", "width": 160, "height": 96, "model": {"name": "m"}, "detector": {"name": "d"}}
     header["input"] = {"name": "clip.mp4", "sha256": sha256_of(clip)}
     with PoseTrackWriter(folder / "clip.json", header) as writer:
@@ -63,9 +62,3 @@ def browser(tmp_path):
     page = BROWSER.Page(binary, tmp_path / "profile")
     yield page
     page.close()
-
-
-@pytest.fixture(scope="session")
-def product():
-    """tests/product.py."""
-    return PRODUCT

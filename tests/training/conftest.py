@@ -13,19 +13,6 @@ import pytest
 RECIPE = """
 name = "tiny"
 seed = 1
-[model]
-input_size = [48, 64]
-combine_width = 8
-prf_blocks = 1
-combine_blocks = 1
-dilations = [2]
-[model.backbone]
-width = 8
-stem = 8
-layer1_width = 8
-layer1_blocks = 1
-modules = [1, 1, 1]
-blocks = [1, 1, 1]
 [data]
 stills = ["stills"]
 triplets = ["triplets"]
@@ -125,8 +112,8 @@ def tiny_pack(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe(tmp_path_factory):
+def tiny_recipe(tiny_model, tmp_path_factory):
     """The path of a recipe that trains in seconds."""
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
-    path.write_text(RECIPE)
+    path.write_text(RECIPE + tiny_model)
     return path
