@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +148,10 @@ class FrameResult:
     time: float
     people: tuple[Person, ...] = ()
     damaged: bool = False
+
+
+#: Share of its input above which a result counts as damaged.
+DAMAGED_SHARE: Final = 0.10
 
 
 @dataclass(frozen=True, slots=True)

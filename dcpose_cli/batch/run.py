@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import EstimateConfig
 from ..errors import EXIT_DAMAGED, DCPoseError, OutputError
 from ..files import shown
+from ..types import DAMAGED_SHARE
 from .manifest import Line, Manifest, Stamp
 from .plan import Job, Plan, is_finished
 
@@ -31,8 +32,6 @@ Listener = Callable[[Job, "Progress"], None]
 Runner = Callable[[Iterator[Job], EstimateConfig, Listener], Iterator["Outcome"]]
 #: Cores that one worker keeps busy on a CPU.
 CORES_PER_WORKER = 4
-#: Share of damaged frames above which a result counts as damaged.
-DAMAGED_SHARE = 0.10
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,10 @@ from ..config import EstimateConfig
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
 from ..smooth import require_method
-from ..types import EstimateSummary
+from ..types import DAMAGED_SHARE, EstimateSummary
 from .console import finish_on_interrupt, message, progress_display, show_traceback
 
 T = TypeVar("T")
-#: Share of damaged frames above which a finished run ends with EXIT_DAMAGED.
-DAMAGED_SHARE = 0.10
 #: Longest part of an input's name that its default output keeps, in bytes.
 _MAX_STEM_BYTES = 240
 

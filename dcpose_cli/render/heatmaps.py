@@ -27,10 +27,11 @@ from ..outputs import require_video
 from ..skeleton import JOINT_NAMES
 from ..types import Frame, Person, Report, Window
 from ..window import windows
+from .panels import beside_each_other
+from .people import OUTLINE
 from .redraw import (
     RenderConfig,
     RenderSummary,
-    beside_each_other,
     differences,
     open_again,
     write_video,
@@ -151,7 +152,7 @@ def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int]) -> Im
     x, y, value = peaks(torch.from_numpy(heat)[None, None])[0, 0].tolist()
     if value > 0:
         place = (round(x * shape[0] / heat.shape[1]), round(y * shape[1] / heat.shape[0]))
-        cv2.circle(out, place, 7, (18, 18, 22), 4, cv2.LINE_AA)
+        cv2.circle(out, place, 7, OUTLINE, 4, cv2.LINE_AA)
         cv2.circle(out, place, 7, (255, 255, 255), 2, cv2.LINE_AA)
     return out
 

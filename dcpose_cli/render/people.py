@@ -24,7 +24,7 @@ _ONE = 1 << _SHIFT
 _FAR = 30_000.0  # pixels; beyond this OpenCV's fixed-point arithmetic is not safe
 _GOLDEN_ANGLE = 137.508  # degrees: successive tracks get hues far apart, for any number of tracks
 _FIRST_HUE = 235.0  # degrees; blue stands out from skin, grass and tarmac
-_OUTLINE = (18, 18, 22)
+OUTLINE = (18, 18, 22)  # RGB; near-black, which is seen on any background
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_CAP_HEIGHT = 21.0  # pixels of a digit at font scale 1
 
@@ -126,14 +126,14 @@ def draw_people(
     return canvas
 
 
-def _frame_unit(canvas: NDArray[np.uint8]) -> float:
+def frame_unit(canvas: NDArray[np.uint8]) -> float:
     """One unit of size for a frame: 1 at 640x360, 3 at 1080p, 6 at 4K, never under 0.8."""
     return max(math.sqrt(canvas.shape[0] * canvas.shape[1]) / 480.0, 0.8)
 
 
 def _limb_width(canvas: NDArray[np.uint8], bbox: NDArray[np.float32]) -> float:
     """Pixels; the frame sets it, and small people get thinner limbs so that they are not buried."""
-    unit = _frame_unit(canvas)
+    unit = frame_unit(canvas)
     person = float(max(bbox[2], bbox[3]))
     by_person = person / 55.0 if math.isfinite(person) else math.inf
     return max(min(3.0 * unit, by_person), 1.4 * min(unit, 1.5))
@@ -162,9 +162,9 @@ def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, 
     radius = width * 0.95
     # All outlines first: one person reads as one figure, without dark seams where limbs meet.
     for start, end in limbs:
-        _draw_limb(canvas, points[start], points[end], width + 2 * border, _OUTLINE)
+        _draw_limb(canvas, points[start], points[end], width + 2 * border, OUTLINE)
     for slot in joints:
-        _draw_disc(canvas, points[slot], radius + border, _OUTLINE)
+        _draw_disc(canvas, points[slot], radius + border, OUTLINE)
     for start, end in limbs:
         _draw_limb(canvas, points[start], points[end], width, palette.of_joint(end))
     for slot in joints:
@@ -195,11 +195,11 @@ def _draw_box(canvas: NDArray[np.uint8], bbox: NDArray[np.float32], colour: Colo
     corners = _corners(bbox)
     if corners is None:
         return
-    unit = _frame_unit(canvas)
+    unit = frame_unit(canvas)
     width = max(round(0.9 * unit), 1)
     first, last = _fixed(corners[0], corners[1]), _fixed(corners[2], corners[3])
     if unit > 1.8:  # a dark edge on a one-pixel line would be louder than the person
-        cv2.rectangle(canvas, first, last, _OUTLINE, width + 2 * max(round(0.3 * unit), 1), cv2.LINE_AA, _SHIFT)
+        cv2.rectangle(canvas, first, last, OUTLINE, width + 2 * max(round(0.3 * unit), 1), cv2.LINE_AA, _SHIFT)
     cv2.rectangle(canvas, first, last, colour, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -208,7 +208,7 @@ def _draw_label(canvas: NDArray[np.uint8], text: str, bbox: NDArray[np.float32],
     corners = _corners(bbox)
     if corners is None:
         return
-    unit = _frame_unit(canvas)
+    unit = frame_unit(canvas)
     cap = max(5.5 * unit + 3.0, 8.0)
     scale = cap / _FONT_CAP_HEIGHT
     stroke = max(round(1.1 * unit), 1)
@@ -218,7 +218,7 @@ def _draw_label(canvas: NDArray[np.uint8], text: str, bbox: NDArray[np.float32],
     height, width = canvas.shape[:2]
     left = min(max(round(corners[0]), 0), max(width - tag_width, 0))
     top = min(max(round(corners[1]) - tag_height, 0), max(height - tag_height, 0))
-    cv2.rectangle(canvas, (left, top), (left + tag_width - 1, top + tag_height - 1), _OUTLINE, cv2.FILLED)
+    cv2.rectangle(canvas, (left, top), (left + tag_width - 1, top + tag_height - 1), OUTLINE, cv2.FILLED)
     edge = max(round(0.5 * unit), 1)
     cv2.rectangle(
         canvas,
@@ -227,4 +227,4 @@ def _draw_label(canvas: NDArray[np.uint8], text: str, bbox: NDArray[np.float32],
         colour,
         cv2.FILLED,
     )
-    cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, _OUTLINE, stroke, cv2.LINE_AA)
+    cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, OUTLINE, stroke, cv2.LINE_AA)

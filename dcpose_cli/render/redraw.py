@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.reader import VideoReader
 from ..video.writer import VideoWriter
 from .faces import FaceBlur
+from .panels import beside_each_other
 from .people import STYLES, draw_people
 from .results import Choice
 from .trails import Trails
@@ -210,24 +210,3 @@ class _Painter:
         while self._next is not None and self._next.index < index:
             self._next = next(self._chosen, None)
         return self._next if self._next is not None and self._next.index == index else None
-
-
-def beside_each_other(panels: Sequence[Image], names: Sequence[str]) -> Image:
-    """Pictures of one height in a row, each with its name."""
-    return np.hstack([titled(panel, name) for panel, name in zip(panels, names, strict=True)])
-
-
-def titled(image: Image, text: str) -> Image:
-    """A copy with a title in its upper left corner."""
-    out = np.ascontiguousarray(image.copy())
-    unit = max(float(np.sqrt(out.shape[0] * out.shape[1])) / 480.0, 0.8)
-    scale, stroke = 0.45 * unit, max(1, round(1.1 * unit))
-    plain = text if text.isascii() else ascii(text)[1:-1]
-    while len(plain) > 4 and cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)[0][0] > 0.9 * out.shape[1]:
-        plain = plain[:-4] + "..."
-    (width, height), base = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
-    pad = round(5 * unit)
-    cv2.rectangle(out, (0, 0), (width + 2 * pad, height + base + pad), (18, 18, 22), cv2.FILLED)
-    place = (pad, height + pad)
-    cv2.putText(out, plain, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (235, 235, 235), stroke, cv2.LINE_AA)
-    return out

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..smooth import GAP_SECONDS
 from ..types import FrameResult
-from .people import drawn_joints, track_palette
+from .people import drawn_joints, frame_unit, track_palette
 
 #: Slots that leave a trail: nose, wrists, ankles.
 TRAIL_SLOTS: Final = (0, 9, 10, 15, 16)
@@ -34,7 +34,7 @@ class Trails:
         """A copy of the frame, (H, W, 3) uint8 RGB, with the trails up to now."""
         self._remember(result)
         out = image.copy()
-        unit = max(float(np.sqrt(image.shape[0] * image.shape[1])) / 480.0, 0.8)
+        unit = frame_unit(image)
         for (track, slot), points in self._points.items():
             colour = np.array(track_palette(track).of_joint(slot), np.float32)
             _draw(out, list(points), result.time, self._seconds, colour, unit)
