@@ -12,7 +12,6 @@ from ._paths import SINGLE
 from .config import EstimateConfig
 from .files import sha256_of
 from .types import VideoInfo
-from .video.source import is_address, is_live
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
@@ -22,6 +21,8 @@ _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ul
 
 def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
     """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
+    from .video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
+
     model, detector = people.network.model, people.detector
     # An address may hold a password: only what kind of source it was is written down.
     name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name

@@ -131,6 +131,14 @@ def test_import_is_light():
     assert python("-c", f"import sys, dcpose_cli; print({heavy} & set(sys.modules))").stdout.strip() == "set()"
 
 
+def test_bodies_of_commands_are_light():
+    """What only looks at files, names and settings answers without a network, a decoder or a painter."""
+    bodies = ", ".join(f"dcpose_cli.cli.{name}_command" for name in ("batch", "convert", "dataset"))
+    bodies += ", dcpose_cli.cli.commands, dcpose_cli.cli.view_commands"
+    heavy = "{'torch', 'cv2', 'av', 'ultralytics'}"
+    assert python("-c", f"import sys, {bodies}; print({heavy} & set(sys.modules))").stdout.strip() == "set()"
+
+
 def test_help_is_quick():
     """Processor time, which a busy machine hardly changes: under half a second in the median of five."""
     code = (

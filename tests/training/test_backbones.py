@@ -36,8 +36,8 @@ def test_both_stages_on_simplebaseline(tiny_recipe, tiny_pack, tmp_path):
 @pytest.mark.parametrize("wrong", ['kind = "vit"', 'kind = "simplebaseline"\ndepth = 20'])
 def test_backbones_that_are_not_are_named(tiny_recipe, tmp_path, wrong):
     text = tiny_recipe.read_text()
-    start, end = text.index("[model.backbone]"), text.index("[data]")
+    start = text.index("[model.backbone]")  # the last table
     path = tmp_path / "recipe.toml"
-    path.write_text(f"{text[:start]}[model.backbone]\n{wrong}\n{text[end:]}")
+    path.write_text(f"{text[:start]}[model.backbone]\n{wrong}\n")
     with pytest.raises(UsageError, match=r"kind is 'vit'|depth is 20"):
         load_recipe(path)
