@@ -175,7 +175,7 @@ def stages(
         with (
             tempfile.TemporaryDirectory() as folder,
             VideoReader(options.clip) as reader,
-            VideoWriter(Path(folder) / "out.mp4", reader.info, overwrite=True) as writer,
+            VideoWriter(Path(folder) / "out.mp4", reader.info, audio_from=None, overwrite=True) as writer,
         ):
             for frame, image in zip(inputs.frames, drawn, strict=True):
                 writer.write(image, frame.pts)

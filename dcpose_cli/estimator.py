@@ -108,9 +108,12 @@ class PoseEstimator:
     def detector(self) -> Detector:
         """The person detector, loaded on first use. Raises WeightsError or DeviceError."""
         if isinstance(self._detector, (str, Path)):
-            half = self.device.type == "cuda"
             self._detector = PersonDetector(
-                self._detector, device=self.device, conf=self.conf, half=half, offline=self._offline
+                self._detector,
+                device=self.device,
+                conf=self.conf,
+                half=self.network.is_reduced,
+                offline=self._offline,
             )
         return self._detector
 

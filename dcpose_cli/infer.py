@@ -109,6 +109,11 @@ class PoseNetwork:
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it computes in less than float32."""
+        return self.precision != torch.float32
+
     def poses(
         self,
         frames: Sequence[NDArray[np.uint8]],
@@ -199,11 +204,8 @@ class PoseNetwork:
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
         """No gradients, and the precision asked for; holds for the thread it is entered in."""
-        low = self.precision != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.precision) if low else contextlib.nullcontext(),
-        ):
+        cast = torch.autocast(self.device.type, self.precision) if self.is_reduced else contextlib.nullcontext()
+        with torch.inference_mode(), cast:
             yield
 
     def _codes(self, work: _Work, rows: NDArray[np.int64]) -> Tensor:
