@@ -32,7 +32,6 @@ import torch
 import dcpose_cli
 from dcpose_cli.estimator import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
-from dcpose_cli.methods import method_of
 from dcpose_cli.render import draw_people
 from dcpose_cli.track import Tracker
 from dcpose_cli.video.reader import VideoReader
@@ -132,7 +131,7 @@ def stages(
 ) -> dict[str, dict[str, float]]:
     """Seconds of each stage alone, for all frames or people of the clip."""
     network = estimator.network
-    method = method_of(network.model.net)
+    method = network.method
     width, height = network.input_size
     count = network.batch
     crops = torch.randn(len(method.frames) * count, 3, height, width, device=estimator.device)
@@ -176,7 +175,7 @@ def stages(
         with (
             tempfile.TemporaryDirectory() as folder,
             VideoReader(options.clip) as reader,
-            VideoWriter(Path(folder) / "out.mp4", reader.info, overwrite=True) as writer,
+            VideoWriter(Path(folder) / "out.mp4", reader.info, audio_from=None, overwrite=True) as writer,
         ):
             for frame, image in zip(inputs.frames, drawn, strict=True):
                 writer.write(image, frame.pts)
@@ -282,7 +281,7 @@ def costliest(estimator: dcpose_cli.PoseEstimator, batch: int) -> list[dict[str,
     from torch.profiler import ProfilerActivity, profile
 
     network = estimator.network
-    method = method_of(network.model.net)
+    method = network.method
     width, height = network.input_size
     crops = torch.randn(len(method.frames), batch, 3, height, width, device=estimator.device)
     cuda = estimator.device.type == "cuda"

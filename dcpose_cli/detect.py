@@ -29,6 +29,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from dcpose_cli import _ultralytics
+from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._paths import models_dir
 from dcpose_cli.errors import DeviceError, OutputError, WeightsError
 from dcpose_cli.files import write_atomic
@@ -277,6 +278,8 @@ class PersonDetector:
 
     def _same_shape(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         boxer = Letterbox(images[0].shape[0], images[0].shape[1], self._imgsz)
+        if self._device.type == "cpu":
+            return on_cores(lambda image: self._one(image, boxer), images, cores_for(self._device))
         pixels = np.stack([boxer.apply(image) for image in images])
         rows: list[torch.Tensor] = []
         while len(rows) < len(pixels):
@@ -284,9 +287,19 @@ class PersonDetector:
                 rows += self._forward(pixels[len(rows) : len(rows) + self._batch])
             except torch.OutOfMemoryError as error:
                 if self._batch == 1:
-                    raise DeviceError(f"out of memory detecting at {self._imgsz} pixels; use a smaller size") from error
+                    raise self._full() from error
                 self._batch //= 2
         return [self._boxes(row, boxer) for row in rows]
+
+    def _one(self, image: NDArray[np.uint8], boxer: Letterbox) -> Detections:
+        try:
+            (rows,) = self._forward(boxer.apply(image)[None])
+        except torch.OutOfMemoryError as error:
+            raise self._full() from error
+        return self._boxes(rows, boxer)
+
+    def _full(self) -> DeviceError:
+        return DeviceError(f"out of memory detecting at {self._imgsz} pixels; use a smaller size")
 
     def _forward(self, pixels: NDArray[np.uint8]) -> list[torch.Tensor]:
         """Raw rows per image. Always a full batch: kernels may round differently for another batch size."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from os import PathLike
 from pathlib import Path
 from typing import Final, Protocol, SupportsFloat
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .cadence import corrected, doubtful, due, spread
 from .config import DEFAULTS, EstimateConfig
+from .confirm import confirmed, frames_ahead
 from .detect import PersonDetector
 from .errors import UsageError
 from .infer import PoseNetwork, resolve_device
@@ -108,9 +109,12 @@ class PoseEstimator:
     def detector(self) -> Detector:
         """The person detector, loaded on first use. Raises WeightsError or DeviceError."""
         if isinstance(self._detector, (str, Path)):
-            half = self.device.type == "cuda"
             self._detector = PersonDetector(
-                self._detector, device=self.device, conf=self.conf, half=half, offline=self._offline
+                self._detector,
+                device=self.device,
+                conf=self.conf,
+                half=self.network.is_reduced,
+                offline=self._offline,
             )
         return self._detector
 
@@ -188,7 +192,7 @@ class PoseEstimator:
         boxes: deque[TrackedBoxes] = deque()
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
-        tracked = self._track(frames, self.tracker(fps), boxes, seen, together)
+        tracked = self._track(frames, fps, boxes, seen, together)
         stream = windows(tracked, self.interval, self.network.reach)
         for _, group in groupby(stream, key=lambda window: chunk_of(window.current, together)):
             chunk = list(group)
@@ -208,19 +212,25 @@ class PoseEstimator:
     def _track(
         self,
         frames: Iterable[Frame],
-        tracker: Tracker,
+        fps: SupportsFloat | None,
         boxes: deque[TrackedBoxes],
         log: SegmentLog | None,
         together: int,
     ) -> Iterator[Frame]:
         """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
+        tracker = self.tracker(fps)
+        stream = iter(frames)
+        first = next(stream, None)
+        if first is None:
+            return
 
         def follow(item: tuple[Frame, Entry]) -> TrackedBoxes:
             frame, entry = item
             return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
 
-        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log, together))
-        for (frame, _), people in spread(looked, follow):
+        looked = (((frame, entry), seen) for frame, entry, seen in self.look(chain([first], stream), log, together))
+        ahead = self.frames_ahead(fps, first.image.shape[1], first.image.shape[0], together)
+        for (frame, _), people in confirmed(spread(looked, follow), ahead):
             boxes.append(people)
             yield frame
 
@@ -253,6 +263,10 @@ class PoseEstimator:
     def tracker(self, fps: SupportsFloat | None) -> Tracker:
         """The tracker of a video; fps: its frames per second, None when unknown."""
         return Tracker(float(fps or DEFAULT_FPS) / min(self.detect_every, CHUNK_FRAMES))
+
+    def frames_ahead(self, fps: SupportsFloat | None, width: int, height: int, together: int = CHUNK_FRAMES) -> int:
+        """How many frames are waited for before somebody new counts; none where frames are not waited for."""
+        return min(frames_ahead(float(fps or DEFAULT_FPS)), chunk_frames(width, height, together) - 1)
 
     def estimate_windows(
         self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float

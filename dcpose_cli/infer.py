@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._cores import cores_for, on_cores, shares
 from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .errors import DeviceError, UsageError
@@ -72,7 +73,8 @@ def _cpu_computes_in_bf16() -> bool:
 
 
 class PoseNetwork:
-    """A pose model on a device. model: from weights.open_model; batch: person windows in one pass, None for a default.
+    """A pose model on a device. model: from weights.open_model; batch: person windows in one pass (on each core of a
+    CPU), None for a default.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
     `reach`: frames a window holds on each side of the current one, at least 1.
@@ -93,6 +95,7 @@ class PoseNetwork:
         self.model, self.device, self.box_scale = model, device, box_scale
         self.precision = resolve_precision(precision, device)
         self.batch = batch or DEFAULT_BATCH[device.type]
+        self._cores = cores_for(device)
         self.input_size = model.header.input_size
         #: Crops that went through the backbone so far.
         self.encoded = 0
@@ -101,10 +104,15 @@ class PoseNetwork:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
-        self._method = method_of(self._net)
-        self.reach = max(1, reach_of(self._method))
+        self.method = method_of(self._net)
+        self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it computes in less than float32."""
+        return self.precision != torch.float32
 
     def poses(
         self,
@@ -131,14 +139,14 @@ class PoseNetwork:
         began = time.perf_counter()
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
         middle = windows.shape[1] // 2
-        if middle < reach_of(self._method):
+        if middle < reach_of(self.method):
             raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
-        wanted = np.stack([windows[:, middle + offset] for offset in self._method.frames], axis=1)
+        wanted = np.stack([windows[:, middle + offset] for offset in self.method.frames], axis=1)
         plan = own_crops(wanted, square) if tracks is None else shared_crops(wanted, square, tracks, self.input_size)
         work = _Work(self._upload(frames), plan, pixel_aspect)
         first = 0
         while first < len(plan.order):
-            part = plan.order[first : first + self.batch]
+            part = plan.order[first : first + self.batch * self._cores]
             found = self._try(work, part, margins[part])
             if found is not None:
                 out[part] = found
@@ -169,24 +177,36 @@ class PoseNetwork:
                 raise
             if len(part) == 1:
                 raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
-            self.batch = min(self.batch, len(part)) // 2
+            if self._cores > 1:
+                self._cores = 1
+            else:
+                self.batch = min(self.batch, len(part)) // 2
         # Only here: inside the handler the error still holds the tensors of the failed pass.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
-    @torch.inference_mode()
     def _pass(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Keypoints in square pixels of the frame."""
         rows = work.plan.rows[part]
-        low = self.precision != torch.float32
-        context = torch.autocast(self.device.type, self.precision) if low else contextlib.nullcontext()
-        with context:
-            codes = self._codes(work, rows)
-            points = self._method.decode(codes, torch.from_numpy(margins), self.input_size).cpu().numpy()
+        codes = self._codes(work, rows)
+
+        def decode(some: NDArray[np.int64]) -> NDArray[np.float32]:
+            with self._computing():
+                points = self.method.decode(codes[:, some], torch.from_numpy(margins[some]), self.input_size)
+                return np.asarray(points.cpu().numpy(), np.float32)
+
+        points = np.concatenate(on_cores(decode, shares(np.arange(len(part)), self._cores), self._cores))
         work.forget(part)
-        boxes = work.plan.boxes[rows[:, self._method.frames.index(0)]]
+        boxes = work.plan.boxes[rows[:, self.method.frames.index(0)]]
         return to_image(points, boxes, self.input_size, self.box_scale)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """No gradients, and the precision asked for; holds for the thread it is entered in."""
+        cast = torch.autocast(self.device.type, self.precision) if self.is_reduced else contextlib.nullcontext()
+        with torch.inference_mode(), cast:
+            yield
 
     def _codes(self, work: _Work, rows: NDArray[np.int64]) -> Tensor:
         """What the network makes of the crops in `rows` (n, F): (F, n, ...). Only those not at hand are computed."""
@@ -199,11 +219,15 @@ class PoseNetwork:
         return torch.stack([torch.stack([work.codes[crop] for crop in column]) for column in rows.T.tolist()])
 
     def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
-        affines = crop_affines(work.plan.boxes[crops], self.input_size, self.box_scale)
-        affines[:, :, 0] *= work.pixel_aspect
-        index = torch.from_numpy(work.plan.frames[crops])
-        pixels = sample_crops(work.pixels, index, affines, self.input_size)
-        return self._method.encode(pixels.contiguous(memory_format=torch.channels_last))
+        def encode(some: NDArray[np.int64]) -> Tensor:
+            affines = crop_affines(work.plan.boxes[some], self.input_size, self.box_scale)
+            affines[:, :, 0] *= work.pixel_aspect
+            with self._computing():
+                pixels = sample_crops(work.pixels, torch.from_numpy(work.plan.frames[some]), affines, self.input_size)
+                return self.method.encode(pixels.contiguous(memory_format=torch.channels_last))
+
+        parts = on_cores(encode, shares(crops, self._cores), self._cores)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class _Work:

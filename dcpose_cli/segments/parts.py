@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..cadence import due, spread
 from ..config import EstimateConfig
+from ..confirm import confirmed
 from ..estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
 from ..header import result_header
 from ..types import Frame, TrackedBoxes, VideoInfo, Window
@@ -77,7 +78,8 @@ class Parts:
         def follow(entry: Entry) -> TrackedBoxes:
             return tracker.follow(*seen_of(entry), size)
 
-        tracked = spread(self._looked(), follow)
+        ahead = self.people.frames_ahead(self.info.fps, *size)
+        tracked = confirmed(spread(self._looked(), follow), ahead)
         for number, group in groupby(tracked, key=lambda pair: pair[0].index // self._size):
             self.folder.write(number, "tracks", [tracks_entry(entry, people) for entry, people in group])
 

@@ -18,8 +18,8 @@ def real(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result file of dcpose; not to be written to."""
     import dcpose_cli
 
-    out = tmp_path_factory.mktemp("real") / "sprint.json"
-    clip = root / "sample_videos" / "sprint.mp4"
+    out = tmp_path_factory.mktemp("real") / "plaza.json"
+    clip = root / "sample_videos" / "plaza.mp4"
     dcpose_cli.export_json(clip, out, device="cpu", max_frames=FRAMES, start=0.4, offline=True)
     return out
 
