@@ -11,7 +11,8 @@ class EstimateConfig:
     """How a video is turned into poses; every default of `dcpose estimate` is here.
 
     model, detector: a shipped model's name, a folder, or a file; "auto" picks the best shipped one for the device.
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "bf16" or "fp16".
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
+    precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
     conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).

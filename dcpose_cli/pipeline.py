@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
+from .devices import require_one_device
 from .errors import DeviceError, OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
@@ -86,6 +87,7 @@ def estimate(
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
     require_method(settings.smooth)
+    require_one_device(settings.device)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()

@@ -162,7 +162,7 @@ def batch(
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
-    device: o.Device = DEFAULTS.device,
+    device: o.Devices = DEFAULTS.device,
     precision: o.Precision = DEFAULTS.precision,
     batch_size: Annotated[
         int | None, typer.Option("--batch", help="People in one pass of the network.", rich_help_panel="Speed")
@@ -176,7 +176,7 @@ def batch(
     max_frames: o.MaxFrames = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Videos at a time; default: one per GPU, or per 4 cores.", rich_help_panel="Speed"),
+        typer.Option(help="Videos at a time; default: one per device, or per 4 cores.", rich_help_panel="Speed"),
     ] = None,
     ray: Annotated[
         str | None,

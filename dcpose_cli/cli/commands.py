@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..config import EstimateConfig
+from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
 from ..smooth import require_method
@@ -26,6 +27,7 @@ _Pair = tuple[str, Path]
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
     require_method(config.smooth)
+    require_one_device(config.device)
     pairs = _pairs(inputs, out, config)
     fresh = out is not None and not out.suffix  # a folder that may still be missing
     if out is not None and fresh and not dry_run:
@@ -59,6 +61,7 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     from ..pipeline import export_json, is_unfinished
     from ..video.live import StopRequest
 
+    require_one_device(config.device)
     overwrite = config.overwrite or is_unfinished(out, config)
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     _look_at(video, config)

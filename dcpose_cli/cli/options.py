@@ -15,6 +15,13 @@ RESULTS_PANEL = "Results"
 MODELS_PANEL = "Models"
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Speed")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N or mps; several (cuda:0,cuda:1) or all work side by side.",
+        rich_help_panel="Speed",
+    ),
+]
 Batch = Annotated[
     int | None, typer.Option(help="People in one pass of the network; default by device.", rich_help_panel="Speed")
 ]
