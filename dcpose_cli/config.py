@@ -22,6 +22,8 @@ class EstimateConfig:
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
+    where it gives what software gives.
     resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
     of another input or other models or settings, None starts over then; False starts over always.
     """
@@ -41,6 +43,7 @@ class EstimateConfig:
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None
+    hwaccel: str = "none"
     audio: bool = True
     json: Path | None = None
     overwrite: bool = False

@@ -14,6 +14,7 @@ from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
 from ..remote import is_url, plan_remote
 from ..smooth import require_method
+from ..video.hwaccel import NONE, require_hwaccel
 from .commands import tell, tell_error
 from .console import batch_display, message
 
@@ -39,6 +40,9 @@ def run_batch(
     names = device_names(config.device)
     if ray is not None and (config.device == ALL or len(names) > 1):
         raise UsageError("--ray shares out the devices of the cluster itself; name one kind with --device")
+    if ray is not None and config.hwaccel != NONE:
+        raise UsageError("--hwaccel is for this machine's own work; leave it out with --ray")
+    require_hwaccel(config.hwaccel)
     with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
         if is_url(folder) or is_url(out):
             plan = plan_remote(folder, out, Path(staging), config=config)

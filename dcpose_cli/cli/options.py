@@ -49,6 +49,12 @@ Smooth = Annotated[
     str,
     typer.Option(help="What is drawn: none, gaussian or one-euro; the JSON stays raw.", rich_help_panel="Output"),
 ]
+Hwaccel = Annotated[
+    str,
+    typer.Option(
+        help="Hardware decoding: none, auto or a type (cuda, vaapi, ...).", metavar="NAME", rich_help_panel="Speed"
+    ),
+]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]
 MaxFrames = Annotated[int | None, typer.Option(help="Stop after so many frames.", rich_help_panel="Range")]
