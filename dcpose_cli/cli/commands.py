@@ -13,7 +13,6 @@ from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError
 from ..files import shown
 from ..smooth import require_method
 from ..types import EstimateSummary
-from ..video.hwaccel import require_hwaccel
 from .console import finish_on_interrupt, message, progress_display, show_traceback
 
 T = TypeVar("T")
@@ -27,6 +26,8 @@ _Pair = tuple[str, Path]
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
+    from ..video.hwaccel import require_hwaccel
+
     require_method(config.smooth)
     require_one_device(config.device)
     require_hwaccel(config.hwaccel)
@@ -61,6 +62,7 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     """A result in a file format, without rendering. Returns the exit code."""
     from ..export.formats import require_target
     from ..pipeline import export_json, is_unfinished
+    from ..video.hwaccel import require_hwaccel
     from ..video.live import StopRequest
 
     require_one_device(config.device)
