@@ -215,6 +215,8 @@ def test_hardware_decoders_that_are_not_here(refuses, clip, tmp_path):
     ):
         assert "no 'abacus' hardware decoder is here" in refuses(6, *args, "--hwaccel", "abacus")
     assert "--ray" in refuses(2, "batch", folder, "-o", tmp_path / "out", "--hwaccel", "auto", "--ray", "auto")
+    pictures = ("export-json", folder, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    assert "--hwaccel is for videos" in refuses(2, *pictures, "--hwaccel", "auto")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
