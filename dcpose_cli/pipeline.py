@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import __version__
 from ._threads import ReadAhead, WriteBehind
 from .config import EstimateConfig
+from .devices import require_one_device
 from .errors import DeviceError, OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
@@ -34,6 +35,7 @@ from .render import draw_people
 from .segments import SegmentFolder, segments_folder
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, VideoInfo
+from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
 from .video.reader import VideoReader
 from .video.source import is_address, is_live
@@ -86,6 +88,8 @@ def estimate(
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
     require_method(settings.smooth)
+    require_one_device(settings.device)
+    require_hwaccel(settings.hwaccel)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -99,16 +103,21 @@ def estimate(
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = people or _load(settings)
-        header = result_header(source, reader.info, people, settings)
+        decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
+        header = result_header(source, reader.info, people, settings, hwaccel=decoded_by.device)
         segments = stack.enter_context(_kept_segments(target, video, header, people, settings))
         run = _Run(reader, people, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
         end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": sha256}
+        if isinstance(reader, VideoReader) and decoded_by.device is not None:
+            end["decode"]["hardware"] = reader.hardware_frames
         if isinstance(reader, LiveReader):
             end["live"] = {"dropped": reader.dropped}
             warnings += [f"{shown(source)} broke off"] * reader.broke_off
+        if settings.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
+            warnings.append(f"{shown(source)} was decoded by software: {decoded_by.reason}")
         _finish(writer, end, video)
     return EstimateSummary(
         source=source,
@@ -122,6 +131,7 @@ def estimate(
         warnings=tuple(warnings),
         dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
         delay=run.delay,
+        hwaccel=decoded_by.device,
     )
 
 
@@ -281,7 +291,9 @@ def _open(path: str | PathLike[str], settings: EstimateConfig, stop: StopRequest
     part: dict[str, Any] = {"start": settings.start, "end": settings.end, "max_frames": settings.max_frames}
     if settings.allow_network and is_live(path):
         return LiveReader(path, stop=stop, **part)
-    reader = VideoReader(path, allow_network=settings.allow_network, **part)
+    kind, _, number = settings.device.partition(":")
+    gpu = int(number) if kind == "cuda" and number.isdecimal() else None  # decoding belongs on the GPU of the networks
+    reader = VideoReader(path, allow_network=settings.allow_network, hwaccel=settings.hwaccel, gpu=gpu, **part)
     if is_address(path) and reader.info.duration is None:
         return LiveReader(path, stop=stop, **part)
     return reader
@@ -349,8 +361,13 @@ def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
     return total
 
 
-def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
+def result_header(
+    source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig, *, hwaccel: str | None = None
+) -> dict[str, Any]:
+    """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path.
+
+    hwaccel: the hardware that decodes; nothing is said of software.
+    """
     model, detector = people.network.model, people.detector
     # An address may hold a password: only what kind of source it was is written down.
     name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
@@ -364,7 +381,7 @@ def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "width": info.width,
         "height": info.height,
-        "settings": _settings(people, settings),
+        "settings": _settings(people, settings) | ({} if hwaccel is None else {"hwaccel": hwaccel}),
         "video": None,
     }
 

@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room.
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks"),
-    ("skeleton", "config", "files", "share", "cadence"),
+    ("skeleton", "config", "devices", "files", "share", "cadence"),
     ("video", "crop", "nets", "render", "smooth", "export", "datasets", "_ultralytics", "segments", "manifest"),
     ("decode", "results", "trails", "faces"),
     ("methods",),
