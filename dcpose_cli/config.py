@@ -11,7 +11,8 @@ class EstimateConfig:
     """How a video is turned into poses; every default of `dcpose estimate` is here.
 
     model, detector: a shipped model's name, a folder, or a file; "auto" picks the best shipped one for the device.
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "bf16" or "fp16".
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
+    precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
     conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
@@ -21,6 +22,8 @@ class EstimateConfig:
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
+    where it gives what software gives.
     resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
     of another input or other models or settings, None starts over then; False starts over always.
     """
@@ -40,6 +43,7 @@ class EstimateConfig:
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None
+    hwaccel: str = "none"
     audio: bool = True
     json: Path | None = None
     overwrite: bool = False

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
-def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path."""
+def result_header(
+    source: Path, info: VideoInfo, people: PoseEstimator, settings: EstimateConfig, *, hwaccel: str | None = None
+) -> dict[str, Any]:
+    """What made the result (dcpose_cli.export.posetrack documents it); no clock, host or path.
+
+    hwaccel: the hardware that decodes; nothing is said of software.
+    """
     from .video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
 
     model, detector = people.network.model, people.detector
@@ -36,7 +41,7 @@ def result_header(source: Path, info: VideoInfo, people: PoseEstimator, settings
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "width": info.width,
         "height": info.height,
-        "settings": _settings(people, settings),
+        "settings": _settings(people, settings) | ({} if hwaccel is None else {"hwaccel": hwaccel}),
         "video": None,
     }
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ._cores import cores_for, on_cores, shares
 from .crop import crop_affines, sample_crops
 from .decode import to_image
+from .devices import require_one_device
 from .errors import DeviceError, UsageError
 from .methods import method_of, reach_of
 from .nets.folding import folded, laid_out
@@ -34,6 +35,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """ "auto" -> the best device there is; anything else is checked. Raises DeviceError or UsageError."""
     if isinstance(name, torch.device):
         return name
+    require_one_device(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

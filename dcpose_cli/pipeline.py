@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
 from .config import EstimateConfig
+from .devices import require_one_device
 from .errors import OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
@@ -24,6 +25,7 @@ from .render import draw_people
 from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
+from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
 from .video.opening import open_video
 from .video.reader import VideoReader
@@ -58,6 +60,8 @@ def estimate(
         known = {field.name for field in fields(EstimateConfig)}
         raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
     require_method(settings.smooth)
+    require_one_device(settings.device)
+    require_hwaccel(settings.hwaccel)
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
@@ -73,12 +77,15 @@ def estimate(
             max_frames=settings.max_frames,
             allow_network=settings.allow_network,
             stop=stop,
+            hwaccel=settings.hwaccel,
+            device=settings.device,
         )
         stack.enter_context(closing(reader))
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
         people = people or _load(settings)
-        header = result_header(source, reader.info, people, settings)
+        decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
+        header = result_header(source, reader.info, people, settings, hwaccel=decoded_by.device)
         key = segment_key(header, people.network.batch)
         segments = stack.enter_context(kept_segments(target, video, key, settings))
         run = _Run(reader, people, settings, progress, segments)
@@ -86,9 +93,13 @@ def estimate(
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
         end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": sha256}
+        if isinstance(reader, VideoReader) and decoded_by.device is not None:
+            end["decode"]["hardware"] = reader.hardware_frames
         if isinstance(reader, LiveReader):
             end["live"] = {"dropped": reader.dropped}
             warnings += [f"{shown(source)} broke off"] * reader.broke_off
+        if settings.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
+            warnings.append(f"{shown(source)} was decoded by software: {decoded_by.reason}")
         _finish(writer, end, video)
     return EstimateSummary(
         source=source,
@@ -102,6 +113,7 @@ def estimate(
         warnings=tuple(warnings),
         dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
         delay=run.delay,
+        hwaccel=decoded_by.device,
     )
 
 

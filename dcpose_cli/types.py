@@ -190,6 +190,7 @@ class EstimateSummary:
     """What a finished run produced: paths (None when not asked for), counts and warnings.
 
     exports: the files of another format, written instead of the JSON.
+    hwaccel: type of the hardware that decoded the video, None for software.
     dropped: frames of a live source that were not looked at. delay: longest time between the arrival of a live frame
     and its result, seconds.
     """
@@ -206,3 +207,4 @@ class EstimateSummary:
     exports: tuple[Path, ...] = field(default=())
     dropped: int = 0
     delay: float = 0.0
+    hwaccel: str | None = None

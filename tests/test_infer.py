@@ -219,6 +219,9 @@ def test_devices(monkeypatch):
     for wrong in ("gpu", "meta", "cuda:x", ""):
         with pytest.raises(UsageError, match="unknown device"):
             resolve_device(wrong)
+    for several in ("all", "cpu,cpu"):
+        with pytest.raises(UsageError, match="dcpose batch"):
+            resolve_device(several)
 
 
 def test_precisions(network, monkeypatch):

@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: named apart lies higher than the rest of it.
 FLOORS = (
     ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks", "_cores"),
-    ("skeleton", "config", "files", "share", "cadence", "confirm"),
+    ("skeleton", "config", "devices", "files", "share", "cadence", "confirm"),
     ("video", "crop", "nets", "smooth", "export", "datasets", "_ultralytics", "segments"),
     ("decode", "outputs"),
     ("methods",),

@@ -25,6 +25,7 @@ from ..errors import DCPoseError, DeviceError, UsageError
 from ..files import shown
 from ..segments.parts import Parts, segment_frames
 from ..types import Progress
+from ..video.hwaccel import NONE
 from ..video.probe import probe
 from .plan import Job
 from .run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
@@ -107,7 +108,9 @@ class _Running:
 class _Cluster:
     def __init__(self, ray: Any, config: EstimateConfig, listen: Listener) -> None:
         self._ray, self._listen = ray, listen
-        self._config = replace(config, model=_elsewhere(config.model), detector=_elsewhere(config.detector))
+        self._config = replace(
+            config, model=_elsewhere(config.model), detector=_elsewhere(config.detector), hwaccel=NONE
+        )
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
         task = ray.remote(max_retries=_RETRIES, **needs)
         self._whole, self._prepare, self._look = task(_whole), task(_prepare), task(_look)

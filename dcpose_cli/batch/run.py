@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import EstimateConfig
-from ..errors import EXIT_DAMAGED, DCPoseError, OutputError
+from ..devices import ALL, device_names
+from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, OutputError
 from ..files import shown
 from ..types import DAMAGED_SHARE
 from .manifest import Line, Manifest, Stamp
@@ -187,12 +188,22 @@ def _estimate(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen
 def worker_devices(device: str, workers: int | None) -> list[str]:
     """The device of every worker: a GPU each where there are several, else as many as the cores allow.
 
-    workers: how many, None for a number that suits the machine. Raises UsageError or DeviceError.
+    device: one, several with commas between them, or "all" CUDA devices; workers take several in turn. workers: how
+    many, None for one per device or a number that suits the machine. Raises UsageError or DeviceError.
     """
     import torch
 
     from ..infer import resolve_device
 
+    names = device_names(device)
+    if device == ALL:
+        names = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if not names:
+            raise DeviceError("all CUDA devices were asked for, but none is here; use --device auto")
+    if device == ALL or len(names) > 1:
+        for name in names:
+            resolve_device(name)
+        return [names[number % len(names)] for number in range(workers or len(names))]
     found = resolve_device(device)
     if found.type == "cuda" and device in ("auto", "cuda"):
         count = torch.cuda.device_count()

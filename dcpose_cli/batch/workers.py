@@ -33,9 +33,9 @@ _TRIES: Final = 2
 
 
 def processes(devices: Sequence[str]) -> Runner:
-    """A Runner with one worker per entry of `devices`."""
+    """A Runner with one worker per entry of `devices`, of which there is at least one."""
     if len(devices) < 2 or os.name == "nt":  # Windows cannot hand a pipe over in this way
-        return run_here
+        return lambda jobs, config, listen: run_here(jobs, replace(config, device=devices[0]), listen)
 
     def run(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> Iterator[Outcome]:
         crew = _Crew([replace(config, device=device) for device in devices], listen)

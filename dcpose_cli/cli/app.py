@@ -13,7 +13,7 @@ from .. import __version__
 from ..config import DEFAULTS
 from . import options as o
 from . import view_app
-from .console import run
+from .console import run, show_details
 from .result_app import add_result_commands
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def _root(
 def _begin(debug: bool) -> None:
     if debug:
         os.environ["DCPOSE_DEBUG"] = "1"
+        show_details()
     # What Apple's GPUs lack runs on the CPU; torch reads this when it is imported.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
@@ -76,6 +77,7 @@ def estimate(
     interval: o.Interval = DEFAULTS.interval,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
     smooth: o.Smooth = DEFAULTS.smooth,
     start: o.Start = None,
     end: o.End = None,
@@ -92,9 +94,9 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth, start=start, end=end,
-        max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume, offline=offline,
-        allow_network=allow_network,
+        interval=interval, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel, smooth=smooth,
+        start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume,
+        offline=offline, allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
@@ -124,6 +126,7 @@ def export_json(
     interval: o.Interval = DEFAULTS.interval,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
     start: o.Start = None,
     end: o.End = None,
     max_frames: o.MaxFrames = None,
@@ -136,9 +139,8 @@ def export_json(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        share_crops=share_crops, detect_every=detect_every, start=start, end=end, max_frames=max_frames,
-        overwrite=overwrite, resume=resume, offline=offline,
-        allow_network=allow_network,
+        share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel, start=start, end=end,
+        max_frames=max_frames, overwrite=overwrite, resume=resume, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     if boxes is not None or truth is not None:
         from .dataset_command import export_frames
@@ -162,7 +164,7 @@ def batch(
     no_audio: o.NoAudio = False,
     model: o.Model = DEFAULTS.model,
     detector: o.Detector = DEFAULTS.detector,
-    device: o.Device = DEFAULTS.device,
+    device: o.Devices = DEFAULTS.device,
     precision: o.Precision = DEFAULTS.precision,
     batch_size: Annotated[
         int | None, typer.Option("--batch", help="People in one pass of the network.", rich_help_panel="Speed")
@@ -172,11 +174,12 @@ def batch(
     interval: o.Interval = DEFAULTS.interval,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
+    hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
     smooth: o.Smooth = DEFAULTS.smooth,
     max_frames: o.MaxFrames = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Videos at a time; default: one per GPU, or per 4 cores.", rich_help_panel="Speed"),
+        typer.Option(help="Videos at a time; default: one per device, or per 4 cores.", rich_help_panel="Speed"),
     ] = None,
     ray: Annotated[
         str | None,
@@ -193,8 +196,8 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, smooth=smooth,
-        max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume, offline=offline,
+        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel,
+        smooth=smooth, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume, offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, workers=workers, ray=ray, dry_run=dry_run, quiet=quiet))
 

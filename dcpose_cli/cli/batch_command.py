@@ -8,7 +8,8 @@ from pathlib import Path
 from ..batch import Outcome, Plan, Runner, plan_batch
 from ..batch import run_batch as outcomes_of
 from ..batch.remote import is_url, plan_remote
-from ..config import EstimateConfig
+from ..config import DEFAULTS, EstimateConfig
+from ..devices import ALL, device_names
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
 from ..smooth import require_method
@@ -31,9 +32,17 @@ def run_batch(
     quiet: bool,
 ) -> int:
     """All videos of a folder; both folders may be URLs that fsspec knows. Returns the exit code."""
+    from ..video.hwaccel import require_hwaccel
+
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, got {workers}")
     require_method(config.smooth)
+    names = device_names(config.device)
+    if ray is not None and (config.device == ALL or len(names) > 1):
+        raise UsageError("--ray shares out the devices of the cluster itself; name one kind with --device")
+    if ray is not None and config.hwaccel != DEFAULTS.hwaccel:
+        raise UsageError("--hwaccel is for this machine's own work; leave it out with --ray")
+    require_hwaccel(config.hwaccel)
     with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
         if is_url(folder) or is_url(out):
             plan = plan_remote(folder, out, Path(staging), config=config)

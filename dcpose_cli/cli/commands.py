@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..config import EstimateConfig
+from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
 from ..smooth import require_method
@@ -23,7 +24,11 @@ _Pair = tuple[str, Path]
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
+    from ..video.hwaccel import require_hwaccel
+
     require_method(config.smooth)
+    require_one_device(config.device)
+    require_hwaccel(config.hwaccel)
     pairs = _pairs(inputs, out, config)
     fresh = out is not None and not out.suffix  # a folder that may still be missing
     if out is not None and fresh and not dry_run:
@@ -56,8 +61,11 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     from ..export.formats import require_target
     from ..pipeline import export_json
     from ..segments import is_unfinished
+    from ..video.hwaccel import require_hwaccel
     from ..video.live import StopRequest
 
+    require_one_device(config.device)
+    require_hwaccel(config.hwaccel)
     overwrite = config.overwrite or is_unfinished(out, config)
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     _look_at(video, config)
@@ -157,7 +165,8 @@ def tell(summary: EstimateSummary, *, quiet: bool) -> int:
     if not quiet:
         written = named([p for p in (summary.video, summary.json, *summary.exports) if p])
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
-        message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s)")
+        by = f", decoded by {summary.hwaccel}" if summary.hwaccel else ""
+        message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s{by})")
     return EXIT_DAMAGED if report.damaged_share > DAMAGED_SHARE else EXIT_OK
 
 

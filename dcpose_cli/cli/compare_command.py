@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..config import EstimateConfig
+from ..devices import require_one_device
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
 from ..files import require_free_target, sha256_of, shown, write_atomic
@@ -45,6 +46,7 @@ def compare_models(
     quiet: bool,
 ) -> None:
     """Run the models, write the video, print the table."""
+    require_one_device(config.device)
     names = [name.strip() for name in models.split(",") if name.strip()]
     if out is None and json is None and quiet:
         raise UsageError("nothing to do: give --out or --json, or leave out --quiet")

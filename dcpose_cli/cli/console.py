@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -70,6 +71,22 @@ def show_traceback(error: BaseException) -> None:
     """Where an error comes from, for --debug only."""
     if os.environ.get("DCPOSE_DEBUG"):
         traceback.print_exception(error)
+
+
+class _Details(logging.Handler):
+    """Log records as messages, for --debug only."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if os.environ.get("DCPOSE_DEBUG"):
+            message(f"dcpose: debug: {record.getMessage()}")
+
+
+def show_details() -> None:
+    """Show what the package logs, for --debug."""
+    log = logging.getLogger(__package__.partition(".")[0])
+    log.setLevel(logging.DEBUG)
+    if not any(isinstance(handler, _Details) for handler in log.handlers):
+        log.addHandler(_Details())
 
 
 def _wrong_usage(error: Any) -> int:

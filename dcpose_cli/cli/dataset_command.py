@@ -18,9 +18,9 @@ def export_frames(
 
     if boxes is None:
         raise UsageError("--gt goes with --boxes: give the file of the people's boxes")
-    for option in ("start", "end", "max_frames"):
+    for option in ("start", "end", "max_frames", "hwaccel"):
         if getattr(config, option) != getattr(DEFAULTS, option):
-            raise UsageError(f"--{option.replace('_', '-')} is for videos; a data set is predicted as a whole")
+            raise UsageError(f"--{option.replace('_', '-')} is for videos, not for a data set of pictures")
     with progress_display(frames.name, quiet=quiet) as progress:
         summary = export_dataset(frames, boxes, out, to=to, truth=truth, config=config, progress=progress)
     if summary.dropped:

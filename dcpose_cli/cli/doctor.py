@@ -35,7 +35,13 @@ def report() -> int:
         except PackageNotFoundError:
             _line(False, name, "not installed")
             good = False
-    for name, check in (("devices", _devices), ("video", _codecs), ("models", _models), ("network", _network)):
+    for name, check in (
+        ("devices", _devices),
+        ("video", _codecs),
+        ("hwaccel", _hwaccels),
+        ("models", _models),
+        ("network", _network),
+    ):
         try:
             _line(True, name, check())
         except DCPoseError as error:
@@ -65,6 +71,12 @@ def _codecs() -> str:
     from ..video.versions import codec_summary
 
     return codec_summary()
+
+
+def _hwaccels() -> str:
+    from ..video.hwaccel import hwaccel_summary
+
+    return hwaccel_summary()
 
 
 def _models() -> str:

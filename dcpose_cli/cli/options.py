@@ -15,6 +15,13 @@ RESULTS_PANEL = "Results"
 MODELS_PANEL = "Models"
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Speed")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N or mps; several (cuda:0,cuda:1) or all work side by side.",
+        rich_help_panel="Speed",
+    ),
+]
 Batch = Annotated[
     int | None, typer.Option(help="People in one pass of the network; default by device.", rich_help_panel="Speed")
 ]
@@ -41,6 +48,12 @@ DetectEvery = Annotated[
 Smooth = Annotated[
     str,
     typer.Option(help="What is drawn: none, gaussian or one-euro; the JSON stays raw.", rich_help_panel="Output"),
+]
+Hwaccel = Annotated[
+    str,
+    typer.Option(
+        help="Hardware decoding: none, auto or a type (cuda, vaapi, ...).", metavar="NAME", rich_help_panel="Speed"
+    ),
 ]
 Start = Annotated[float | None, typer.Option(help="Begin at this second.", rich_help_panel="Range")]
 End = Annotated[float | None, typer.Option(help="Stop before this second.", rich_help_panel="Range")]

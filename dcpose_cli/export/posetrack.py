@@ -23,8 +23,10 @@ dcpose         what other readers ignore. The writer sets
                  fps             average rate as "num/den", or null
                  time_base       seconds per tick as "num/den"; the one key that reading needs
                  width, height   of the upright frame, pixels
-                 settings        the options that influence the result
-                 decode          {"frames", "damaged", "errors"}
+                 settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
+                                 there only when one was chosen: without it software decoded
+                 decode          {"frames", "damaged", "errors"}, and "hardware" when "hwaccel" is there: frames that
+                                 the hardware decoded, from the first one on; software decoded the others
                  video           sha256 of the annotated MP4, or null when none was asked for
                No clock time, host name or absolute path is in the file: the same run gives the same bytes.
 """

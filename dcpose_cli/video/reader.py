@@ -17,6 +17,7 @@ from dcpose_cli.types import DecodeReport, Frame
 from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
+from dcpose_cli.video.hwaccel import NONE, Choice, Decoder, SwitchingDecoder, choose_decoder, open_hardware
 from dcpose_cli.video.probe import choose_stream, probe_fully
 from dcpose_cli.video.source import open_input
 
@@ -28,10 +29,13 @@ class VideoReader:
     `start` are decoded too, so that `Frame.index` always counts from the first frame of the file.
     max_frames: deliver at most so many. first, last: deliver only frames with first <= index < last; the others are
     decoded all the same, so that frames are those that a reader of everything delivers.
-    info: what the file says of itself. report: live counts of the decoding.
+    hwaccel: "none", "auto" or a hardware device type that is to decode; it does where it gives what software gives.
+    gpu: number of the device that "cuda" means there.
+    info: what the file says of itself. decoded_by: who decodes. report: live counts of the decoding.
 
-    Raises, at construction: as `probe`, and UsageError for a range that cannot be meant. While iterating: InputError
-    when nothing can be decoded, UsageError when no frame lies in the range.
+    Raises, at construction: as `probe`, UsageError for a range that cannot be meant, and DeviceError for hardware
+    that was named and is not here. While iterating: InputError when nothing can be decoded, UsageError when no frame
+    lies in the range.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class VideoReader:
         first: int = 0,
         last: int | None = None,
         allow_network: bool = False,
+        hwaccel: str = NONE,
+        gpu: int | None = None,
     ) -> None:
         _require_range(start, end, max_frames)
         self._first, self._last = first, last
@@ -54,14 +60,23 @@ class VideoReader:
         self._allow_network = allow_network
         self._probe = probe_fully(path, allow_network=allow_network)
         self.info = self._probe.info
+        self._gpu = gpu
+        size = self._probe.stored_width, self._probe.stored_height
+        self.decoded_by: Choice = choose_decoder(path, hwaccel, *size, gpu=gpu)
         self._frames = self._damaged = self._errors = self._unread = 0
         self._container: InputContainer | None = None
+        self._switching: SwitchingDecoder | None = None
         self._used = False
 
     @property
     def report(self) -> DecodeReport:
         """Frames delivered, flagged as damaged, and places lost, up to now."""
         return DecodeReport(self._frames, self._damaged, self._errors)
+
+    @property
+    def hardware_frames(self) -> int:
+        """Frames that the hardware has decoded, those before the range too."""
+        return self._switching.done if self._switching is not None else 0
 
     def __enter__(self) -> Self:
         return self
@@ -85,9 +100,7 @@ class VideoReader:
         return self._read()
 
     def _read(self) -> Iterator[Frame]:
-        self._container = open_input(self._path, allow_network=self._allow_network)
-        stream = choose_stream(self._container, self._path)
-        decoder = FrameDecoder(self._container, stream)
+        decoder = self._decoder()
         clock = Clock(self.info.time_base, self.info.fps)
         to_rgb = ToRgb()
         decoded = skipped_errors = 0
@@ -115,9 +128,28 @@ class VideoReader:
             yield frame
             if self._container is None or self._frames == self._max_frames:
                 return None
-        lost = self._lost(stream, decoded, last_stamp, first_pts)
+        lost = self._lost(decoded, last_stamp, first_pts)
         self._errors = max(decoder.errors + self._unread, lost) - skipped_errors
         return self._require_some(decoded)
+
+    def _decoder(self) -> Decoder:
+        device = self.decoded_by.device
+        if device is None:
+            return self._software()
+        self._switching = SwitchingDecoder(
+            lambda: self._begin(*open_hardware(self._path, device, self._gpu)), self._software
+        )
+        return self._switching
+
+    def _software(self) -> FrameDecoder:
+        container = open_input(self._path, allow_network=self._allow_network)
+        return self._begin(container, choose_stream(container, self._path))
+
+    def _begin(self, container: InputContainer, stream: VideoStream) -> FrameDecoder:
+        """A decoder of this stream, which takes the place of the one before."""
+        self.close()
+        self._container, self._stream = container, stream
+        return FrameDecoder(container, stream)
 
     def _convert(self, picture: av.VideoFrame, to_rgb: ToRgb, index: int, pts: int, damaged: bool) -> Frame | None:
         """The upright RGB frame; None when its pixel format cannot be converted."""
@@ -130,8 +162,9 @@ class VideoReader:
         image = self._probe.orientation.apply(stored)
         return Frame(index, pts, float(pts * self.info.time_base), image, damaged)
 
-    def _lost(self, stream: VideoStream, decoded: int, last_stamp: int, first_pts: int) -> int:
+    def _lost(self, decoded: int, last_stamp: int, first_pts: int) -> int:
         """Frames the container lists, within the range asked for, that were not decoded; 0 where it keeps no list."""
+        stream = self._stream
         format_name = stream.container.format.name
         listed = decoded
         if "mov" in format_name:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from dcpose_cli.errors import InputError, UsageError
@@ -49,12 +50,15 @@ def is_live(path: str | os.PathLike[str]) -> bool:
     return name.startswith("/dev/video") and os.path.lexists(name)
 
 
-def open_input(path: str | os.PathLike[str], *, allow_network: bool = False, live: bool = False) -> InputContainer:
+def open_input(
+    path: str | os.PathLike[str], *, allow_network: bool = False, live: bool = False, hwaccel: HWAccel | None = None
+) -> InputContainer:
     """Open `path` for reading.
 
     Raises UsageError for a folder, or for a name that is a URL, protocol or device and not a file; InputError when the
     file is missing, empty, a playlist, or in no format we can read. `allow_network` lifts the refusals of URLs and
     playlists, and lets `camera:0` and `/dev/video0` be cameras. live: begin with what comes now.
+    hwaccel: what decodes a local file, None for software.
     """
     name = os.fspath(path)
     camera = _camera(name) if is_live(path) else None
@@ -72,9 +76,9 @@ def open_input(path: str | os.PathLike[str], *, allow_network: bool = False, liv
         return _open(url, name, _LIVE_OPTIONS if live else {}, timeout=_LIVE_TIMEOUT_S if live else _TIMEOUT_S)
     _require_file(name)
     if allow_network:
-        return _open(f"file:{name}", name, {})
+        return _open(f"file:{name}", name, {}, hwaccel=hwaccel)
     _refuse_playlist(name)
-    return _open(f"file:{name}", name, {"protocol_whitelist": "file", "format_whitelist": _FORMATS})
+    return _open(f"file:{name}", name, {"protocol_whitelist": "file", "format_whitelist": _FORMATS}, hwaccel=hwaccel)
 
 
 def _require_file(name: str) -> None:
@@ -120,6 +124,7 @@ def _open(
     *,
     format: str | None = None,  # noqa: A002 - FFmpeg's word
     timeout: float | None = None,
+    hwaccel: HWAccel | None = None,
 ) -> InputContainer:
     try:
         return av.open(
@@ -130,6 +135,7 @@ def _open(
             container_options=container_options,
             metadata_errors="replace",
             timeout=timeout,
+            hwaccel=hwaccel,
         )
     except (av.FFmpegError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)

@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from dcpose_cli import EstimateConfig, InputError, PoseEstimator
+from dcpose_cli import DeviceError, EstimateConfig, InputError, PoseEstimator, UsageError
 from dcpose_cli.batch.manifest import read_manifest
 from dcpose_cli.batch.plan import finished_header, plan_batch
-from dcpose_cli.batch.run import run_batch
+from dcpose_cli.batch.run import run_batch, worker_devices
+from dcpose_cli.batch.workers import processes
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 
@@ -164,3 +166,53 @@ def test_results_without_a_manifest_are_known_too(crowd, tmp_path):
     run(folder, out)
     (out / "manifest.jsonl").unlink()
     assert [outcome.skipped for outcome in run(folder, out)] == [True]
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Says how many CUDA devices torch finds."""
+
+    def found(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "expected"),
+    [
+        ("all", None, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("all", 5, ["cuda:0", "cuda:1", "cuda:2", "cuda:0", "cuda:1"]),
+        ("cuda:2, cuda:0", None, ["cuda:2", "cuda:0"]),
+        ("cuda:2,cpu", 3, ["cuda:2", "cpu", "cuda:2"]),
+        ("cpu,cpu", None, ["cpu", "cpu"]),
+        ("cpu,cuda:1", 1, ["cpu"]),
+        ("cuda", None, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda:1", None, ["cuda:1"]),
+    ],
+)
+def test_workers_take_devices_in_turn(gpus, device, workers, expected):
+    gpus(3)
+    assert worker_devices(device, workers) == expected
+
+
+def test_devices_that_are_not_here(gpus):
+    gpus(0)
+    with pytest.raises(DeviceError, match="none is here"):
+        worker_devices("all", None)
+    gpus(1)
+    assert worker_devices("all", None) == ["cuda:0"]
+    with pytest.raises(DeviceError, match="cuda:1"):
+        worker_devices("cuda:0,cuda:1", None)
+    with pytest.raises(UsageError, match="unknown device"):
+        worker_devices("cpu,gpu", None)
+
+
+def test_one_worker_has_the_one_device(crowd, tmp_path):
+    """Of a list, where it comes down to one: a single video is left, or a single device."""
+    (tmp_path / "in").mkdir()
+    PRODUCT.make_clip(tmp_path / "in" / "a.mp4", frames=2)
+    config = EstimateConfig(device="cpu,cuda:7")
+    list(run_batch(plan_batch(tmp_path / "in", tmp_path / "out"), config, runner=processes(["cpu"])))
+    assert [made.device for made in crowd] == ["cpu"]

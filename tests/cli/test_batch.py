@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+import torch
+
+from dcpose_cli import workers
+
 
 def test_five_videos_one_corrupt(dcpose, product, tmp_path):
     folder = tmp_path / "in"
@@ -55,3 +60,52 @@ def test_workers_that_cannot_be(dcpose, product, clip, tmp_path):
     result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", "--workers", 0, *dcpose.models)
     assert result.returncode == 2
     assert "--workers" in product.one_line(result)
+
+
+@pytest.mark.timeout(600)
+def test_several_devices(dcpose, product, tmp_path, monkeypatch):
+    """A worker for each entry; the bytes are those of one device, and what is finished stays so."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        product.make_clip(folder / f"{number}.mp4", frames=3 + number)
+    started, start = [], workers._start
+
+    def watched(config, crew):
+        started.append((config.device, crew))
+        return start(config, crew)
+
+    monkeypatch.setattr(workers, "_start", watched)
+    result = dcpose("batch", folder, "-o", tmp_path / "two", *dcpose.models, "--device", "cpu,cpu")
+    assert result.returncode == 0, result.stderr
+    assert started == [("cpu", 2), ("cpu", 2)]
+    assert dcpose("batch", folder, "-o", tmp_path / "one", *dcpose.models).returncode == 0
+    for name in product.files_in(tmp_path / "one"):
+        if name != "manifest.jsonl":
+            assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    result = dcpose("batch", folder, "-o", tmp_path / "two", *dcpose.models, "--device", "cpu,cpu", "--resume")
+    assert result.stderr.endswith("0 done, 3 finished before, 0 failed, 0 skipped\n")
+    assert len(started) == 2
+
+
+def test_devices_that_cannot_be(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
+    for code, *options in ((6, "all"), (2, "cpu,"), (6, "cpu,cuda:0"), (2, "cpu,cpu", "--ray", "auto")):
+        result = dcpose("batch", tmp_path / "in", "-o", tmp_path / "out", *dcpose.models, "--device", *options)
+        assert result.returncode == code, options
+        assert "device" in product.one_line(result)
+
+
+def test_one_video_takes_one_device(dcpose, product, clip, tmp_path):
+    out, models = tmp_path / "out.mp4", [*dcpose.models, "--device", "cpu,cpu"]
+    for args in (
+        ("estimate", clip, "-o", out, *models),
+        ("export-json", clip, "-o", tmp_path / "out.json", *models),
+        ("compare", clip, "--models", "dcpose-s", "-o", out, "--device", "all"),
+    ):
+        result = dcpose(*args)
+        assert result.returncode == 2
+        assert "dcpose batch" in product.one_line(result)
+    assert list(tmp_path.iterdir()) == []

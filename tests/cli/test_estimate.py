@@ -6,9 +6,14 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import av
 import pytest
+
+from dcpose_cli.cli.commands import tell
+from dcpose_cli.types import DecodeReport, EstimateSummary
+from dcpose_cli.video import hwaccel
 
 
 def read(path):
@@ -197,3 +202,45 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(dcpose, product, clip, tmp
     assert "Traceback" in result.stderr
     assert "in broken" in result.stderr
     assert product.files_in(tmp_path) == []
+
+
+def test_hardware_decoders_that_are_not_here(refuses, clip, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(clip.read_bytes())
+    for args in (
+        ("estimate", clip, "-o", tmp_path / "a.mp4"),
+        ("export-json", clip, "-o", tmp_path / "a.json"),
+        ("batch", folder, "-o", tmp_path / "out"),
+    ):
+        assert "no 'abacus' hardware decoder is here" in refuses(6, *args, "--hwaccel", "abacus")
+    assert "--ray" in refuses(2, "batch", folder, "-o", tmp_path / "out", "--hwaccel", "auto", "--ray", "auto")
+    pictures = ("export-json", folder, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    assert "--hwaccel is for videos" in refuses(2, *pictures, "--hwaccel", "auto")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_hardware_decoding_that_fails_is_silent_but_for_debug(dcpose, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(hwaccel, "hwdevices_available", lambda: ["cuda"])
+    monkeypatch.setattr(hwaccel, "_is_here", lambda device: True)
+
+    def fails(*_args):
+        raise RuntimeError("the driver is too old")
+
+    monkeypatch.setattr(hwaccel, "open_hardware", fails)
+    assert dcpose.estimate(clip, "-o", tmp_path / "a.mp4", "-q").stderr == ""
+    assert dcpose.estimate(clip, "-o", tmp_path / "b.mp4", "-q", "--hwaccel", "auto").stderr == ""
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    options = ("-q", "--overwrite", "--max-frames", 2, "--hwaccel")
+    told = dcpose.estimate(clip, "-o", tmp_path / "b.mp4", *options, "auto", "--debug").stderr
+    assert told.startswith("dcpose: debug: cuda cannot decode")
+    assert "the driver is too old" in told
+    told = dcpose.estimate(clip, "-o", tmp_path / "b.mp4", *options, "cuda").stderr
+    assert told.startswith("dcpose: warning: ")
+    assert told.endswith("was decoded by software: cuda cannot decode it\n")
+
+
+def test_the_last_line_says_what_decoded(capsys):
+    summary = EstimateSummary(Path("a"), None, Path("a.json"), 3, 3, 1, DecodeReport(3), 1.0, hwaccel="vaapi")
+    assert tell(summary, quiet=False) == 0
+    assert capsys.readouterr().err.endswith("3 frames, 1 track (1.0 s, 3.0 frames/s, decoded by vaapi)\n")
