@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from dcpose_cli import workers
+from dcpose_cli.batch import workers
 
 
 def test_five_videos_one_corrupt(dcpose, product, tmp_path):
