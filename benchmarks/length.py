@@ -95,10 +95,9 @@ def run(clip: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def as_text(report: dict[str, Any]) -> str:
     lines = [f"{report['date']}, {report['machine']}: {report['clip']}", ""]
-    lines += [
-        f"{row['frames']:6} frames, {row['people']:6} people {row['ms per frame']:8.1f} ms per frame {row['MiB']:6.0f} MiB"
-        for row in report["runs"]
-    ]
+    for row in report["runs"]:
+        size = f"{row['frames']:6} frames, {row['people']:6} people"
+        lines.append(f"{size} {row['ms per frame']:8.1f} ms per frame {row['MiB']:6.0f} MiB")
     lines += [f"{name}: {report[name]:.3f}" for name in ("memory, long over short", "ms per frame, long over short")]
     return "\n".join(lines)
 
