@@ -3,7 +3,7 @@
 A bare loop around ultralytics' network and loss: bf16 autocast, channels_last, AdamW, warm-up and cosine to the end
 of the time budget, moving average of the weights, checkpoints from which a run continues exactly.
 
-    python -m dcpose_cli.training.detector DATA FOLDER --recipe models/person-n/recipe.toml
+    python -m dcpose_cli.training.detector DATA FOLDER --recipe models/person-n/recipe_first.toml
 """
 
 from __future__ import annotations
