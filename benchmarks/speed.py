@@ -32,6 +32,7 @@ import torch
 import dcpose_cli
 from dcpose_cli.estimator import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
+from dcpose_cli.files import sha256_of
 from dcpose_cli.render import draw_people
 from dcpose_cli.track import Tracker
 from dcpose_cli.video.reader import VideoReader
@@ -303,7 +304,12 @@ def circumstances(options: argparse.Namespace, estimator: dcpose_cli.PoseEstimat
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "clip": {"name": options.clip.name, "frames": len(inputs.frames), "people": inputs.people},
+        "clip": {
+            "name": options.clip.name,
+            "frames": len(inputs.frames),
+            "people": inputs.people,
+            "sha256": sha256_of(options.clip),
+        },
         "model": {"name": estimator.network.model.header.name, "sha256": estimator.network.model.sha256},
         "detector": estimator.detector.name,
         "precision": str(estimator.network.precision).removeprefix("torch."),

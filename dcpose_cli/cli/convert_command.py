@@ -31,4 +31,4 @@ def convert_result(
     written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)
-        message(f"{named(written)}: {frames} frames, {people} people")
+        message(f"{named(written)}: {frames} frames, {people} poses")

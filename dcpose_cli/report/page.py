@@ -58,7 +58,7 @@ def write_report(
     played = Path(video) if video is not None else _find_video(found, result)
     if played is None and embed:
         raise UsageError("there is no video to embed; name it with --video")
-    warnings = [] if played else [f"the video of {shown(result)} was not found; name it with --video"]
+    warnings = [] if played else [_not_found(found, result)]
     clip = _video_entry(found, played, out, embed=embed, warnings=warnings) if played else None
     page = _page(found, title=result.name, video=clip)
     write_atomic(out, page, overwrite=overwrite)
@@ -77,6 +77,13 @@ def _find_video(result: PoseTrackResult, path: Path) -> Path | None:
         if candidate.is_file() and (expected is None or sha256_of(candidate) == expected):
             return candidate
     return None
+
+
+def _not_found(result: PoseTrackResult, path: Path) -> str:
+    source = result.header.get("input")
+    name = source.get("name") if isinstance(source, dict) else None
+    which = f", {name}," if isinstance(name, str) and name else ""
+    return f"the video of {shown(path)}{which} is not beside it: name it with --video and pass --overwrite"
 
 
 def _video_entry(

@@ -195,6 +195,20 @@ GAIN = {
 # --- detectors
 
 
+def test_ablations_are_a_table_with_what_it_rests_on(load):
+    row = {
+        column: {"mean": 0.5, "sd": 0.01, "minus_complete": {"mean": -0.1, "low": -0.2, "high": -0.05}}
+        for column in ("plain", "blurred", "covered", "hidden")
+    }
+    settings = {"steps": 300, "batch": 16, "seeds": 3}
+    report = {"model": "tiny", "date": "2026-01-02", "machine": "m", "windows": 9, "clips": 4, "within": 0.05}
+    text = load("card").ablation_section(
+        report | {"settings": settings, "variants": {"one": row | {"parameters": 1234}}}
+    )
+    assert "9 held-out windows of 4 clips" in text
+    assert "| one | 1,234 | 50.0 ± 1.0 (-20.0 to -5.0) |" in text
+
+
 def test_detectors_are_measured_against_human_boxes(load, heldout):
     detector = load("detector")
     pictures = detector.read_labelled(heldout[0] / "heldout-dev")

@@ -191,7 +191,7 @@ def test_data_set_and_its_scores(dcpose, product, frames, style):
     options = ["--boxes", frames / "boxes.json", "--format", style, "-o", out]
     done = dcpose("export-json", frames, *options, *dcpose.models)
     assert done.returncode == 0, done.stderr
-    assert "2 files, 6 frames, 6 people" in done.stderr
+    assert "2 files, 6 frames, 6 poses" in done.stderr
     assert product.files_in(out) == ["000001_mpii_test.json", "000002_bonn_test.json"]
     again = dcpose("export-json", frames, *options, *dcpose.models)
     assert again.returncode == 4
