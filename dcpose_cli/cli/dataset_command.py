@@ -27,5 +27,5 @@ def export_frames(
         message(f"dcpose: warning: {summary.dropped} boxes of {shown(boxes)} have no area and were left out")
     if not quiet:
         count = "1 file" if len(summary.files) == 1 else f"{len(summary.files)} files"
-        message(f"{shown(out)}: {count}, {summary.frames} frames, {summary.people} people ({summary.seconds:.1f} s)")
+        message(f"{shown(out)}: {count}, {summary.frames} frames, {summary.people} poses ({summary.seconds:.1f} s)")
     return EXIT_OK
