@@ -46,6 +46,12 @@ MOTION_FADE: Final = 0.8
 BRIDGE_IOU: Final = 0.6
 BRIDGE_INSIDE: Final = 0.6
 
+#: Two people whose boxes overlap this much have met; they have parted when these overlap less than that. Who is who is
+#: then asked of their clothes, whose likeness must be this much better for the exchanged ids.
+MET_IOU: Final = 0.3
+PARTED_IOU: Final = 0.1
+EXCHANGE_LEAD: Final = 0.1
+
 _BINS: Final = (12, 6, 6)
 #: Numbers in a look.
 LOOK_SIZE: Final = 12 * 6 * 6
@@ -108,6 +114,7 @@ class Tracker:
         self._frame = 0
         self._ids: dict[int, int] = {}
         self._seen: dict[int, _Seen] = {}
+        self._met: set[tuple[int, int]] = set()
 
     def update(self, dets: Detections, image: NDArray[np.uint8] | None = None) -> TrackedBoxes:
         """Ids for the boxes of the next frame; boxes, scores and their order come back unchanged.
@@ -132,10 +139,45 @@ class Tracker:
                 track = tracks[number]
                 if track is not None:
                     self._ids[track] = ids[number]
+        self._sort_out(dets, ids, looks, tracks)
         for number, identity in enumerate(ids):
             self._remember(identity, number, looks[number], dets)
         self._forget()
         return self._with_expected(dets, ids, size or (0, 0))
+
+    def _sort_out(
+        self,
+        dets: Detections,
+        ids: list[int],
+        looks: Sequence[NDArray[np.float32] | None],
+        tracks: list[int | None],
+    ) -> None:
+        """Exchanges the ids, in place, of two people who met and have parted in each other's clothes.
+
+        Motion alone mixes them up where one box stood for both. Clothes are not learnt while boxes overlap, so what
+        is remembered is how each looked before.
+        """
+        place = {identity: number for number, identity in enumerate(ids)}
+        for first, second in zip(*np.nonzero(_overlaps(dets.boxes) >= MET_IOU), strict=True):
+            self._met.add((min(ids[first], ids[second]), max(ids[first], ids[second])))
+        for pair in sorted(self._met):
+            first, second = place.get(pair[0], -1), place.get(pair[1], -1)
+            if min(first, second) >= 0 and _iou(dets.boxes[first], dets.boxes[second]) < PARTED_IOU:
+                self._met.discard(pair)
+                kept = self._likeness(looks[first], ids[first]) + self._likeness(looks[second], ids[second])
+                exchanged = self._likeness(looks[first], ids[second]) + self._likeness(looks[second], ids[first])
+                if exchanged > kept + EXCHANGE_LEAD:
+                    ids[first], ids[second] = ids[second], ids[first]
+                    place[ids[first]], place[ids[second]] = first, second
+                    for number in (first, second):
+                        track = tracks[number]
+                        if track is not None:
+                            self._ids[track] = ids[number]
+
+    def _likeness(self, look: NDArray[np.float32] | None, identity: int) -> float:
+        """Bhattacharyya coefficient of a look and somebody's remembered one; 0 where either is unknown."""
+        seen = self._seen.get(identity)
+        return 0.0 if look is None or seen is None or seen.look is None else float(np.sqrt(look * seen.look).sum())
 
     def _with_expected(self, dets: Detections, ids: list[int], size: tuple[int, int]) -> TrackedBoxes:
         """The detections, then those who are missed for a moment; their score fades."""
@@ -224,6 +266,7 @@ class Tracker:
 
     def _forget(self) -> None:
         self._seen = {i: s for i, s in self._seen.items() if self._age(s) <= MEMORY_SECONDS}
+        self._met = {pair for pair in self._met if pair[0] in self._seen and pair[1] in self._seen}
         alive = [*self._tracker.tracked_stracks, *self._tracker.lost_stracks]
         known = {int(track.track_id) for track in alive}
         self._ids = {track: identity for track, identity in self._ids.items() if track in known}
@@ -235,6 +278,15 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     high = np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     inter = float(np.prod(np.clip(high - low, 0, None)))
     return inter / max(float(a[2] * a[3] + b[2] * b[3]) - inter, 1e-6)
+
+
+def _overlaps(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of every two xywh boxes (N, 4), each pair once: (N, N), 0 on and below the diagonal."""
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    sides = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    shared = np.prod(np.clip(sides, 0, None), axis=2)
+    areas = np.prod(boxes[:, 2:], axis=1)
+    return np.asarray(np.triu(shared / np.maximum(areas[:, None] + areas - shared, 1e-6), 1), np.float32)
 
 
 def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.detect import PersonDetector
-from dcpose_cli.track import Tracker
+from dcpose_cli.track import LOOK_SIZE, Tracker
 from dcpose_cli.types import Detections, TrackedBoxes
 
 
@@ -232,3 +232,22 @@ def test_people_of_a_sample_clip_are_never_mixed_up(shared: Path) -> None:
     assert len(given) == 3
     assert all(len(ids) == 1 for ids in given.values())
     assert len(set.union(*given.values())) == 3
+
+
+def test_who_parts_in_the_other_ones_clothes_gets_the_id_back():
+    """Two walk towards each other and turn back; motion takes one for the other."""
+    tracker = Tracker(25)
+    red, blue = (np.zeros(LOOK_SIZE, np.float32) for _ in range(2))
+    red[5], blue[200] = 1, 1
+
+    def step(*people):
+        boxes = np.array([[x, 100, 40, 100] for x, _ in people], np.float32)
+        found = Detections(boxes, np.full(len(people), 0.9, np.float32))
+        return tracker.follow(found, [look for _, look in people], (640, 360)).track_ids[: len(people)].tolist()
+
+    for at in range(60, 139, 6):  # towards each other, until both stand in one place
+        assert step((at, red), (278 - at, blue)) == [0, 1]
+    for at in range(132, 90, -6):  # both turn back, where motion expects them to walk on
+        last = step((at, red), (278 - at, blue))
+    assert last == [0, 1]
+    assert step((84, red), (194, blue)) == [0, 1]
