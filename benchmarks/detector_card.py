@@ -24,7 +24,6 @@ from detector import with_interval
 
 from dcpose_cli.detect import WEIGHTS_NAME, load_detector
 from dcpose_cli.files import sha256_of, write_atomic
-from dcpose_cli.training.detector import DetectorRecipe, load_detector_recipe
 from dcpose_cli.training.detector_data import (
     CROP_PARTS,
     DETECTION_PARTS,
@@ -32,6 +31,7 @@ from dcpose_cli.training.detector_data import (
     PackReader,
     origins_of,
 )
+from dcpose_cli.training.detector_recipe import DetectorRecipe, load_detector_recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

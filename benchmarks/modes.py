@@ -23,6 +23,7 @@ from accuracy import circumstances
 from numpy.typing import NDArray
 
 import dcpose_cli
+from dcpose_cli.boxes import iou
 from dcpose_cli.evaluation.sample_clips import score_clip
 from dcpose_cli.export import read_posetrack
 from dcpose_cli.files import sha256_of, write_atomic
@@ -103,17 +104,11 @@ def differences(one: Sequence[FrameResult], other: Sequence[FrameResult]) -> NDA
 
 
 def pairs(mine: Sequence[Person], theirs: Sequence[Person]) -> Iterator[tuple[Person, Person]]:
-    for person in mine:
-        same = max(theirs, key=lambda p: (p.track_id == person.track_id, overlap(person, p)), default=None)
-        if same is not None and overlap(person, same) >= SAME_IOU:
-            yield person, same
-
-
-def overlap(a: Person, b: Person) -> float:
-    low = np.maximum(a.bbox[:2], b.bbox[:2])
-    high = np.minimum(a.bbox[:2] + a.bbox[2:], b.bbox[:2] + b.bbox[2:])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    return shared / max(float(np.prod(a.bbox[2:]) + np.prod(b.bbox[2:])) - shared, 1e-6)
+    for person in mine if theirs else ():
+        overlap = iou(person.bbox, np.stack([other.bbox for other in theirs]))
+        best = max(range(len(theirs)), key=lambda n: (theirs[n].track_id == person.track_id, overlap[n]))
+        if overlap[best] >= SAME_IOU:
+            yield person, theirs[best]
 
 
 def as_text(report: dict[str, Any]) -> str:

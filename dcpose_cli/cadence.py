@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import iou
 from .types import Detections, TrackedBoxes
 
 #: The joints of a person scored this share of what they score elsewhere, or less: look again.
@@ -115,17 +116,8 @@ def corrected(people: TrackedBoxes, wanted: NDArray[np.bool_], found: Detections
     boxes, scores = people.boxes.copy(), people.scores.copy()
     free = np.ones(len(found), bool)
     for number in np.flatnonzero(wanted):
-        overlap = np.where(free, _iou(boxes[number], found.boxes), 0)
+        overlap = np.where(free, iou(boxes[number], found.boxes), 0)
         if len(overlap) and overlap.max() >= SAME_PERSON_IOU:
             best = int(overlap.argmax())
             boxes[number], scores[number], free[best] = found.boxes[best], found.scores[best], False
     return TrackedBoxes(boxes, scores, people.track_ids, people.predicted, between=people.between)
-
-
-def _iou(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union (N,) of a box with others, xywh."""
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    inter = np.prod(np.clip(high - low, 0, None), axis=1)
-    union = box[2] * box[3] + others[:, 2] * others[:, 3] - inter
-    return np.asarray(inter / np.maximum(union, 1e-6), np.float32)

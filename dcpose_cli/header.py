@@ -28,14 +28,12 @@ def result_header(
     """
     from .video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
 
-    model, detector = people.network.model, people.detector
     # An address may hold a password: only what kind of source it was is written down.
     name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
     return {
         "dcpose": __version__,
         "input": {"name": name, "sha256": sha256_of(source) if source.is_file() else None},
-        "model": {"name": model.header.name, "sha256": model.sha256},
-        "detector": {"name": detector.name, "sha256": detector.sha256},
+        **_models(people),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
@@ -61,14 +59,17 @@ def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]
     }
 
 
-def made_by(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
-    """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
+def _models(people: PoseEstimator) -> dict[str, dict[str, str]]:
     model, detector = people.network.model, people.detector
-    models = {
+    return {
         "model": {"name": model.header.name, "sha256": model.sha256},
         "detector": {"name": detector.name, "sha256": detector.sha256},
     }
-    return model_and_detector({"settings": _settings(people, settings), **models})
+
+
+def made_by(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]:
+    """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
+    return model_and_detector({"settings": _settings(people, settings), **_models(people)})
 
 
 def _version(package: str) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli import _ultralytics
+from dcpose_cli.boxes import iou
 from dcpose_cli.types import Detections, TrackedBoxes
 
 #: Boxes at or above this score start tracks; weaker ones continue them.
@@ -282,11 +283,7 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 def _overlaps(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Intersection over union of every two xywh boxes (N, 4), each pair once: (N, N), 0 on and below the diagonal."""
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    sides = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    shared = np.prod(np.clip(sides, 0, None), axis=2)
-    areas = np.prod(boxes[:, 2:], axis=1)
-    return np.asarray(np.triu(shared / np.maximum(areas[:, None] + areas - shared, 1e-6), 1), np.float32)
+    return np.triu(np.array([iou(box, boxes) for box in boxes], np.float32).reshape(len(boxes), len(boxes)), 1)
 
 
 def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:

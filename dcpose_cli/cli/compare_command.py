@@ -18,7 +18,8 @@ from ..files import require_free_target, sha256_of, shown, write_atomic
 from ..video.probe import probe
 from .console import message
 
-#: Characters that the table needs.
+#: Characters that the table may take; it takes what it needs.
+_WIDTH = 1000
 #: Heading -> what a row shows there.
 _COLUMNS: dict[str, Any] = {
     "model": lambda row: row.model,
@@ -66,7 +67,7 @@ def compare_models(
     if not quiet:
         console = Console(highlight=False)
         # Not squeezed into a narrow terminal: cut words and figures help nobody.
-        console.width = 1000
+        console.width = _WIDTH
         console.print(table_of(rows), soft_wrap=True)
         for path in filter(None, (out, json)):
             message(f"{shown(path)} written")

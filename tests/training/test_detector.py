@@ -16,18 +16,16 @@ import torch
 from dcpose_cli.detect import PersonDetector, load_detector
 from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.training.detector import (
-    DetectorPhase,
-    DetectorRecipe,
     DetectorTrainer,
     MaskedBCE,
     anchor_points,
     anchor_weights,
     collate,
-    load_detector_recipe,
     load_pictures,
 )
 from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector_data import PackReader, Picture, box_iou, crop_labels, label_others
+from dcpose_cli.training.detector_recipe import DetectorPhase, DetectorRecipe, load_detector_recipe
 from dcpose_cli.training.detector_score import average_precision, evaluate
 from dcpose_cli.training.detector_score import main as score
 from dcpose_cli.types import Detections

@@ -11,10 +11,11 @@ import torch
 from dcpose_cli import _ultralytics
 from dcpose_cli.detect import DetectorModel
 from dcpose_cli.errors import UsageError
-from dcpose_cli.training.detector import DetectorPhase, DetectorRecipe, DetectorTrainer, labelled_anchors
+from dcpose_cli.training.detector import DetectorTrainer, labelled_anchors
 from dcpose_cli.training.detector_canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector_data import Picture
 from dcpose_cli.training.detector_graphics import SIDE, draw_graphic
+from dcpose_cli.training.detector_recipe import DetectorPhase, DetectorRecipe
 from dcpose_cli.training.detector_teacher import Teacher, distillation
 
 NOBODY = np.zeros((0, 4), np.float32)
