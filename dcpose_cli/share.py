@@ -6,15 +6,17 @@ sees it once instead of three times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: A shared box covers the boxes of its frames; it may be larger than any of them by this factor.
-LARGEST: Final = 1.2
+#: How far a shared box may lie from the box of any of its frames, in shares of the width and height of the latter
+#: grown to the crop's aspect; and how much larger or smaller it may be. The crop has room for that around the person
+#: (`box_scale`). A crop aside of the person costs a network little; one in which the person is smaller costs it a lot.
+MOST_ASIDE: Final = 0.09
+MOST_SCALED: Final = 1.08
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,15 +52,16 @@ def shared_crops(
     """Windows of a person that follow one another cut their frames with one box, as long as it fits all of them.
 
     windows: (N, F) frames, each person's in the order of time. boxes: (N, 4) xywh. tracks: (N,) who it is.
-    size: crop width and height; boxes are compared after they have grown to its aspect.
+    size: crop width and height; boxes are compared after they have grown to its aspect, and shared ones have it.
     """
+    grown = _grown(boxes, size)
     frames: list[int] = []
     cut: list[NDArray[np.float32]] = []
     rows = np.zeros(windows.shape, np.int64)
     order: list[int] = []
     for track in dict.fromkeys(tracks.tolist()):
-        for run in _runs(np.flatnonzero(tracks == track), boxes, size):
-            box = _union(boxes[run])
+        for run in _runs(np.flatnonzero(tracks == track), grown):
+            box = _shared(grown[run])
             found: dict[int, int] = {}
             for window in run:
                 for place, frame in enumerate(windows[window].tolist()):
@@ -73,29 +76,40 @@ def shared_crops(
     )
 
 
-def _runs(members: NDArray[np.int64], boxes: NDArray[np.float32], size: tuple[int, int]) -> list[list[int]]:
+def _runs(members: NDArray[np.int64], boxes: NDArray[np.float32]) -> list[list[int]]:
     """A person's windows in stretches, each as long as one box fits: from the first on, as far as it goes."""
     runs: list[list[int]] = []
     for window in members.tolist():
-        if runs and _fits(boxes[[*runs[-1], window]], size):
+        if runs and _fits(boxes[[*runs[-1], window]]):
             runs[-1].append(window)
         else:
             runs.append([window])
     return runs
 
 
-def _fits(boxes: NDArray[np.float32], size: tuple[int, int]) -> bool:
-    smallest = min(_width(box, size) for box in boxes)
-    return _width(_union(boxes), size) <= LARGEST * smallest
+def _fits(boxes: NDArray[np.float32]) -> bool:
+    """Whether the shared box of some boxes (N, 4), grown, is near enough to each of them."""
+    shared = _shared(boxes)
+    aside = np.abs(_centers(boxes) - _centers(shared[None])) / boxes[:, 2:]
+    scaled = np.maximum(boxes[:, 2] / shared[2], shared[2] / boxes[:, 2])
+    return bool(aside.max() <= MOST_ASIDE and scaled.max() <= MOST_SCALED)
 
 
-def _width(box: NDArray[np.float32] | Sequence[float], size: tuple[int, int]) -> float:
-    """Width of a box grown to the aspect of the crop."""
-    return max(float(box[2]), float(box[3]) * size[0] / size[1])
+def _shared(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The box (4,) xywh amid boxes (N, 4) of one aspect: where they lie at most, and as large as they are at most, are
+    as near to it as where and as large as they are at least."""
+    centers, sizes = _centers(boxes), boxes[:, 2:]
+    size = np.sqrt(sizes.min(axis=0) * sizes.max(axis=0))
+    center = (centers.min(axis=0) + centers.max(axis=0)) / 2
+    return np.concatenate([center - size / 2, size]).astype(np.float32)
 
 
-def _union(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The box (4,) xywh around boxes (N, 4) xywh."""
-    low = boxes[:, :2].min(axis=0)
-    high = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    return np.concatenate([low, high - low]).astype(np.float32)
+def _grown(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes (N, 4) xywh grown about their centres to the aspect of the crop."""
+    width = np.maximum(boxes[:, 2], boxes[:, 3] * size[0] / size[1])
+    grown = np.stack([width, width * size[1] / size[0]], axis=1)
+    return np.concatenate([_centers(boxes) - grown / 2, grown], axis=1).astype(np.float32)
+
+
+def _centers(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (boxes[:, :2] + boxes[:, 2:] / 2).astype(np.float32)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 
-from dcpose_cli.share import LARGEST, own_crops, shared_crops
+from dcpose_cli.share import MOST_ASIDE, MOST_SCALED, own_crops, shared_crops
 
 SIZE = (144, 192)
 
@@ -40,13 +42,28 @@ def test_shared_boxes_fit_their_frames_and_windows_see_the_right_frames(step):
     for number, seen in enumerate(crops_of(plan)):
         assert [frame for frame, _ in seen] == windows[number].tolist()
         assert len({box for _, box in seen}) == 1
-        x, y, w, h = seen[0][1]
-        own = boxes[number]
-        assert x <= own[0] + 1e-3
-        assert y <= own[1] + 1e-3
-        assert x + w >= own[0] + own[2] - 1e-3
-        assert y + h >= own[1] + own[3] - 1e-3
-        assert max(w, h * 0.75) <= LARGEST * max(own[2], own[3] * 0.75) + 1e-3
+        assert near(boxes[number], seen[0][1])
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.01, 1.05])
+def test_shared_boxes_are_as_large_as_the_person(growth):
+    windows, boxes = walk(40, 0.0)
+    boxes[:, 2:] *= growth ** np.arange(40)[:, None]
+    plan = shared_crops(windows, boxes, np.zeros(40, np.int64), SIZE)
+    assert all(near(box, seen[0][1]) for box, seen in zip(boxes, crops_of(plan), strict=True))
+    # The largest may be MOST_SCALED squared times the smallest: 1.01 ** 15, 1.05 ** 3.
+    lengths = {1.0: [40], 1.01: [16, 16, 8], 1.05: [4] * 10}[growth]
+    assert [len(list(run)) for _, run in groupby(seen[0][1] for seen in crops_of(plan))] == lengths
+
+
+def near(own, shared):
+    """Whether a shared box, which has the crop's aspect, fits the box of a window."""
+    (x, y, w, h), (sx, sy, sw, sh) = own, shared
+    grown = np.array([max(w, h * 0.75), max(w, h * 0.75) / 0.75])
+    aside = np.abs([x + w / 2 - sx - sw / 2, y + h / 2 - sy - sh / 2]) / grown
+    scaled = sw / grown[0]
+    assert sw / sh == pytest.approx(0.75)
+    return aside.max() <= MOST_ASIDE + 1e-3 and 1 / MOST_SCALED - 1e-3 <= scaled <= MOST_SCALED + 1e-3
 
 
 def test_who_stands_still_is_seen_once_a_frame_and_who_runs_more_often():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, WeightsError
 from ..files import output_error, shown
+from .muon import Muon
 from .recipe import StageConfig
 
 #: Seconds between checkpoints.
@@ -76,6 +77,8 @@ def _optimizer(parameters: list[nn.Parameter], config: StageConfig) -> torch.opt
     matrices = [p for p in parameters if p.ndim > 1]
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if config.optimizer == "muon":
+        return Muon(groups, lr=config.lr)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, fused=True)
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)

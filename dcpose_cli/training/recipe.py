@@ -82,10 +82,11 @@ class PhaseConfig:
 class StageConfig:
     """Optimisation of one stage.
 
-    Length: `steps`, or `epochs` over the samples of the stage. optimizer: "adamw", or "adam" (weight_decay is then
-    added to the gradient). schedule: after `warmup` steps, "cosine" down to `final_lr` of the peak, or "multistep",
-    times `gamma` at each of the `milestones` (in epochs where the length is, otherwise in steps). ema: decay of the
-    averaged weights, 0 for the last ones. clip: largest norm of the gradient, 0 for no limit. bf16: autocast.
+    Length: `steps`, or `epochs` over the samples of the stage. optimizer: "adamw", "muon" (of which a backbone learns
+    most in a given time), or "adam" (weight_decay is then added to the gradient). schedule: after `warmup` steps,
+    "cosine" down to `final_lr` of the peak, or "multistep", times `gamma` at each of the `milestones` (in epochs where
+    the length is, otherwise in steps). ema: decay of the averaged weights, 0 for the last ones. clip: largest norm of
+    the gradient, 0 for no limit. bf16: autocast.
 
     sigma: of the target Gaussian in heatmap pixels at full crop size. coding: "unbiased", or "rounded" to whole pixels
     (SPEC 8.1). loss: "sum" over pixels, mean over labelled joints, or "mean" over everything (SPEC 8.2).
@@ -172,7 +173,7 @@ def load_recipe(path: Path) -> Recipe:
 
 #: Keys whose value is one of a few words.
 _WORDS = {
-    "optimizer": ("adamw", "adam"),
+    "optimizer": ("adamw", "adam", "muon"),
     "schedule": ("cosine", "multistep"),
     "coding": ("unbiased", "rounded"),
     "loss": ("sum", "mean"),

@@ -11,6 +11,7 @@ from torch import nn
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.training import loop as loop_module
 from dcpose_cli.training.loop import VALIDATION_COLUMNS, Average, Loop, Progress, learning_rate
+from dcpose_cli.training.muon import Muon
 from dcpose_cli.training.recipe import StageConfig
 
 CONFIG = StageConfig(steps=6, batch=4, lr=0.1, warmup=2, final_lr=0.01, ema=0.9)
@@ -132,8 +133,9 @@ def test_only_matrices_decay(tmp_path):
 
 
 def test_optimizers(tmp_path):
-    kinds = {name: type(make(tmp_path, config=replace(CONFIG, optimizer=name)).optimizer) for name in ("adam", "adamw")}
-    assert kinds == {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    names = ("adam", "adamw", "muon")
+    kinds = {name: type(make(tmp_path, config=replace(CONFIG, optimizer=name)).optimizer) for name in names}
+    assert kinds == {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 
 
 def test_gradients_are_clipped_only_where_asked(tmp_path, monkeypatch):
