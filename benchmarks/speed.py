@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 import dcpose_cli
-from dcpose_cli.estimator import CHUNK_FRAMES
+from dcpose_cli.chunks import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of
 from dcpose_cli.render import draw_people

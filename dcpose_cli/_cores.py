@@ -38,6 +38,8 @@ def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
         torch.set_num_threads(threads)  # setting it in a thread also sets what later threads begin with
 
 
-def shares(items: NDArray[np.int64], cores: int) -> list[NDArray[np.int64]]:
-    """Items (N, ...) in up to `cores` parts of about the same size, none of them empty."""
-    return np.array_split(items, max(1, min(cores, len(items))))
+def pieces(items: NDArray[np.int64], most: int, cores: int) -> list[NDArray[np.int64]]:
+    """Items (N, ...) in order, in parts of about the same size: at most `most`, and one for each core where that many
+    items are left. Parts that are small beside all items keep a core that is held up from holding up the others."""
+    count = max(-(-len(items) // most), min(cores, len(items)), 1)
+    return np.array_split(items, count)

@@ -6,11 +6,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
-#: Frames decoded ahead of the network and waiting behind it to be drawn and encoded.
-QUEUE_FRAMES: Final = 8
 #: Seconds between looks at whether the other side has gone.
 _POLL = 0.1
 

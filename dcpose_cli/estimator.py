@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .cadence import corrected, doubtful, due, spread
+from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of
 from .config import DEFAULTS, EstimateConfig
 from .confirm import confirmed, frames_ahead
 from .detect import PersonDetector
@@ -26,10 +27,6 @@ from .video.reader import VideoReader
 from .weights import open_model
 from .window import windows
 
-#: Frames that are detected, and whose people are estimated, together. Cut at fixed frame numbers, so that results
-#: never depend on timing; fewer where frames are large, so that memory does not depend on their size.
-CHUNK_FRAMES: Final = 16
-CHUNK_PIXELS: Final = 32_000_000
 #: Somebody is where the tracker expects them if so many joints of their own have at least this score.
 EXPECTED_SCORE: Final = 0.3
 EXPECTED_JOINTS: Final = 2
@@ -348,16 +345,6 @@ def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.f
     apart = np.linalg.norm(others[:, :, :2] - points[None, :, :2], axis=2)
     shared = (apart < SAME_JOINT * height).any(axis=0)
     return np.where(shared[:, None], np.float32(0), points)
-
-
-def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
-    """Frames in a chunk, for frames of this size in pixels."""
-    return max(1, min(most, CHUNK_PIXELS // (height * width)))
-
-
-def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:
-    """Number of the chunk a frame belongs to."""
-    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0], most)
 
 
 def segment_of(frame: Frame) -> int:

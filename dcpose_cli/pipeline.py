@@ -11,7 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
+from ._threads import ReadAhead, WriteBehind
+from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
 from .errors import OutputError, UsageError
@@ -166,6 +167,8 @@ class _Run:
     ) -> None:
         self._reader, self._estimator, self._settings, self._progress = reader, people, settings, progress
         self._segments = segments
+        # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
+        self._depth = chunk_frames(reader.info.width, reader.info.height)
         self.frames = self.people = 0
         self.delay = 0.0
         self.tracks: set[int] = set()
@@ -193,7 +196,7 @@ class _Run:
             frame, result = item
             output.write(draw_people(frame.image, result.people, kpt_thr=settings.kpt_thr), frame.pts)
 
-        with output, WriteBehind(draw, QUEUE_FRAMES) as behind, closing(self._each(json)) as pairs:
+        with output, WriteBehind(draw, self._depth) as behind, closing(self._each(json)) as pairs:
             for item in smooth(pairs, settings.smooth):
                 behind.put(item)
         return output.sha256, output.warnings
@@ -207,7 +210,7 @@ class _Run:
         report(Progress(0, total, 0))
         live = self._reader if isinstance(self._reader, LiveReader) else None
         # A live source reads ahead by itself, and its frames are looked at one by one: waiting for more is delay.
-        source = ReadAhead(self._reader, QUEUE_FRAMES) if live is None else nullcontext(live)
+        source = ReadAhead(self._reader, self._depth) if live is None else nullcontext(live)
         size = {} if live is None else {"together": 1}
         with source as frames:
             analysis = self._estimator.analyse(

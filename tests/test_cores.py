@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli._cores import cores_for, on_cores, shares
+from dcpose_cli._cores import cores_for, on_cores, pieces
 
 
 @pytest.fixture
@@ -60,11 +60,21 @@ def test_what_goes_wrong_is_raised_when_all_have_ended():
     assert not [t for t in threading.enumerate() if t.name.startswith("dcpose-core")]
 
 
-def test_shares_hold_everything_once():
-    for count, cores in ((0, 3), (1, 3), (7, 3), (3, 3)):
-        parts = shares(np.arange(count), cores)
-        assert np.concatenate(parts).tolist() == list(range(count))
-        assert len(parts) == max(1, min(count, cores))
+@pytest.mark.parametrize(
+    ("count", "most", "cores", "sizes"),
+    [
+        (0, 6, 3, [0]),
+        (1, 6, 3, [1]),
+        (7, 6, 3, [3, 2, 2]),  # every core gets something
+        (7, 6, 1, [4, 3]),  # and nothing is larger than asked for
+        (48, 6, 2, [6] * 8),
+        (13, 6, 2, [5, 4, 4]),
+    ],
+)
+def test_pieces_hold_everything_once_in_parts_of_even_size(count, most, cores, sizes):
+    parts = pieces(np.arange(count), most, cores)
+    assert np.concatenate(parts).tolist() == list(range(count))
+    assert [len(part) for part in parts] == sizes
 
 
 @pytest.mark.usefixtures("four_threads")

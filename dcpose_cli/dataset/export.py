@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_writable_folder, shown, write_atomic
@@ -24,10 +25,6 @@ from .videos import FrameVideo, find_videos
 
 if TYPE_CHECKING:
     from ..estimator import PoseEstimator
-
-#: Frames whose people are estimated together; fewer where frames are large.
-_CHUNK_FRAMES: Final = 16
-_CHUNK_PIXELS: Final = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ def _estimate(estimator: PoseEstimator, video: FrameVideo, interval: int) -> Ite
     pictures: dict[int, NDArray[np.uint8]] = {}
     while wanted:
         first = _picture(video, wanted[0], pictures)
-        size = max(1, min(_CHUNK_FRAMES, _CHUNK_PIXELS // (first.shape[0] * first.shape[1])))
+        size = chunk_frames(first.shape[1], first.shape[0])
         chunk, wanted = wanted[:size], wanted[size:]
         windows = [(max(p - interval, 0), p, min(p + interval, last)) for p in chunk]
         needed = sorted({position for window in windows for position in window})

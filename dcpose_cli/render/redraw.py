@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import QUEUE_FRAMES, ReadAhead, WriteBehind
+from .._threads import ReadAhead, WriteBehind
+from ..chunks import chunk_frames
 from ..config import DEFAULTS
 from ..errors import InputError, UsageError
 from ..export.posetrack import PoseTrackResult, read_posetrack
@@ -170,7 +171,8 @@ def write_video(
     def write(item: tuple[Frame, Image]) -> None:
         output.write(item[1], item[0].pts)
 
-    with output, WriteBehind(write, QUEUE_FRAMES) as behind, ReadAhead(reader, QUEUE_FRAMES) as ahead:
+    depth = chunk_frames(reader.info.width, reader.info.height)
+    with output, WriteBehind(write, depth) as behind, ReadAhead(reader, depth) as ahead:
         for item in pictures(ahead):
             behind.put(item)
             done += 1

@@ -18,9 +18,10 @@ from itertools import groupby, takewhile
 from pathlib import Path
 
 from ..cadence import due, spread
+from ..chunks import chunk_frames, chunk_of
 from ..config import EstimateConfig
 from ..confirm import confirmed
-from ..estimator import PoseEstimator, chunk_frames, chunk_of, segment_of
+from ..estimator import PoseEstimator, segment_of
 from ..header import result_header
 from ..types import Frame, TrackedBoxes, VideoInfo, Window
 from ..video.probe import probe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -28,18 +29,24 @@ class ToRgb:
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB, not yet turned upright. Raises av.FFmpegError for formats nobody can read."""
-        converted = self._reformatter.reformat(
+        # By way of planes: the same numbers as packed RGB, for which libswscale has no vector code, in a third of the
+        # time.
+        planar = self._reformatter.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb24",
+            format="gbrp",
             src_colorspace=_source_matrix(frame),
             src_color_range=FULL_RANGE if frame.format.name.startswith("yuvj") else None,
             dst_color_range=FULL_RANGE,
             interpolation=_SCALING,
             threads=1,
         )
-        return np.asarray(converted.to_ndarray(), np.uint8)
+        green, blue, red = (
+            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            for plane in planar.planes
+        )
+        return np.asarray(cv2.merge([red, green, blue]), np.uint8)
 
 
 class ToYuv420:
