@@ -6,8 +6,10 @@ one that is busy decoding or encoding holds up all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -26,16 +28,35 @@ def cores_for(device: torch.device) -> int:
 def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
     """`work` of every item, in order; up to `cores` at a time, each in a thread in which torch uses one core.
 
-    Grad mode, autocast and the like are the thread's own: `work` sets what it needs. What it raises is raised.
+    Grad mode, autocast and the like are the thread's own: `work` sets what it needs. What it raises is raised when
+    nothing runs any more. The threads stay for the next call: a new one would first have to fault its memory in.
     """
     if cores < 2 or len(items) < 2:
         return [work(item) for item in items]
     threads = torch.get_num_threads()
+
+    def alone(item: T) -> R:
+        torch.set_num_threads(1)  # also sets what threads begin with later, and what MKL uses everywhere
+        return work(item)
+
+    running = [_pool(cores).submit(alone, item) for item in items]
     try:
-        with ThreadPoolExecutor(min(cores, len(items)), "dcpose-core", torch.set_num_threads, (1,)) as pool:
-            return list(pool.map(work, items))
+        return [one.result() for one in running]
     finally:
-        torch.set_num_threads(threads)  # setting it in a thread also sets what later threads begin with
+        for one in running:
+            one.cancel()
+        wait(running)
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)
+def _pool(cores: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores, "dcpose-core")
+
+
+# The threads do not come along into a forked process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def pieces(items: NDArray[np.int64], most: int, cores: int) -> list[NDArray[np.int64]]:

@@ -6,6 +6,7 @@ There is no half-pixel shift anywhere: pixel centres have integer coordinates, a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -71,14 +72,18 @@ def apply_affine(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> N
     return moved
 
 
-def sample_crops(frames: Tensor, index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+def sample_crops(
+    frames: Tensor | Sequence[Tensor], index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]
+) -> Tensor:
     """Cut crops out of frames on the frames' own device: bilinear, black outside, normalised.
 
-    frames: (F, H, W, 3) uint8 RGB. index: (N,) int64, the frame of each crop. affines: (N, 2, 3) from image to crop.
-    size: crop width and height. Returns (N, 3, h, w) float32.
+    frames: (F, H, W, 3) uint8 RGB, one tensor or one for each frame. index: (N,) int64, the frame of each crop.
+    affines: (N, 2, 3) from image to crop. size: crop width and height. Returns (N, 3, h, w) float32.
     """
-    if frames.device.type == "cpu" and not affines[:, [0, 1], [1, 0]].any():
+    if frames[0].device.type == "cpu" and not affines[:, [0, 1], [1, 0]].any():
         return normalise(_sample_upright(frames, index, affines, size))
+    if not isinstance(frames, Tensor):
+        frames = torch.stack(list(frames))
     count, height, width, _ = frames.shape
     w, h = size
     device = frames.device
@@ -106,16 +111,18 @@ def sample_crops(frames: Tensor, index: Tensor, affines: NDArray[np.float64], si
     return normalise(out)
 
 
-def _sample_upright(frames: Tensor, index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+def _sample_upright(
+    frames: Tensor | Sequence[Tensor], index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]
+) -> Tensor:
     """The same for crops that are not turned, (N, h, w, 3) in 0..255: rows first, then columns, a third of the time."""
     w, h = size
     inverse = invert_affine(affines)
-    columns, column_weights = _taps(inverse[:, 0, 0, None] * np.arange(w) + inverse[:, 0, 2, None], frames.shape[2])
-    rows, row_weights = _taps(inverse[:, 1, 1, None] * np.arange(h) + inverse[:, 1, 2, None], frames.shape[1])
+    columns, column_weights = _taps(inverse[:, 0, 0, None] * np.arange(w) + inverse[:, 0, 2, None], frames[0].shape[1])
+    rows, row_weights = _taps(inverse[:, 1, 1, None] * np.arange(h) + inverse[:, 1, 2, None], frames[0].shape[0])
     out = torch.empty(len(affines), h, w, 3)
     for crop, frame in enumerate(index.tolist()):
         first = int(columns[crop].min())
-        part = frames[frame, :, first : int(columns[crop].max()) + 1]
+        part = frames[frame][:, first : int(columns[crop].max()) + 1]
         strip = part.index_select(0, rows[crop, 0]).float().mul_(row_weights[crop, 0, :, None, None])
         strip.addcmul_(part.index_select(0, rows[crop, 1]), row_weights[crop, 1, :, None, None])
         places = columns[crop] - first
@@ -141,4 +148,4 @@ def normalise(crops: Tensor) -> Tensor:
     """(N, h, w, 3) RGB in 0..255 -> (N, 3, h, w) float32 with the training statistics."""
     mean = torch.tensor(MEAN, device=crops.device) * 255
     std = torch.tensor(STD, device=crops.device) * 255
-    return ((crops.float() - mean) / std).permute(0, 3, 1, 2)
+    return (crops.float() - mean).div_(std).permute(0, 3, 1, 2)

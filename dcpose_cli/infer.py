@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._cores import cores_for, on_cores, pieces
+from ._memory import keep_freed_memory
 from .crop import crop_affines, sample_crops
 from .decode import to_image
 from .devices import require_one_device
@@ -23,7 +24,7 @@ from .share import CropPlan, own_crops, shared_crops
 from .weights import LoadedModel
 
 #: Person windows in one pass, by device.
-DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 8, "cuda": 64, "mps": 16}
+DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}
 #: Crops and people that one core of a CPU works on at a time: more at once do not fit its cache (measured: dcpose-s
 #: needs 4.6 ms a crop at 6, 4.2 at 24, and 14 ms a person at 2, 24 at 4).
 CROPS_AT_ONCE: Final = 6
@@ -102,6 +103,8 @@ class PoseNetwork:
         self.precision = resolve_precision(precision, device)
         self.batch = batch or DEFAULT_BATCH[device.type]
         self._cores = cores_for(device)
+        if device.type == "cpu":
+            keep_freed_memory()
         self.input_size = model.header.input_size
         #: Crops that went through the backbone so far.
         self.encoded = 0
@@ -164,7 +167,10 @@ class PoseNetwork:
         self.people += len(boxes)
         return out
 
-    def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+    def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor | list[Tensor]:
+        """The frames on the device, in one piece there; on a CPU where they are."""
+        if self.device.type == "cpu":
+            return [torch.from_numpy(np.require(frame, requirements=("C", "W"))) for frame in frames]
         try:
             return torch.from_numpy(np.stack(frames)).to(self.device)
         except (RuntimeError, MemoryError) as error:
@@ -242,7 +248,7 @@ class PoseNetwork:
 class _Work:
     """The frames on the device, the crops that are wanted of them, and what the network made of those so far."""
 
-    def __init__(self, pixels: Tensor, plan: CropPlan, pixel_aspect: float) -> None:
+    def __init__(self, pixels: Tensor | list[Tensor], plan: CropPlan, pixel_aspect: float) -> None:
         self.pixels, self.plan, self.pixel_aspect = pixels, plan, pixel_aspect
         self.codes: dict[int, Tensor] = {}
         self._last = {int(crop): place for place, row in enumerate(plan.rows[plan.order]) for crop in row}

@@ -1,8 +1,12 @@
-"""Work on several cores: in order, one core each, and nothing left behind."""
+"""Work on several cores: in order, one core each."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -57,7 +61,47 @@ def test_what_goes_wrong_is_raised_when_all_have_ended():
     with pytest.raises(MemoryError, match="too much"):
         on_cores(work, [0, 1, 2], 2)
     assert 0 in ended
-    assert not [t for t in threading.enumerate() if t.name.startswith("dcpose-core")]
+    assert on_cores(lambda item: item + 1, [1, 2], 2) == [2, 3]  # the threads go on
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_what_had_not_begun_when_something_went_wrong_never_begins():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item < 2:
+            raise MemoryError("too much")
+        time.sleep(0.05)
+
+    with pytest.raises(MemoryError):
+        on_cores(work, list(range(60)), 2)
+    assert len(begun) < 60
+    count = len(begun)
+    time.sleep(0.2)
+    assert len(begun) == count
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_threads_stay_and_do_not_grow_in_number():
+    for _ in range(5):
+        on_cores(lambda item: item, list(range(10)), 3)
+    assert len([t for t in threading.enumerate() if t.name.startswith("dcpose-core")]) <= 3 + 2  # and those of before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_has_threads_of_its_own():
+    code = """
+import os, sys, torch
+from dcpose_cli._cores import on_cores
+torch.set_num_threads(2)
+assert on_cores(lambda item: item, [1, 2, 3], 2) == [1, 2, 3]
+child = os.fork()
+if not child:
+    os._exit(0 if on_cores(lambda item: item, [4, 5], 2) == [4, 5] else 1)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dcpose_cli import DeviceError, UsageError, infer
-from dcpose_cli.infer import PoseNetwork, resolve_device, resolve_precision
+from dcpose_cli.infer import DEFAULT_BATCH, PoseNetwork, resolve_device, resolve_precision
 from dcpose_cli.weights import open_model
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(network):
     net._pass = lambda *_: (_ for _ in ()).throw(RuntimeError("CUDA error: an illegal memory access"))
     with pytest.raises(RuntimeError, match="illegal"):
         net.poses(*people(9))
-    assert net.batch == 8
+    assert net.batch == DEFAULT_BATCH["cpu"]
 
 
 def still_people(count, frames=8):

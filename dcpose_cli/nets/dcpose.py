@@ -80,23 +80,29 @@ class Warp(nn.Module):
     def forward(self, f: Tensor, merged: Tensor) -> Tensor:
         """f (B, features, h, w), merged (B, J, h, w) -> (B, J, h, w) float32."""
         # What follows takes the channels apart: off CUDA plane after plane is faster, whatever layout `f` came in.
-        both = self.offset_mask(f if f.is_cuda else f.contiguous()).float()
+        both = self.offset_mask(f if f.is_cuda else f.contiguous())
         offset, mask = both.split([18 * self.joints, 9 * self.joints], dim=1)
         return deform(merged.float(), offset, mask, self.weight.float(), self.bias.float(), self.dilation)
 
 
 def deform(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """Modulated deformable 3x3 convolution, one deformable group per input channel, always in float32.
+    """Modulated deformable 3x3 convolution, one deformable group per input channel, always computed in float32.
 
-    x (B, J, h, w); offset (B, 18 * J, h, w), per joint and tap (dy, dx); mask (B, 9 * J, h, w); weight (J, J, 3, 3);
-    bias (J,). Returns (B, J, h, w). torchvision's operator on CUDA. Elsewhere `sample_deformed`: torchvision's CPU
-    kernel is serial (ten times slower backward), and MPS has none.
+    x (B, J, h, w); offset (B, 18 * J, h, w), per joint and tap (dy, dx), and mask (B, 9 * J, h, w), of any float type;
+    weight (J, J, 3, 3); bias (J,). Returns (B, J, h, w) float32. torchvision's operator on CUDA. Elsewhere
+    `sample_deformed`: torchvision's CPU kernel is serial (ten times slower backward), and MPS has none.
     """
     with torch.autocast(device_type=x.device.type, enabled=False):
         if x.device.type != "cuda":
             return sample_deformed(x, offset, mask, weight, bias, dilation)
         out: Tensor = deform_conv2d(
-            x, offset.contiguous(), weight, bias, padding=dilation, dilation=dilation, mask=mask.contiguous()
+            x,
+            offset.float().contiguous(),
+            weight,
+            bias,
+            padding=dilation,
+            dilation=dilation,
+            mask=mask.float().contiguous(),
         )
     return out
 
@@ -110,10 +116,16 @@ def sample_deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bia
     ys = torch.arange(h, device=x.device)[None, :, None] + ((tap // 3 - 1) * dilation)[:, None, None]
     xs = torch.arange(w, device=x.device)[None, None, :] + ((tap % 3 - 1) * dilation)[:, None, None]
     moved = offset.view(b, joints, 9, 2, h, w)
-    gy = torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy)
-    gx = torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx)
-    grid = torch.stack([gx, gy], dim=-1).view(b * joints, 9 * h, w, 2)
-    samples = F.grid_sample(x.reshape(b * joints, 1, h, w), grid, padding_mode="zeros", align_corners=True)
+    if torch.is_grad_enabled() and offset.requires_grad:
+        gy = torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy)
+        gx = torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx)
+        grid = torch.stack([gx, gy], dim=2)
+    else:  # the same without passes over memory for the float32 and for the stack
+        grid = x.new_empty(b, joints, 2, 9, h, w)
+        torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx, out=grid[:, :, 0])
+        torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy, out=grid[:, :, 1])
+    planes = grid.view(b * joints, 2, 9 * h, w).permute(0, 2, 3, 1)  # grid_sample reads x and y as planes, too
+    samples = F.grid_sample(x.reshape(b * joints, 1, h, w), planes, padding_mode="zeros", align_corners=True)
     weighted = samples.view(b, 9 * joints, h * w) * mask.flatten(2)
     return (weight.reshape(joints, 9 * joints) @ weighted + bias[:, None]).view(b, joints, h, w)
 

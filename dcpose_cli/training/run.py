@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from .._memory import keep_freed_memory
 from ..errors import UsageError
 from ..files import output_error
 from .curves import draw_curves, tensorboard
@@ -77,6 +78,8 @@ def open_run(
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, work) from error
+    if device == "cpu":
+        keep_freed_memory()
     with _threads(threads), tensorboard(work if with_tensorboard else None) as scalars:
         yield Run(work, torch.device(device), report, between, scalars, workers, on_device)
     draw_curves(work)
