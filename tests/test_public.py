@@ -18,8 +18,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: Rooms and files from the bottom up; a file imports from lower floors and from its own room. A file of a room that is
 #: named apart lies higher than the rest of it.
 FLOORS = (
-    ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks", "_cores", "boxes"),
-    ("skeleton", "config", "devices", "files", "share", "cadence", "confirm"),
+    ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks", "_cores", "_memory", "boxes"),
+    ("skeleton", "config", "devices", "files", "share", "cadence", "chunks", "confirm"),
     ("video", "crop", "nets", "smooth", "export", "datasets", "_ultralytics", "segments"),
     ("decode", "outputs"),
     ("methods",),
