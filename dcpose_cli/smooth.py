@@ -3,8 +3,9 @@
 `gaussian` fits a straight line to the joint's places around each moment (robust local linear regression, its weights a
 Gaussian of the distance in time) and takes its value there: no lag, not even at the ends of a track, and joints that
 jump to another place for some frames do not pull the others along. It looks MAX_FRAMES frames ahead. `one-euro`
-(Casiez et al., CHI 2012) is a low-pass filter whose cut-off rises with the joint's speed, here around the place where
-that speed leads, so that steady motion is not delayed; spikes are taken out first, which needs SPIKE_FRAMES ahead.
+(Casiez et al., CHI 2012) is for those who cannot wait that long: a low-pass filter whose cut-off rises with the joint's
+speed, here around the place where that speed leads, so that steady motion is not delayed. Before it the same line is
+fitted, to FEW_FRAMES frames on each side: a filter that only looks back cannot tell a spike from a start.
 
 Both work on seconds, not on frames, so frame rates may vary. A track or a joint that is absent in a frame, a pause
 longer than GAP_SECONDS, and a box that does not touch the one before it (a cut) are gaps; what lies before a gap has no
@@ -47,13 +48,11 @@ JUMP_SHARE: Final = 0.02
 ROBUST_ROUNDS: Final = 8
 
 #: One-euro: cut-off of a joint at rest, its rise per person height per second, and the cut-off of the speed; hertz.
-MIN_CUTOFF_HZ: Final = 10.0
-CUTOFF_PER_SPEED: Final = 5.0
+MIN_CUTOFF_HZ: Final = 20.0
+CUTOFF_PER_SPEED: Final = 10.0
 SPEED_CUTOFF_HZ: Final = 2.0
-#: A spike lies further from the median of 2 * SPIKE_FRAMES + 1 frames than this share of the person's height, and
-#: than three times what is usual among them.
-SPIKE_FRAMES: Final = 2
-SPIKE_SHARE: Final = 0.04
+#: Frames on each side of the line fitted before it.
+FEW_FRAMES: Final = 3
 
 
 def require_method(method: str) -> str:
@@ -66,13 +65,13 @@ def require_method(method: str) -> str:
 def smooth(items: Iterable[tuple[T, FrameResult]], method: str) -> Iterator[tuple[T, FrameResult]]:
     """Frames in ascending order, each with anything that belongs to it -> the same with smoothed joints.
 
-    Holds back at most MAX_FRAMES items (gaussian), SPIKE_FRAMES (one-euro), or none. Raises UsageError.
+    Holds back at most MAX_FRAMES items (gaussian), FEW_FRAMES (one-euro), or none. Raises UsageError.
     """
     require_method(method)
     if method == "gaussian":
         return _with_neighbours(items, _local_fit, MAX_FRAMES, REACH_SECONDS)
     if method == "one-euro":
-        return _one_euro(_with_neighbours(items, _despiked, SPIKE_FRAMES, GAP_SECONDS * SPIKE_FRAMES))
+        return _one_euro(_with_neighbours(items, _local_fit, FEW_FRAMES, REACH_SECONDS))
     return iter(items)
 
 
@@ -85,11 +84,10 @@ def smooth_results(results: Iterable[FrameResult], method: str) -> Iterator[Fram
 class _Samples:
     """A track around one of its moments, up to the gaps; the moment itself comes first.
 
-    offsets: (k,) frames away; times: (k,) seconds away; points: (k, 17, 3); joined: (k, 17) joints without a gap
+    times: (k,) seconds away; points: (k, 17, 3); joined: (k, 17) joints without a gap
     between here and there. size: the person's height or width in pixels, the larger.
     """
 
-    offsets: NDArray[np.int64]
     times: NDArray[np.float64]
     points: NDArray[np.float64]
     joined: NDArray[np.bool_]
@@ -136,7 +134,7 @@ def _with_neighbours(
 
 
 def _neighbours(person: Person, frames: Sequence[FrameResult], at: int, reach: int, seconds: float) -> _Samples:
-    samples = [(0, 0.0, person.keypoints, _present(person))]
+    samples = [(0.0, person.keypoints, _present(person))]
     for step in (-1, 1):
         joined, last, before = _present(person), person, frames[at].time
         for number in range(at + step, at + step * (reach + 1), step):
@@ -147,11 +145,11 @@ def _neighbours(person: Person, frames: Sequence[FrameResult], at: int, reach: i
             if sample is None or not _connected(last, sample, abs(frame.time - before)):
                 break
             joined = joined & _present(sample)
-            samples.append((number - at, frame.time - frames[at].time, sample.keypoints, joined))
+            samples.append((frame.time - frames[at].time, sample.keypoints, joined))
             last, before = sample, frame.time
-    offsets, times, points, masks = zip(*samples, strict=True)
+    times, points, masks = zip(*samples, strict=True)
     size = max(float(person.bbox[2]), float(person.bbox[3]), 1.0)
-    return _Samples(np.array(offsets), np.array(times), np.stack(points).astype(np.float64), np.stack(masks), size)
+    return _Samples(np.array(times), np.stack(points).astype(np.float64), np.stack(masks), size)
 
 
 def _connected(before: Person, after: Person, seconds: float) -> bool:
@@ -205,18 +203,6 @@ def _line(
     place = (second[:, None] * value - first[:, None] * slope) / safe
     speed = (total[:, None] * slope - first[:, None] * value) / safe
     return np.stack([place, speed]), some
-
-
-def _despiked(samples: _Samples) -> _Estimate:
-    """The median of three frames; for a spike, which may last two frames, that of all."""
-    near = np.abs(samples.offsets) <= 1
-    xy = samples.points[..., :2]
-    middle = np.median(xy, axis=0)
-    distance = np.hypot(*np.moveaxis(xy - middle, -1, 0))
-    spike = (distance[0] > SPIKE_SHARE * samples.size) & (distance[0] > 3 * np.median(distance, axis=0))
-    spike &= samples.joined.all(axis=0) & (len(xy) >= 3)
-    calm = samples.joined[near].all(axis=0) & (near.sum() == 3)
-    return _Estimate(np.where(spike[:, None], middle, np.median(xy[near], axis=0)), spike | calm)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.errors import UsageError
-from dcpose_cli.smooth import GAP_SECONDS, MAX_FRAMES, METHODS, SPIKE_FRAMES, smooth, smooth_results
+from dcpose_cli.smooth import FEW_FRAMES, GAP_SECONDS, MAX_FRAMES, METHODS, smooth, smooth_results
 from dcpose_cli.types import FrameResult, Person
 
 SMOOTHERS = METHODS[1:]
@@ -155,7 +155,7 @@ def test_two_people_do_not_mix():
         np.testing.assert_array_equal(a.keypoints, b.keypoints)
 
 
-@pytest.mark.parametrize(("method", "ahead"), [("none", 0), ("one-euro", SPIKE_FRAMES), ("gaussian", MAX_FRAMES)])
+@pytest.mark.parametrize(("method", "ahead"), [("none", 0), ("one-euro", FEW_FRAMES), ("gaussian", MAX_FRAMES)])
 def test_look_ahead_is_bounded_at_any_frame_rate(method, ahead):
     times, _, noisy = wobbly(frames=4, fps=10_000)
     taken = []
