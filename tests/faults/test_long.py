@@ -74,7 +74,7 @@ def test_two_hours_of_small_frames_with_stub_networks(product, tiny_folder, tmp_
 
     source = long_clip(tmp_path / "in.mp4", 180_000, (32, 24))
     people = PoseEstimator(tiny_folder, "cpu", detector=product.Crowd(2))
-    people.network.poses = lambda frames, windows, boxes, margins, aspect: np.ones((len(boxes), 17, 3), np.float32)
+    people.network.poses = lambda frames, windows, boxes, *rest: np.ones((len(boxes), 17, 3), np.float32)
     (tmp_path / "out").mkdir()
     estimate(source, tmp_path / "warm.mp4", estimator=people, max_frames=600)  # what is allocated once
     run(source, tmp_path / "out", 180_000, people, capsys)
