@@ -30,9 +30,11 @@ import numpy as np
 import torch
 
 import dcpose_cli
+from dcpose_cli._cores import cores_for, on_cores, pieces
 from dcpose_cli.chunks import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of
+from dcpose_cli.infer import PEOPLE_AT_ONCE
 from dcpose_cli.render import draw_people
 from dcpose_cli.track import Tracker
 from dcpose_cli.video.reader import VideoReader
@@ -140,13 +142,20 @@ def stages(
     crops = crops.view(len(method.frames), count, 3, height, width)
     margin = torch.ones(count, 2, dtype=torch.int64)
 
-    @torch.inference_mode()
+    # As the program does it: on a CPU every core works on people of its own.
+    cores = cores_for(estimator.device)
+    parts = pieces(np.arange(count), PEOPLE_AT_ONCE, cores) if cores > 1 else [slice(None)]
+
     def bare() -> None:
         low = network.precision != torch.float32
-        context = torch.autocast(estimator.device.type, network.precision) if low else contextlib.nullcontext()
-        with context:
-            for _ in range(max(1, round(inputs.people / count))):
-                method.run(crops, margin)
+
+        def run(part: np.ndarray | slice) -> None:
+            cast = torch.autocast(estimator.device.type, network.precision) if low else contextlib.nullcontext()
+            with torch.inference_mode(), cast:
+                method.run(crops[:, part], margin[part])
+
+        for _ in range(max(1, round(inputs.people / count))):
+            on_cores(run, parts, cores)
 
     def decode() -> None:
         with VideoReader(options.clip, max_frames=options.frames) as reader:
