@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where logs are kept (default: %(default)s)")
     options = parser.parse_args(arguments)
     model = open_model(options.model)
-    figures = json.loads(options.accuracy.read_text(encoding="utf-8"))
+    figures = read_json(options.accuracy)
     if figures["samples"]["model"]["sha256"] != model.sha256:
         raise SystemExit(
             f"{options.accuracy} measured another file than {model.path}: run benchmarks/accuracy.py again"
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (options.model / "notes.md").read_text(encoding="utf-8").strip(),
         accuracy_section(figures),
         scores_section(figures),
-        *([gain_section(json.loads(options.gain.read_text(encoding="utf-8")))] if options.gain else []),
-        *([ablation_section(json.loads(options.ablation.read_text(encoding="utf-8")))] if options.ablation else []),
+        *([gain_section(read_json(options.gain))] if options.gain else []),
+        *([ablation_section(read_json(options.ablation), model.sha256)] if options.ablation else []),
         *pictures_section(options.model),
         training_section(
             recipe, options.data, log_of(options, recipe), curves=(options.model / "curves.png").is_file()
@@ -75,14 +75,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def ablation_section(report: dict[str, Any]) -> str:
-    """What each piece of the head brings: the paper's table 5 on our data."""
+def read_json(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
+
+
+def ablation_section(report: dict[str, Any], sha256: str) -> str:
+    """What each piece of the head brings: the paper's table 5 on our data. sha256: of the model the card is for."""
+    same = report["sha256"] == sha256
+    backbone = "this model's backbone" if same else f"an earlier version's backbone (sha256 `{report['sha256']}`)"
     heading, *table = as_table(report).splitlines()
     return "\n".join(
         [
             "## What each piece of the head brings",
             "",
-            "`benchmarks/ablation.py`: heads of every kind trained alike, small, on heatmaps of this model's backbone; "
+            f"`benchmarks/ablation.py`: heads of every kind trained alike, small, on heatmaps of {backbone}; "
             f"{heading.removeprefix(report['model'] + ', ')}. Per cent of the joints found: as they are, with the "
             "current frame blurred along the motion, with part of the person covered, and of the covered joints alone; "
             "± over seeds, in brackets the difference to the complete head (95 %, over clips). The held-out clips are "

@@ -202,9 +202,10 @@ def test_ablations_are_a_table_with_what_it_rests_on(load):
     }
     settings = {"steps": 300, "batch": 16, "seeds": 3}
     report = {"model": "tiny", "date": "2026-01-02", "machine": "m", "windows": 9, "clips": 4, "within": 0.05}
-    text = load("card").ablation_section(
-        report | {"settings": settings, "variants": {"one": row | {"parameters": 1234}}}
-    )
+    report |= {"sha256": "abc", "settings": settings, "variants": {"one": row | {"parameters": 1234}}}
+    text = load("card").ablation_section(report, "abc")
+    assert "heatmaps of this model's backbone" in text
+    assert "an earlier version's backbone (sha256 `abc`)" in load("card").ablation_section(report, "def")
     assert "9 held-out windows of 4 clips" in text
     assert "| one | 1,234 | 50.0 ± 1.0 (-20.0 to -5.0) |" in text
 
