@@ -33,6 +33,16 @@ def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
     """
     if cores < 2 or len(items) < 2:
         return [work(item) for item in items]
+    return _alone(work, items, cores)
+
+
+def on_one_core(work: Callable[[], R], cores: int) -> R:
+    """`work` in a thread in which torch uses one core: for small networks on single pictures. All of torch's threads
+    together are hardly quicker there, and far slower where a core is busy."""
+    return _alone(lambda _: work(), [None], cores)[0] if cores > 1 else work()
+
+
+def _alone(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
     threads = torch.get_num_threads()
 
     def alone(item: T) -> R:

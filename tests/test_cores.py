@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli._cores import cores_for, on_cores, pieces
+from dcpose_cli._cores import cores_for, on_cores, on_one_core, pieces
 
 
 @pytest.fixture
@@ -80,6 +80,13 @@ def test_what_had_not_begun_when_something_went_wrong_never_begins():
     count = len(begun)
     time.sleep(0.2)
     assert len(begun) == count
+
+
+@pytest.mark.usefixtures("four_threads")
+@pytest.mark.parametrize(("cores", "threads"), [(3, 1), (1, 4)])
+def test_one_core_for_one_piece_of_work(cores, threads):
+    assert on_one_core(torch.get_num_threads, cores) == threads
+    assert torch.get_num_threads() == 4
 
 
 @pytest.mark.usefixtures("four_threads")

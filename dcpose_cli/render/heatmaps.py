@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .._cores import cores_for, on_one_core
 from ..crop import crop_affines, sample_crops
 from ..decode import peaks
 from ..errors import UsageError
@@ -117,7 +118,7 @@ class HeatmapPanels:
         shape = (round(PANEL_HEIGHT * width / height), PANEL_HEIGHT)
         if person is None:
             return beside_each_other([np.zeros((*shape[::-1], 3), np.uint8)] * len(_NAMES), _NAMES)
-        crops, heat = self._maps(window, person, pixel_aspect)
+        crops, heat = on_one_core(lambda: self._maps(window, person, pixel_aspect), cores_for(self._device))
         views = [crops[1], crops[0], crops[2], crops[0], crops[0]]
         panels = [_panel(view, one, shape) for view, one in zip(views, heat, strict=True)]
         return beside_each_other(panels, [f"{name} {one.max():.2f}" for name, one in zip(_NAMES, heat, strict=True)])
