@@ -20,6 +20,7 @@ from ..skeleton import LABELLED_SLOTS
 from ..training.dsta import train_dsta
 from ..training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
 from ..training.loop import Progress
+from ..training.ranks import own_ranks
 from ..training.recipe import load_recipe
 from ..training.train import train
 from ..weights import WEIGHTS_NAME, load_model, save_model
@@ -69,6 +70,8 @@ def train_model(
             predicts = LABELLED_SLOTS  # the outputs of ears are those of head_top
         else:
             net = train(plan, data, place, init=_dcpose_or_backbone(start), between=between, **options)
+    if not own_ranks().first:
+        return
     path = save_model(
         net, folder, name=plan.name, dtype=torch.float16, predicts=predicts, source="dcpose train", overwrite=overwrite
     )

@@ -137,8 +137,9 @@ def _stage(
 
     def make(step: int) -> Batch:
         size, _ = phase(config, step, recipe.model.input_size)
+        part, count = run.ranks.share(step, config.batch)
         return training_batch(
-            samples, step, batch=config.batch, size=size, config=recipe.augment, seed=recipe.seed + offset,
+            samples, part, batch=count, size=size, config=recipe.augment, seed=recipe.seed + offset,
             window=window,
         )  # fmt: skip
 
@@ -151,7 +152,7 @@ def _stage(
             batch = batches(step)
             # Stochastic depth draws from torch's generator; a function of the step, it survives a restart.
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(recipe.seed * 1_000_003 + step)
+                torch.manual_seed(recipe.seed * 1_000_003 + run.ranks.share(step, config.batch)[0])
                 poses = _predict(trainee.net, batch, device, frozen=frozen, bf16=config.bf16)
             size = (batch.images.shape[3], batch.images.shape[2])
             target, weight = targets_of(batch.joints.to(device), size)

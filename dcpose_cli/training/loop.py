@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import UsageError, WeightsError
 from ..files import output_error, shown
 from .muon import Muon
+from .ranks import Ranks
 from .recipe import StageConfig
 
 #: Seconds between checkpoints.
@@ -100,7 +101,9 @@ class Loop:
         report: Callable[[Progress], None],
         between: Callable[[], None] = lambda: None,
         scalars: Scalars = lambda group, values, step: None,
+        ranks: Ranks = Ranks(),  # noqa: B008
     ) -> None:
+        self.ranks = ranks
         self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device
         self.report, self.between, self.scalars = report, between, scalars
         self.parameters = parameters
@@ -136,11 +139,13 @@ class Loop:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             loss = loss_of(self.step)
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise UsageError(f"the loss of {self.name} is {losses[-1]} at step {self.step}; lower its lr")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss.detach()
+            self._agree(loss)
+            losses.append(float(loss))
+            if not math.isfinite(losses[-1]):
+                raise UsageError(f"the loss of {self.name} is {losses[-1]} at step {self.step}; lower its lr")
             if self.config.clip:
                 nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
             self.optimizer.step()
@@ -153,20 +158,32 @@ class Loop:
                 losses, logged = [], now
             if now - saved > CHECKPOINT_EVERY or self.step == self.config.steps:
                 self.save()
-                if validate is not None:
+                if validate is not None and self.ranks.first:
                     self._note(validate())
                 saved = logged = time.monotonic()
             self._between()
 
+    def _agree(self, loss: Tensor) -> None:
+        """Gradients, statistics and loss become the mean over the processes, so that all of them stay alike."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        statistics = [b for b in self.net.buffers() if b.is_floating_point()]
+        self.ranks.average([*gradients, *statistics, loss])
+
     def _between(self) -> None:
+        stop: BaseException | None = None
         try:
             self.between()
-        except BaseException:
+        except BaseException as error:
+            stop = error
+        # They end after the same step: one that went on would wait for the others for ever.
+        if self.ranks.any(stop is not None, self.device):
             self.save()
-            raise
+            raise stop or SystemExit(1)
 
     def save(self) -> None:
-        """Write the checkpoint atomically."""
+        """Write the checkpoint atomically; of several processes the first does."""
+        if not self.ranks.first:
+            return
         data: dict[str, Any] = {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -186,6 +203,8 @@ class Loop:
             raise output_error(error, self.path) from error
 
     def _log(self, progress: Progress) -> None:
+        if not self.ranks.first:
+            return
         row = [progress.stage, progress.step, f"{progress.loss:.5f}", f"{progress.lr:.3e}", f"{progress.rate:.1f}"]
         self._append("log.csv", LOG_COLUMNS, row)
         self.scalars(self.name, {"loss": progress.loss, "lr": progress.lr, "samples_per_s": progress.rate}, self.step)

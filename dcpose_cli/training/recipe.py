@@ -26,7 +26,8 @@ class DataConfig:
     train, val: of the other formats, a JSON file, or a folder of one per video. images: folder of the pictures.
     distance: a neighbour lies 1 to distance - 1 frames away (SPEC 6.4); random_neighbours: a random one of them,
     otherwise the farthest. hold_out_clips: share of the clips, chosen by a hash of their names, that is never trained
-    on. memory_gib: decoded pictures are kept up to this much, and decoded when needed beyond it.
+    on. human_repeat: how often an epoch shows a person whose joints people labelled, when networks labelled others.
+    memory_gib: decoded pictures are kept up to this much, and decoded when needed beyond it.
     """
 
     format: str = "pack"
@@ -40,6 +41,7 @@ class DataConfig:
     distance: int = 2
     random_neighbours: bool = True
     hold_out_clips: float = 0.0
+    human_repeat: int = 1
     memory_gib: float = 6.0
 
 
@@ -232,6 +234,7 @@ def check_data(data: DataConfig) -> None:
         need(bool(data.train), f"missing key data.train, which {data.format} needs")
     need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
     need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
+    need(data.human_repeat >= 1, "data.human_repeat must be at least 1")
     need(data.memory_gib >= 0, "data.memory_gib must not be negative")
 
 

@@ -18,6 +18,7 @@ from ..files import output_error
 from .curves import draw_curves, tensorboard
 from .loop import Loop, Progress, Scalars
 from .pack import PoseSample
+from .ranks import Ranks, joined
 from .readers import read_samples
 from .recipe import DataConfig, StageConfig
 
@@ -37,6 +38,7 @@ class Run:
     scalars: Scalars
     workers: int = 0
     on_device: bool | None = None
+    ranks: Ranks = Ranks()  # noqa: RUF009
 
     def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
         """The loop of a stage over what has gradients."""
@@ -51,6 +53,7 @@ class Run:
             report=self.report,
             between=self.between,
             scalars=self.scalars,
+            ranks=self.ranks,
         )
 
     def autocast(self, config: StageConfig) -> contextlib.AbstractContextManager[object]:
@@ -80,9 +83,11 @@ def open_run(
         raise output_error(error, work) from error
     if device == "cpu":
         keep_freed_memory()
-    with _threads(threads), tensorboard(work if with_tensorboard else None) as scalars:
-        yield Run(work, torch.device(device), report, between, scalars, workers, on_device)
-    draw_curves(work)
+    with joined(device) as ranks, _threads(threads):
+        with tensorboard(work if with_tensorboard and ranks.first else None) as scalars:
+            yield Run(work, ranks.device(device), report, between, scalars, workers, on_device, ranks)
+        if ranks.first:
+            draw_curves(work)
 
 
 @contextmanager
@@ -116,7 +121,8 @@ def read_splits(
     samples = read_samples(data, config, split="train", limit=limit)
     if not samples:
         raise UsageError(nothing)
-    return samples, held
+    human = [s for s in samples if s.human]
+    return samples + human * (config.human_repeat - 1), held
 
 
 def phase(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[tuple[int, int], float]:

@@ -148,7 +148,8 @@ def _maker(
 
     def batch(step: int) -> Batch:
         size, _ = phase(config, step, recipe.model.input_size)
-        return make(step, batch=config.batch, size=size, config=augment, seed=seed, window=window)
+        part, count = run.ranks.share(step, config.batch)
+        return make(part, batch=count, size=size, config=augment, seed=seed, window=window)
 
     return batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -37,13 +38,14 @@ def train(
 ) -> DCPose:
     """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the network, averaged.
 
-    init: a network whose weights are the start instead of random ones, built as the recipe says; another network is the
-    backbone. A checkpoint in `work` goes before it. threads: torch's threads while training. workers: threads
-    that make batches ahead. stages: which to run, all of the recipe's by default; stages 2 and 3 need a backbone,
-    from stage 1's checkpoint or from `init`. limit: at most so many samples per part. with_tensorboard: also write
-    event files. on_device: keep all pictures in the device's memory and make batches there; None: where a CUDA device
-    has room for them. between: called after every step; to stop early, raise from it: a checkpoint is written and the
-    exception passed on. Raises InputError, OutputError, UsageError or WeightsError.
+    init: a network whose weights are the start instead of random ones, built as the recipe says, for crops of any size;
+    another network is the backbone. A checkpoint in `work` goes before it. threads: torch's threads while training.
+    workers: threads that make batches ahead. stages: which to run, all of the recipe's by default; stages 2 and 3 need
+    a backbone, from stage 1's checkpoint or from `init`. limit: at most so many samples per part. with_tensorboard:
+    also write event files. on_device: keep all pictures in the device's memory and make batches there; None: where a
+    CUDA device has room for them. between: called after every step; to stop early, raise from it: a checkpoint is
+    written and the exception passed on. Started by torchrun, the processes share the batches (training/ranks.py).
+    Raises InputError, OutputError, UsageError or WeightsError.
     """
     with open_run(
         work, device, threads=threads, workers=workers, with_tensorboard=with_tensorboard, report=report,
@@ -67,7 +69,8 @@ def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.devic
             )
         net.backbone.load_state_dict(init.state_dict())
     elif init is not None:
-        if init.config != recipe.model:
+        # No weight depends on the size of the crop.
+        if replace(init.config, input_size=recipe.model.input_size) != recipe.model:
             raise UsageError("the network to start from is not built as the recipe's [model] says; make them equal")
         net.load_state_dict(init.state_dict())
     return net.to(device).to(memory_format=torch.channels_last)

@@ -64,6 +64,7 @@ def test_defaults_and_overrides(tiny_recipe):
         ("[data]", '[data]\nformat = "coco"', "missing key data.train, which coco needs"),
         ("[data]", "[data]\ndistance = 1", "data.distance"),
         ("[data]", "[data]\nhold_out_clips = 1.0", "data.hold_out_clips"),
+        ("[data]", "[data]\nhuman_repeat = 0", "data.human_repeat"),
         ('stills = ["stills"]\ntriplets = ["triplets"]', "", "missing key data.stills or data.triplets"),
         ("[model]", "[model", "not valid TOML"),
     ],

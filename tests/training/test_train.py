@@ -19,7 +19,7 @@ from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.readers import read_samples
 from dcpose_cli.training.recipe import PhaseConfig, StageConfig, load_recipe
-from dcpose_cli.training.run import phase, with_motion
+from dcpose_cli.training.run import phase, read_splits, with_motion
 from dcpose_cli.training.train import train
 from dcpose_cli.weights import open_model, save_model
 
@@ -119,6 +119,8 @@ def test_a_training_starts_from_the_network_it_is_given(recipe, trained, tiny_pa
     for name, value in trained[1].state_dict().items():
         if name.endswith("weight"):
             assert torch.allclose(ours[name], value, atol=1e-6), name
+    larger = replace(calm, model=replace(recipe.model, input_size=(64, 96)))
+    assert train(larger, tiny_pack, tmp_path / "larger", threads=1, init=trained[1]).config.input_size == (64, 96)
     narrow = replace(recipe, model=replace(recipe.model, combine_width=4))
     with pytest.raises(UsageError, match="not built as the recipe"):
         train(narrow, tiny_pack, tmp_path / "narrow", threads=1, init=trained[1])
@@ -245,6 +247,18 @@ def test_excluded_sources_are_not_read(recipe, trained, tiny_pack, tmp_path):
     none = replace(recipe, data=replace(recipe.data, exclude=("own",)))
     with pytest.raises(UsageError, match="no training samples"):
         train(none, tiny_pack, tmp_path / "work")
+
+
+def test_people_with_human_labels_may_be_shown_more_often(recipe, writer, tools, tmp_path):
+    pack = writer()
+    for kind in ("teacher", "human", "teacher", "human", "teacher"):
+        pack.add([tools["person"]((8, 8, 36, 64)) | {"label_kind": kind}])
+    pack.add([tools["person"]((8, 8, 36, 64)) | {"label_kind": "human"}], split="val")
+    pack.write()
+    data = replace(recipe.data, triplets=(), human_repeat=3)
+    samples, held = read_splits(tmp_path, data, None, nothing="")
+    assert sorted(s.human for s in samples) == [False] * 3 + [True] * 6
+    assert len(held) == 1
 
 
 def test_stage_two_alone_needs_stage_one(recipe, tiny_pack, tmp_path):
