@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,9 @@ from torch import Tensor
 #: Channel means and standard deviations of RGB in 0..1 (ImageNet's).
 MEAN: Final[tuple[float, float, float]] = (0.485, 0.456, 0.406)
 STD: Final[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+
+#: OpenCV's coordinates are 16-bit integers: no side of a frame it samples may reach this many pixels.
+_OPENCV_LIMIT: Final = 2**15
 
 #: Scales are kept in units of this many pixels, as the published code and its golden numbers do.
 SCALE_UNIT: Final = 200.0
@@ -78,12 +82,28 @@ def sample_crops(
     """Cut crops out of frames on the frames' own device: bilinear, black outside, normalised.
 
     frames: (F, H, W, 3) uint8 RGB, one tensor or one for each frame. index: (N,) int64, the frame of each crop.
-    affines: (N, 2, 3) from image to crop. size: crop width and height. Returns (N, 3, h, w) float32.
+    affines: (N, 2, 3) from image to crop. size: crop width and height. Returns (N, 3, h, w) float32. On the CPU OpenCV
+    samples and rounds to whole grey levels, as it does for training; other devices do not round.
     """
-    if frames[0].device.type == "cpu" and not affines[:, [0, 1], [1, 0]].any():
-        return normalise(_sample_upright(frames, index, affines, size))
-    if not isinstance(frames, Tensor):
-        frames = torch.stack(list(frames))
+    if frames[0].device.type == "cpu" and max(frames[0].shape) < _OPENCV_LIMIT:
+        return _sample_opencv(frames, index, affines, size)
+    return _sample_torch(frames if isinstance(frames, Tensor) else torch.stack(list(frames)), index, affines, size)
+
+
+def _sample_opencv(
+    frames: Tensor | Sequence[Tensor], index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]
+) -> Tensor:
+    """`sample_crops` in a quarter of the time."""
+    out = torch.empty(len(affines), size[1], size[0], 3)
+    rows = out.numpy()
+    for crop, frame in enumerate(index.tolist()):
+        pixels = cv2.warpAffine(frames[frame].numpy(), affines[crop], size, flags=cv2.INTER_LINEAR)
+        cv2.LUT(pixels, _NORMALISED, dst=rows[crop])
+    return out.permute(0, 3, 1, 2)
+
+
+def _sample_torch(frames: Tensor, index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+    """`sample_crops` on any device."""
     count, height, width, _ = frames.shape
     w, h = size
     device = frames.device
@@ -111,41 +131,12 @@ def sample_crops(
     return normalise(out)
 
 
-def _sample_upright(
-    frames: Tensor | Sequence[Tensor], index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]
-) -> Tensor:
-    """The same for crops that are not turned, (N, h, w, 3) in 0..255: rows first, then columns, a third of the time."""
-    w, h = size
-    inverse = invert_affine(affines)
-    columns, column_weights = _taps(inverse[:, 0, 0, None] * np.arange(w) + inverse[:, 0, 2, None], frames[0].shape[1])
-    rows, row_weights = _taps(inverse[:, 1, 1, None] * np.arange(h) + inverse[:, 1, 2, None], frames[0].shape[0])
-    out = torch.empty(len(affines), h, w, 3)
-    for crop, frame in enumerate(index.tolist()):
-        first = int(columns[crop].min())
-        part = frames[frame][:, first : int(columns[crop].max()) + 1]
-        strip = part.index_select(0, rows[crop, 0]).float().mul_(row_weights[crop, 0, :, None, None])
-        strip.addcmul_(part.index_select(0, rows[crop, 1]), row_weights[crop, 1, :, None, None])
-        places = columns[crop] - first
-        torch.mul(strip.index_select(1, places[0]), column_weights[crop, 0, :, None], out=out[crop])
-        out[crop].addcmul_(strip.index_select(1, places[1]), column_weights[crop, 1, :, None])
-    return out
-
-
-def _taps(positions: NDArray[np.float64], length: int) -> tuple[Tensor, Tensor]:
-    """The two pixels around each position (N, n) in a line of `length`: places (N, 2, n) int64, weights float32.
-
-    Pixels outside weigh nothing.
-    """
-    low = np.floor(positions)
-    share = positions - low
-    places = np.stack([low, low + 1], axis=1)
-    weights = np.stack([1 - share, share], axis=1) * ((places >= 0) & (places < length))
-    clipped = np.clip(places, 0, length - 1).astype(np.int64)
-    return torch.from_numpy(clipped), torch.from_numpy(weights.astype(np.float32))
-
-
 def normalise(crops: Tensor) -> Tensor:
     """(N, h, w, 3) RGB in 0..255 -> (N, 3, h, w) float32 with the training statistics."""
     mean = torch.tensor(MEAN, device=crops.device) * 255
     std = torch.tensor(STD, device=crops.device) * 255
     return (crops.float() - mean).div_(std).permute(0, 3, 1, 2)
+
+
+#: (1, 256, 3) what `normalise` makes of every grey level of the three channels.
+_NORMALISED: Final = normalise(torch.arange(256).view(1, 256, 1, 1).expand(1, 256, 1, 3))[0, :, :, 0].T[None].numpy()
