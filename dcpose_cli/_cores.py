@@ -7,6 +7,7 @@ one that is busy decoding or encoding holds up all.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -43,20 +44,48 @@ def on_one_core(work: Callable[[], R], cores: int) -> R:
 
 
 def _alone(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
-    threads = torch.get_num_threads()
-
     def alone(item: T) -> R:
         torch.set_num_threads(1)  # also sets what threads begin with later, and what MKL uses everywhere
         return work(item)
 
-    running = [_pool(cores).submit(alone, item) for item in items]
-    try:
-        return [one.result() for one in running]
-    finally:
-        for one in running:
-            one.cancel()
-        wait(running)
-        torch.set_num_threads(threads)
+    with single_threaded:
+        running = [_pool(cores).submit(alone, item) for item in items]
+        try:
+            return [one.result() for one in running]
+        finally:
+            for one in running:
+                one.cancel()
+            wait(running)
+
+
+class _SingleThreaded:
+    """Inside, torch's number of threads may become one; the last to leave puts back what the first one had.
+
+    Whoever has several threads call `on_cores` enters first: a thread that put the number back while another's items
+    are at work would give their matrix products more threads, and with them other roundings.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """As if nobody were inside."""
+        self._lock, self._inside, self._before = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_num_threads()
+            self._inside += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                torch.set_num_threads(self._before)
+
+
+single_threaded = _SingleThreaded()
 
 
 @lru_cache(maxsize=1)
@@ -64,9 +93,14 @@ def _pool(cores: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, "dcpose-core")
 
 
-# The threads do not come along into a forked process.
+def _forked() -> None:
+    """The threads, and whoever waited for them, do not come along into a forked process."""
+    _pool.cache_clear()
+    single_threaded.forget()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_forked)
 
 
 def pieces(items: NDArray[np.int64], most: int, cores: int) -> list[NDArray[np.int64]]:

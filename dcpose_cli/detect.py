@@ -239,6 +239,7 @@ class PersonDetector:
         model = load_detector(source, offline=offline)
         self._model, self._conf, self._iou, self._half = model, conf, iou, half
         self._imgsz = imgsz if imgsz is not None else model.imgsz
+        self._cores = cores_for(self._device)
         self._batch = _CUDA_BATCH if self._device.type == "cuda" else 1
         self._net = model.net.to(self._device).to(memory_format=torch.channels_last)
         if half and self._device.type == "cuda":
@@ -279,7 +280,7 @@ class PersonDetector:
     def _same_shape(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         boxer = Letterbox(images[0].shape[0], images[0].shape[1], self._imgsz)
         if self._device.type == "cpu":
-            return on_cores(lambda image: self._one(image, boxer), images, cores_for(self._device))
+            return on_cores(lambda image: self._one(image, boxer), images, self._cores)
         pixels = np.stack([boxer.apply(image) for image in images])
         rows: list[torch.Tensor] = []
         while len(rows) < len(pixels):

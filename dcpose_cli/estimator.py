@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from itertools import chain, groupby
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Final, Protocol, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._cores import single_threaded
+from ._threads import ReadAhead
 from .cadence import corrected, doubtful, due, spread
 from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of
 from .config import DEFAULTS, EstimateConfig
@@ -37,7 +41,8 @@ DEFAULT_FPS: Final = 30.0
 
 
 class Detector(Protocol):
-    """What finds people. name, sha256: say in the results what it was."""
+    """What finds people. name, sha256: say in the results what it was. It is used by one thread at a time, not always
+    the same one."""
 
     @property
     def name(self) -> str: ...
@@ -84,6 +89,7 @@ class PoseEstimator:
             open_model(model), device=self.device, precision=precision, batch=batch, box_scale=box_scale
         )
         self._detector = detector
+        self._detecting = Lock()
 
     @staticmethod
     def from_config(config: EstimateConfig) -> PoseEstimator:
@@ -168,8 +174,9 @@ class PoseEstimator:
         """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
         with VideoReader(path, start=start, end=end, max_frames=max_frames) as reader:
             aspect = float(reader.info.sample_aspect_ratio)
-            for _, result in self.analyse(reader, fps=reader.info.fps, pixel_aspect=aspect):
-                yield result
+            with closing(self.analyse(reader, fps=reader.info.fps, pixel_aspect=aspect)) as pairs:
+                for _, result in pairs:
+                    yield result
 
     def analyse(
         self,
@@ -179,30 +186,40 @@ class PoseEstimator:
         pixel_aspect: float = 1.0,
         segments: SegmentFolder | None = None,
         together: int = CHUNK_FRAMES,
-    ) -> Iterator[tuple[Frame, FrameResult]]:
+    ) -> Generator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
         fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
         segments: where finished parts of this video are kept; what is there already is not done again.
-        together: most frames that are waited for and looked at together.
+        together: most frames that are waited for and looked at together; with more than one, `frames` are taken in a
+        thread of its own, which ends with the generator (close it before what the frames come from).
         """
+        stream = iter(frames)
+        first = next(stream, None)
+        if first is None:
+            return
+        height, width = first.image.shape[:2]
         boxes: deque[TrackedBoxes] = deque()
         seen = SegmentLog(segments, "seen") if segments else None
         done = SegmentLog(segments, "people") if segments else None
-        tracked = self._track(frames, fps, boxes, seen, together)
-        stream = windows(tracked, self.interval, self.network.reach)
-        for _, group in groupby(stream, key=lambda window: chunk_of(window.current, together)):
-            chunk = list(group)
-            people = [boxes.popleft() for _ in chunk]
-            current = [window.current for window in chunk]
-            kept = done.recall(segment_of(current[0]), current) if done else None
-            if kept is not None:
-                yield from ((frame, result_of(entry, frame)) for frame, entry in zip(current, kept, strict=True))
-                continue
-            results = list(self.estimate_windows(chunk, people, pixel_aspect))
-            if done:
-                done.record(segment_of(current[0]), [people_entry(result) for _, result in results])
-            yield from results
+        ahead = self.frames_ahead(fps, width, height, together)
+        passing = self._track(chain([first], stream), fps, boxes, seen, together, ahead)
+        # The next people are looked for while the network is at work; not in a live stream, where waiting is delay.
+        beside = ReadAhead(passing, chunk_frames(width, height, together)) if together > 1 else nullcontext(passing)
+        with single_threaded, beside as tracked:
+            waiting = windows(tracked, self.interval, self.network.reach)
+            for _, group in groupby(waiting, key=lambda window: chunk_of(window.current, together)):
+                chunk = list(group)
+                people = [boxes.popleft() for _ in chunk]
+                current = [window.current for window in chunk]
+                kept = done.recall(segment_of(current[0]), current) if done else None
+                if kept is not None:
+                    yield from ((frame, result_of(entry, frame)) for frame, entry in zip(current, kept, strict=True))
+                    continue
+                results = list(self.estimate_windows(chunk, people, pixel_aspect))
+                if done:
+                    done.record(segment_of(current[0]), [people_entry(result) for _, result in results])
+                yield from results
         for log in filter(None, (seen, done)):
             log.finish()
 
@@ -213,20 +230,16 @@ class PoseEstimator:
         boxes: deque[TrackedBoxes],
         log: SegmentLog | None,
         together: int,
+        ahead: int,
     ) -> Iterator[Frame]:
-        """Passes frames through, chunk by chunk, and leaves their people in `boxes`."""
+        """Passes frames through, chunk by chunk, and leaves their people in `boxes`. ahead: as `frames_ahead` says."""
         tracker = self.tracker(fps)
-        stream = iter(frames)
-        first = next(stream, None)
-        if first is None:
-            return
 
         def follow(item: tuple[Frame, Entry]) -> TrackedBoxes:
             frame, entry = item
             return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
 
-        looked = (((frame, entry), seen) for frame, entry, seen in self.look(chain([first], stream), log, together))
-        ahead = self.frames_ahead(fps, first.image.shape[1], first.image.shape[0], together)
+        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log, together))
         for (frame, _), people in confirmed(spread(looked, follow), ahead):
             boxes.append(people)
             yield frame
@@ -251,11 +264,15 @@ class PoseEstimator:
 
     def _detect(self, chunk: Sequence[Frame], places: frozenset[int]) -> list[Entry]:
         """Who is in the frames at these places; nobody in the others."""
-        found = iter(self.detector.detect([frame.image for place, frame in enumerate(chunk) if place in places]))
+        found = iter(self._people_in([frame for place, frame in enumerate(chunk) if place in places]))
         return [
             seen_entry(frame, next(found) if place in places else Detections.empty())
             for place, frame in enumerate(chunk)
         ]
+
+    def _people_in(self, frames: Sequence[Frame]) -> list[Detections]:
+        with self._detecting:
+            return self.detector.detect([frame.image for frame in frames])
 
     def tracker(self, fps: SupportsFloat | None) -> Tracker:
         """The tracker of a video; fps: its frames per second, None when unknown."""
@@ -312,7 +329,7 @@ class PoseEstimator:
         people_of = list(tracked)
         if not places:
             return people_of, keypoints
-        detections = self.detector.detect([chunk[place].current.image for place in places])
+        detections = self._people_in([chunk[place].current for place in places])
         parts = np.split(keypoints.copy(), np.cumsum(counts)[:-1])
         for place, found in zip(places, detections, strict=True):
             people_of[place] = corrected(tracked[place], doubts[place], found)

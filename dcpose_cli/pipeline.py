@@ -216,14 +216,15 @@ class _Run:
             analysis = self._estimator.analyse(
                 frames, fps=info.fps, pixel_aspect=aspect, segments=self._segments, **size
             )
-            for frame, result in analysis:
-                json.write(result)
-                yield frame, result
-                self.delay = max(self.delay, live.age(frame) if live else 0.0)
-                self.frames += 1
-                self.people += len(result.people)
-                self.tracks.update(person.track_id for person in result.people)
-                report(Progress(self.frames, total, len(result.people)))
+            with closing(analysis):
+                for frame, result in analysis:
+                    json.write(result)
+                    yield frame, result
+                    self.delay = max(self.delay, live.age(frame) if live else 0.0)
+                    self.frames += 1
+                    self.people += len(result.people)
+                    self.tracks.update(person.track_id for person in result.people)
+                    report(Progress(self.frames, total, len(result.people)))
 
 
 def _load(settings: EstimateConfig) -> PoseEstimator:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli._cores import cores_for, on_cores, on_one_core, pieces
+from dcpose_cli._cores import cores_for, on_cores, on_one_core, pieces, single_threaded
 
 
 @pytest.fixture
@@ -48,6 +48,31 @@ def test_items_are_worked_on_at_the_same_time_and_come_back_in_order():
 def test_one_item_or_one_core_stays_in_the_thread(items, cores):
     here = threading.current_thread()
     assert on_cores(lambda item: (item, threading.current_thread()), items, cores) == [(i, here) for i in items]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_two_callers_do_not_change_each_others_threads():
+    inside, leave, seen = threading.Event(), threading.Event(), []
+
+    def slow(item):
+        inside.set()
+        leave.wait(20)
+        return torch.get_num_threads()
+
+    with single_threaded:
+        other = threading.Thread(target=lambda: seen.extend(on_cores(slow, [1, 2], 3)))
+        other.start()
+        assert inside.wait(20)
+        assert on_cores(lambda item: torch.get_num_threads(), [1], 3) == [4]  # one item stays here
+        assert on_one_core(torch.get_num_threads, 3) == 1
+        leave.set()
+        other.join()
+        assert seen == [1, 1]
+    assert torch.get_num_threads() == 4
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen[2:] == [4]
 
 
 def test_what_goes_wrong_is_raised_when_all_have_ended():

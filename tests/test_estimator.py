@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -109,11 +110,57 @@ def test_few_frames_are_held(two, monkeypatch):
             yield frame
 
     for number, _ in enumerate(two.analyse(source(), fps=25)):
-        assert taken - number <= 2 * chunks.CHUNK_FRAMES + 2
+        assert taken - number <= 3 * chunks.CHUNK_FRAMES + 2
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 48 * 64 * 2)
     taken = 0
     for number, _ in enumerate(two.analyse(source(), fps=25)):
-        assert taken - number <= 7
+        assert taken - number <= 9
+
+
+def test_people_are_looked_for_while_the_network_is_at_work(tiny_folder, monkeypatch):
+    third, crowd = threading.Event(), PRODUCT.Crowd(1)
+    people = PoseEstimator(tiny_folder, "cpu", detector=crowd)
+    real_detect, real_poses, overlapped = crowd.detect, people.network.poses, []
+
+    def detect(images):
+        found = real_detect(images)
+        if crowd.calls == 3:
+            third.set()
+        return found
+
+    def poses(*given):
+        overlapped.append(third.wait(20))  # the first chunk waits for the detector to be at the third
+        return real_poses(*given)
+
+    monkeypatch.setattr(crowd, "detect", detect)
+    monkeypatch.setattr(people.network, "poses", poses)
+    assert len(list(people.analyse(iter(frames(48)), fps=25))) == 48
+    assert overlapped == [True] * 3
+
+
+def test_what_the_frames_raise_is_raised_and_the_thread_ends(two):
+    def source():
+        yield from frames(20)
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        list(two.analyse(source(), fps=25))
+    left = two.analyse(iter(frames(60)), fps=25)
+    next(left)
+    left.close()
+    assert not [t for t in threading.enumerate() if t.name == "dcpose-read"]
+
+
+def test_a_live_stream_is_looked_at_in_the_thread_that_asks(two):
+    seen = []
+
+    def source():
+        for frame in frames(5):
+            seen.append(threading.current_thread())
+            yield frame
+
+    assert len(list(two.analyse(source(), fps=25, together=1))) == 5
+    assert set(seen) == {threading.current_thread()}
 
 
 def test_video(two, tmp_path):

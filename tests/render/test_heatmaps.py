@@ -21,7 +21,8 @@ PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "prod
 
 @pytest.fixture(scope="module")
 def people(tiny_folder):
-    return PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd())
+    # In fp32, as the panels: in bf16 the peaks of an untrained network's flat heatmaps are elsewhere.
+    return PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), precision="fp32")
 
 
 @pytest.fixture(scope="module")
