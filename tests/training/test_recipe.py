@@ -8,13 +8,14 @@ from dcpose_cli.errors import UsageError, WeightsError
 from dcpose_cli.nets import DCPose, DCPoseConfig
 from dcpose_cli.training.loop import learning_rate
 from dcpose_cli.training.recipe import load_recipe
-from dcpose_cli.weights import find_weights, shipped_models
+from dcpose_cli.weights import find_weights, open_model, shipped_models
 
 
 def test_the_released_recipe(root):
-    recipe = load_recipe(root / "models" / "dcpose-s" / "recipe.toml")
+    folder = root / "models" / "dcpose-s"
+    recipe = load_recipe(folder / "recipe.toml")
     assert recipe.name == "dcpose-s"
-    assert recipe.model.input_size == (144, 192)
+    assert recipe.model.input_size == open_model(folder).header.input_size
     assert recipe.stage1.phases[-1].size == recipe.model.input_size
     assert {"peers", "sapiens_itw", "propainter"} <= set(recipe.data.exclude)
     assert sum(p.numel() for p in DCPose(recipe.model).parameters()) > 1e6
