@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .video.live import StopRequest
     from .weights import load_model
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 _LATE = {
     "PoseEstimator": "estimator",

@@ -113,7 +113,7 @@ class PoseNetwork:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
-        self.method = method_of(self._net)
+        self.method = method_of(self._net, model.header.decoding)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0

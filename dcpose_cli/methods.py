@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from .decode import peaks
+from .decode import DECODERS, Decoder
 from .nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
 
 
@@ -49,8 +49,8 @@ class SingleFrameMethod(Method):
 
     frames = (0,)
 
-    def __init__(self, net: HRNet | SimpleBaseline) -> None:
-        self.net = net
+    def __init__(self, net: HRNet | SimpleBaseline, decoder: Decoder) -> None:
+        self.net, self.decoder = net, decoder
 
     def encode(self, crops: Tensor) -> Tensor:
         """Heatmaps (N, 17, h, w)."""
@@ -59,14 +59,14 @@ class SingleFrameMethod(Method):
 
     def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(codes[0], size)
+        return keypoints_of_heatmaps(codes[0], size, self.decoder)
 
 
 class DCPoseMethod(Method):
     """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
-    def __init__(self, net: DCPose) -> None:
-        self.net = net
+    def __init__(self, net: DCPose, decoder: Decoder) -> None:
+        self.net, self.decoder = net, decoder
         self.frames = (0, *(offset for name, offset in _OFFSETS.items() if name in net.config.neighbours))
 
     def encode(self, crops: Tensor) -> Tensor:
@@ -79,14 +79,14 @@ class DCPoseMethod(Method):
         seen = dict(zip(self.frames, codes, strict=True))
         current = seen[0]
         maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(codes.device))
-        return keypoints_of_heatmaps(maps.final, size)
+        return keypoints_of_heatmaps(maps.final, size, self.decoder)
 
 
 class PoseWarperMethod(Method):
     """Heatmaps of a clip, each warped to the current frame, averaged."""
 
-    def __init__(self, net: PoseWarper) -> None:
-        self.net = net
+    def __init__(self, net: PoseWarper, decoder: Decoder) -> None:
+        self.net, self.decoder = net, decoder
         side = net.frames // 2
         self.frames = tuple(range(-side, side + 1))
 
@@ -97,13 +97,14 @@ class PoseWarperMethod(Method):
 
     def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(self.net.head(codes), size)
+        return keypoints_of_heatmaps(self.net.head(codes), size, self.decoder)
 
 
 class DSTAMethod(Method):
     """Coordinates from a clip, without heatmaps."""
 
-    def __init__(self, net: DSTA) -> None:
+    def __init__(self, net: DSTA, decoder: Decoder) -> None:
+        del decoder  # there are no heatmaps
         self.net = net
         side = net.config.frames // 2
         self.frames = tuple(range(-side, side + 1))
@@ -123,7 +124,7 @@ class DSTAMethod(Method):
 
 #: Neighbours of DCPose -> their place in time.
 _OFFSETS: Final = {"previous": -1, "next": 1}
-_METHODS: Final[dict[type[nn.Module], Callable[[Any], Method]]] = {
+_METHODS: Final[dict[type[nn.Module], Callable[[Any, Decoder], Method]]] = {
     DCPose: DCPoseMethod,
     DSTA: DSTAMethod,
     HRNet: SingleFrameMethod,
@@ -132,9 +133,9 @@ _METHODS: Final[dict[type[nn.Module], Callable[[Any], Method]]] = {
 }
 
 
-def method_of(net: nn.Module) -> Method:
-    """How to run a pose network."""
-    return _METHODS[type(net)](net)
+def method_of(net: nn.Module, decoding: str = "quarter") -> Method:
+    """How to run a pose network. decoding: how its joints are read from heatmaps, see `DECODERS`."""
+    return _METHODS[type(net)](net, DECODERS[decoding])
 
 
 def reach_of(method: Method) -> int:
@@ -142,10 +143,10 @@ def reach_of(method: Method) -> int:
     return max(abs(offset) for offset in method.frames)
 
 
-def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Peaks of heatmaps (N, J, h, w) -> (N, J, 3) float32: x, y in crop pixels, raw maximum. size: crop width, height.
+def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int], decoder: Decoder) -> Tensor:
+    """Peaks of heatmaps (N, J, h, w) -> (N, J, 3) float32: x, y in crop pixels, raw value. size: crop width, height.
 
     No half-pixel shift: heatmap pixel 0 lies on crop pixel 0, as in the crops' affine.
     """
     stride = (size[0] / heatmaps.shape[3], size[1] / heatmaps.shape[2], 1.0)
-    return peaks(heatmaps.float()) * torch.tensor(stride, device=heatmaps.device)
+    return decoder(heatmaps.float()) * torch.tensor(stride, device=heatmaps.device)

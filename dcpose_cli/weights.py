@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ._paths import SINGLE, models_dir
 from ._schema import build
+from .decode import DECODERS
 from .errors import InputError, UsageError, WeightsError
 from .files import output_error, sha256_of, shown, write_atomic
 from .nets import (
@@ -64,7 +65,8 @@ class ModelHeader:
     kind: "dcpose" (three frames), "dsta", "posewarper" (a clip), "hrnet" or "simplebaseline" (one frame).
     input_size: crop width and height in pixels.
     predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
-    network: the architecture. source: where the weights came from.
+    network: the architecture. source: where the weights came from. decoding: how joints are read from heatmaps, see
+    decode.DECODERS; as published where a file says nothing.
     """
 
     kind: str
@@ -74,6 +76,7 @@ class ModelHeader:
     joints: str
     network: PoseConfig
     source: str = ""
+    decoding: str = "quarter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,8 @@ def _check(header: ModelHeader) -> None:
         raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
         raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
+    if header.decoding not in DECODERS:
+        raise ValueError(f"decoding is {header.decoding!r}, known are {', '.join(DECODERS)}")
     if any(side < 1 or side % 16 for side in header.input_size):
         raise ValueError(f"input_size is {header.input_size}, multiples of 16 are needed")
     if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
@@ -237,6 +242,7 @@ class _HeaderFields:
     predicts: tuple[int, ...]
     joints: str
     source: str = ""
+    decoding: str = "quarter"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -276,12 +282,13 @@ def save_model(
     predicts: tuple[int, ...] | None = None,
     input_size: tuple[int, int] = (288, 384),
     source: str = "",
+    decoding: str = "quarter",
     overwrite: bool = False,
 ) -> Path:
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
     dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of a
-    network of single frames (the others know their own). Raises OutputError.
+    network of single frames (the others know their own). decoding: see ModelHeader. Raises OutputError.
     """
     config = net.config
     size = input_size if isinstance(config, HRNetConfig | SimpleBaselineConfig) else config.input_size
@@ -293,6 +300,7 @@ def save_model(
         "predicts": list(predicts if predicts is not None else range(17)),
         "joints": joints,
         "source": source,
+        "decoding": decoding,
         "network": asdict(config),
     }
     tensors = {

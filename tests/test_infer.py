@@ -164,6 +164,17 @@ def test_stills_ignore_the_neighbours(tiny_folder, tmp_path):
     assert poses[:, 1:].any()
 
 
+def test_joints_are_read_as_the_header_says(tiny_folder, tmp_path):
+    from dcpose_cli.weights import save_model
+
+    found = []
+    for name in ("quarter", "smoothed"):
+        path = save_model(open_model(tiny_folder).net, tmp_path / name, name=name, decoding=name)
+        found.append(PoseNetwork(open_model(path), device=CPU, precision="fp32", box_scale=1.0).poses(*people(5)))
+    assert not np.allclose(found[0], found[1], atol=0.1)
+    assert np.allclose(found[0][..., :2], found[1][..., :2], atol=200)
+
+
 def test_a_longer_clip_has_a_longer_window(tmp_path):
     from dcpose_cli.nets import DSTA, DSTAConfig, HRNetConfig
     from dcpose_cli.weights import save_model

@@ -164,7 +164,7 @@ def test_crop_pixels_and_heatmap_pixels_meet_in_the_picture():
     boxes = np.array([[10, 20, 33, 91], [300, 100, 120, 60]], np.float32)
     maps = torch.rand(2, 17, 96, 72, generator=torch.Generator().manual_seed(0))
     over_maps = to_image(peaks(maps).numpy(), boxes, (72, 96))
-    over_crops = to_image(keypoints_of_heatmaps(maps, (288, 384)).numpy(), boxes, (288, 384))
+    over_crops = to_image(keypoints_of_heatmaps(maps, (288, 384), peaks).numpy(), boxes, (288, 384))
     assert np.abs(over_maps - over_crops).max() < 1e-3
     affines = crop_affines(boxes, (288, 384))
     assert not np.allclose(affines[0], affines[1])

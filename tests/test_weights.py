@@ -93,13 +93,21 @@ def test_the_file_alone_builds_the_network(tiny_folder, tmp_path):
 
 def test_float32_round_trip_of_an_hrnet_is_exact(hrnet, tmp_path):
     path = save_model(
-        hrnet, tmp_path / "h", name="h", joints="coco", predicts=(0, 5), input_size=(192, 256), source="s"
+        hrnet,
+        tmp_path / "h",
+        name="h",
+        joints="coco",
+        predicts=(0, 5),
+        input_size=(192, 256),
+        source="s",
+        decoding="smoothed",
     )
     loaded = open_model(tmp_path / "h")
     assert loaded.path == path
     want = ("hrnet", "h", (192, 256), (0, 5), "coco", "s", TINY)
     head = loaded.header
     assert (head.kind, head.name, head.input_size, head.predicts, head.joints, head.source, head.network) == want
+    assert head.decoding == "smoothed"
     mine, theirs = hrnet.state_dict(), loaded.net.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
@@ -227,6 +235,7 @@ def test_a_detector_is_no_pose_model(parts, write):
     ("change", "named"),
     [
         ({"joints": "openpose"}, "joints is 'openpose'"),
+        ({"decoding": "tarot"}, "decoding is 'tarot', known are quarter, smoothed"),
         ({"input_size": [0, 64]}, "input_size"),
         ({"input_size": [50, 64]}, "input_size"),
         ({"input_size": [64]}, "input_size must have 2 entries"),
@@ -244,6 +253,12 @@ def test_a_detector_is_no_pose_model(parts, write):
 def test_header_that_cannot_be_meant(parts, write, change, named):
     tensors, header = parts
     assert named in refusal(write(tensors, {**header, **change}))
+
+
+def test_a_header_of_before_decodings_means_the_published_one(parts, write):
+    tensors, header = parts
+    del header["decoding"]
+    assert open_model(write(tensors, header)).header.decoding == "quarter"
 
 
 def test_header_without_a_name(parts, write):

@@ -25,12 +25,13 @@ import cv2
 import torch
 
 import dcpose_cli
+from dcpose_cli.decode import DECODERS
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.readers import read_samples
 from dcpose_cli.training.recipe import Recipe, load_recipe
 from dcpose_cli.training.run import with_motion
-from dcpose_cli.weights import find_weights, load_model, save_model
+from dcpose_cli.weights import find_weights, load_model, read_weights, save_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe = load_recipe(options.recipe)
     share = options.hold_out or recipe.data.hold_out_clips or 0.12
     recipe = replace(recipe, data=replace(recipe.data, hold_out_clips=share))
-    base = _dcpose(options.heads[0] if options.heads else options.backbone)
+    measured = options.heads[0] if options.heads else options.backbone
+    base = _dcpose(measured)
     recipe = replace(recipe, model=base.config)
     heads = (
         {str(name): _dcpose(name) for name in options.heads} if options.heads else trained_heads(options, recipe, base)
@@ -78,13 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     windows += prepare(sample_windows(options.samples), size, enlarge)
     if options.sheet:
         draw(windows[:: max(1, len(windows) // 16)][:16], options.sheet)
+    decoding = read_weights(find_weights(measured))[0].decoding
     report: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "dcpose": dcpose_cli.__version__,
         "backbone": {"name": options.backbone, "sha256": sha256_of(find_weights(options.backbone))},
+        "decoding": decoding,
         "hold_out_clips": share,
         "trained": None if options.heads else {"cached": options.cached, "steps": options.steps or recipe.stage2.steps},
-        **compare(heads, backbone_maps(base, windows), windows),
+        **compare(heads, backbone_maps(base, windows), windows, DECODERS[decoding]),
     }
     print(as_text(report))
     if options.json:
@@ -122,7 +126,7 @@ def trained_heads(options: argparse.Namespace, recipe: Recipe, base: DCPose) -> 
             net = DCPose(base.config)
             net.load_state_dict(base.state_dict())
             net = train_head(net.to(memory_format=torch.channels_last), cache, stage, int(seed), folder, report)
-            save_model(net, folder, name=f"{recipe.name}-seed-{seed}", overwrite=True)
+            save_model(net, folder, name=f"{recipe.name}-seed-{seed}", decoding=recipe.decoding, overwrite=True)
     return {seed: _dcpose(str(folder)) for seed, folder in folders.items()}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from windows import CONDITIONS, Measured
 
 from dcpose_cli.crop import normalise
-from dcpose_cli.decode import peaks
+from dcpose_cli.decode import Decoder
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.batches import STRIDE
 
@@ -82,9 +82,9 @@ def dcpose(net: DCPose, maps: Maps, condition: str) -> Tensor:
     return torch.cat(out)
 
 
-def hits(found: Tensor, windows: Sequence[Measured]) -> NDArray[np.float64]:
+def hits(found: Tensor, windows: Sequence[Measured], decoder: Decoder) -> NDArray[np.float64]:
     """(N,) sure joints found within 0.2 of the torso."""
-    points = peaks(found.float()).numpy()[..., :2] * STRIDE
+    points = decoder(found.float()).numpy()[..., :2] * STRIDE
     truth = np.stack([w.joints for w in windows])
     reach = np.array([w.reach for w in windows])[:, None]
     near = np.linalg.norm(points - truth[..., :2], axis=2) <= reach
@@ -109,12 +109,14 @@ def paired(
     return float(100 * more.sum() / total.sum()), float(low), float(high)
 
 
-def compare(heads: Mapping[str, DCPose], maps: Maps, windows: Sequence[Measured]) -> dict[str, object]:
-    """Everything the table says. heads: the trained networks by seed."""
+def compare(
+    heads: Mapping[str, DCPose], maps: Maps, windows: Sequence[Measured], decoder: Decoder
+) -> dict[str, object]:
+    """Everything the table says. heads: the trained networks by seed. decoder: reads joints from all heatmaps."""
     joints, clips = counts(windows), [w.clip for w in windows]
-    alone = {c: hits(single(maps, c), windows) for c in CONDITIONS}
-    whole = {s: {c: hits(dcpose(net, maps, c), windows) for c in CONDITIONS} for s, net in heads.items()}
-    plain = {n: {c: hits(control(maps, c, n), windows) for c in CONDITIONS} for n in CONTROLS}
+    alone = {c: hits(single(maps, c), windows, decoder) for c in CONDITIONS}
+    whole = {s: {c: hits(dcpose(net, maps, c), windows, decoder) for c in CONDITIONS} for s, net in heads.items()}
+    plain = {n: {c: hits(control(maps, c, n), windows, decoder) for c in CONDITIONS} for n in CONTROLS}
     seeds = list(heads)
     mean = {c: np.mean([whole[s][c] for s in seeds], axis=0) for c in CONDITIONS}
 

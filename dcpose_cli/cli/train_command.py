@@ -64,16 +64,25 @@ def train_model(
     place = work or Path("runs") / plan.name
     net: DCPose | DSTA
     predicts = None
+    decoding = "quarter"
     with stop_between_steps() as between:
         if isinstance(plan, DSTARecipe):
             net = train_dsta(plan, data, place, init=start, between=between, **options)
             predicts = LABELLED_SLOTS  # the outputs of ears are those of head_top
         else:
             net = train(plan, data, place, init=_dcpose_or_backbone(start), between=between, **options)
+            decoding = plan.decoding
     if not own_ranks().first:
         return
     path = save_model(
-        net, folder, name=plan.name, dtype=torch.float16, predicts=predicts, source="dcpose train", overwrite=overwrite
+        net,
+        folder,
+        name=plan.name,
+        dtype=torch.float16,
+        predicts=predicts,
+        source="dcpose train",
+        decoding=decoding,
+        overwrite=overwrite,
     )
     message(f"{shown(path)} written")
 

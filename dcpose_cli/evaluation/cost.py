@@ -25,7 +25,7 @@ class Cost:
 def cost_of(model: LoadedModel) -> Cost:
     """Counted by running one empty person through the network; sampling in deformable steps is not counted."""
     net = model.net
-    method = method_of(net)
+    method = method_of(net, model.header.decoding)
     device = next(net.parameters()).device
     width, height = model.header.input_size
     crops = torch.zeros(len(method.frames), 1, 3, height, width, device=device)

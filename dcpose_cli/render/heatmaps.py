@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .._cores import cores_for, on_one_core
 from ..crop import crop_affines, sample_crops
-from ..decode import peaks
+from ..decode import DECODERS, Decoder
 from ..errors import UsageError
 from ..estimator import PoseEstimator
 from ..export.posetrack import PoseTrackResult, read_posetrack
@@ -111,6 +111,7 @@ class HeatmapPanels:
         self._net, self._slot = net, slot
         self._device, self._size = estimator.device, estimator.network.input_size
         self._scale = estimator.network.box_scale
+        self._decoder = DECODERS[estimator.network.model.header.decoding]
 
     def __call__(self, window: Window, person: Person | None, pixel_aspect: float = 1.0) -> Image:
         """(PANEL_HEIGHT, 5 panels, 3) uint8 RGB; black where the person is not in the frame."""
@@ -120,7 +121,7 @@ class HeatmapPanels:
             return beside_each_other([np.zeros((*shape[::-1], 3), np.uint8)] * len(_NAMES), _NAMES)
         crops, heat = on_one_core(lambda: self._maps(window, person, pixel_aspect), cores_for(self._device))
         views = [crops[1], crops[0], crops[2], crops[0], crops[0]]
-        panels = [_panel(view, one, shape) for view, one in zip(views, heat, strict=True)]
+        panels = [_panel(view, one, shape, self._decoder) for view, one in zip(views, heat, strict=True)]
         return beside_each_other(panels, [f"{name} {one.max():.2f}" for name, one in zip(_NAMES, heat, strict=True)])
 
     @torch.inference_mode()
@@ -141,7 +142,7 @@ class HeatmapPanels:
         return [cv2.warpAffine(image, affine[0], self._size) for image in images], heat
 
 
-def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int]) -> Image:
+def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int], decoder: Decoder) -> Image:
     """The crop with its heatmap over it, and a ring around the heatmap's peak. shape: width, height."""
     warm = np.clip(cv2.resize(_aligned(heat, view.shape[1::-1]), shape, interpolation=cv2.INTER_LINEAR), 0, 1)
     colours = cv2.cvtColor(
@@ -150,7 +151,7 @@ def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int]) -> Im
     share = (_OPACITY * np.sqrt(warm))[..., None]
     picture = cv2.resize(view, shape, interpolation=cv2.INTER_LINEAR) * 0.8
     out = np.ascontiguousarray(np.rint(picture * (1 - share) + colours * share).astype(np.uint8))
-    x, y, value = peaks(torch.from_numpy(heat)[None, None])[0, 0].tolist()
+    x, y, value = decoder(torch.from_numpy(heat)[None, None])[0, 0].tolist()
     if value > 0:
         place = (round(x * shape[0] / heat.shape[1]), round(y * shape[1] / heat.shape[0]))
         cv2.circle(out, place, 7, OUTLINE, 4, cv2.LINE_AA)

@@ -91,7 +91,8 @@ class StageConfig:
     the gradient, 0 for no limit. bf16: autocast.
 
     sigma: of the target Gaussian in heatmap pixels at full crop size. coding: "unbiased", or "rounded" to whole pixels
-    (SPEC 8.1). loss: "sum" over pixels, mean over labelled joints, or "mean" over everything (SPEC 8.2).
+    (SPEC 8.1); the joints of a model whose last stage is unbiased are read from smoothed heatmaps. loss: "sum" over
+    pixels, mean over labelled joints, or "mean" over everything (SPEC 8.2).
     hard_joints: only so many joints of each person count, those with the largest losses; 0 for all.
     backbone_norm: "fixed" batch-norm statistics of the backbone in stages 2 and 3, or "running" ones (SPEC 4.3, 13).
     init: of the head in stage 2, "mean" of the three frames, or "published" (SPEC 8.2).
@@ -120,6 +121,11 @@ class StageConfig:
     init: str = "mean"
     stills_share: float = 1.0
     phases: tuple[PhaseConfig, ...] = ()
+
+    @property
+    def decoding(self) -> str:
+        """How joints are read from the heatmaps that this stage teaches, see decode.DECODERS."""
+        return "smoothed" if self.coding == "unbiased" else "quarter"
 
     def in_steps(self, samples: int) -> StageConfig:
         """The same with its length and milestones in steps. samples: in one epoch."""
@@ -155,6 +161,11 @@ class Recipe:
         """The stages there are, by number."""
         given = {1: self.stage1, 2: self.stage2, 3: self.stage3}
         return {number: stage for number, stage in given.items() if stage is not None}
+
+    @property
+    def decoding(self) -> str:
+        """How joints are read from the heatmaps of the last stage, see decode.DECODERS."""
+        return next(reversed(self.stages().values())).decoding
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..decode import DECODERS
 from ..nets import DCPose
 from ..nets.backbones import heatmap_net
 from .batches import Batch, Prefetched, training_batch
@@ -44,7 +45,7 @@ def train_backbone(
             probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last).eval()
             probe.load_state_dict(loop.average.state)
             size, _ = phase(config, loop.step - 1, recipe.model.input_size)
-            return _validate("stage1", lambda x, margin: probe(x[:, :3]), held, size, recipe, run)
+            return _validate("stage1", lambda x, margin: probe(x[:, :3]), held, size, recipe, config, run)
 
         loop.run(loss_of, validate)
     backbone.load_state_dict(loop.average.state)
@@ -130,8 +131,11 @@ def _train_windows(
             if not three:
                 return {}
             size = recipe.model.input_size
-            out = _validate(loop.name, probe, three, size, recipe, run)
-            single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, device)
+            out = _validate(loop.name, probe, three, size, recipe, config, run)
+            decoder = DECODERS[config.decoding]
+            single, _ = find(
+                lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, decoder, device
+            )
             return {"windows": out["windows"], "single": single["windows"]} if out else {}
 
         loop.run(loss_of, validate)
@@ -159,8 +163,14 @@ def _sigma(recipe: Recipe, config: StageConfig, step: int) -> float:
 
 
 def _validate(
-    stage: str, forward: Forward, held: list[PoseSample], size: tuple[int, int], recipe: Recipe, run: Run
+    stage: str,
+    forward: Forward,
+    held: list[PoseSample],
+    size: tuple[int, int],
+    recipe: Recipe,
+    config: StageConfig,
+    run: Run,
 ) -> dict[str, float]:
-    shares, people = find(forward, held, size, recipe.augment.enlarge, run.device)
+    shares, people = find(forward, held, size, recipe.augment.enlarge, DECODERS[config.decoding], run.device)
     draw_worst(people, size, recipe.augment.enlarge, run.work / f"worst-{stage}.png")
     return shares

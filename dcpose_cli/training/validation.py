@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..decode import peaks
+from ..decode import Decoder
 from ..files import output_error
 from ..skeleton import EDGES
 from .augment import plain_crops
@@ -44,7 +44,12 @@ class Found:
 
 @torch.no_grad()
 def find(
-    forward: Forward, held: Sequence[PoseSample], size: tuple[int, int], enlarge: float, device: torch.device
+    forward: Forward,
+    held: Sequence[PoseSample],
+    size: tuple[int, int],
+    enlarge: float,
+    decoder: Decoder,
+    device: torch.device,
 ) -> tuple[dict[str, float], list[Found]]:
     """Shares of sure joints found, of `all`, `stills` and `windows` (current frame), as far as there are any; and
     every person."""
@@ -57,7 +62,7 @@ def find(
         for first in range(0, len(group), 32):
             chunk = group[first : first + 32]
             batch = plain_batch(chunk, size, enlarge)
-            found = peaks(forward(batch.images.to(device), batch.margin.to(device)).float()).cpu().numpy()
+            found = decoder(forward(batch.images.to(device), batch.margin.to(device)).float()).cpu().numpy()
             truth = batch.joints.numpy()
             side = truth_side(chunk, size, enlarge)
             near = np.linalg.norm(found[..., :2] - truth[..., :2], axis=2) <= WITHIN * side[:, None]

@@ -63,4 +63,5 @@ def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_
     said = capsys.readouterr().err
     assert "stage2 2/2" in said
     assert "stage1" not in said
-    assert open_model(tmp_path / "out").header.name == "own"
+    header = open_model(tmp_path / "out").header
+    assert (header.name, header.decoding) == ("own", "smoothed")

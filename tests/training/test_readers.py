@@ -185,6 +185,7 @@ def test_the_paper_recipe_trains_two_epochs_and_ap_comes_out(
     root, posetrack, posetrack_root, tiny_recipe, tmp_path, layout
 ):
     recipe = paper_recipe(root, tiny_recipe, LAYOUTS[layout])
+    assert recipe.decoding == "quarter"  # as published
     backbone = HRNet(recipe.model.backbone)
     init_weights(backbone)
     told = []
