@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> i
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="write the figures here too; an existing file is replaced")
     options = parser.parse_args(arguments)
+    for clip in options.clips:
+        if not clip.is_file():
+            parser.error(f"{clip} is not there")
     report = {**circumstances(options.device), "model": options.model, "detector": options.detector}
     run = run or runner(options)
     report["clips"] = {clip.name: measure(clip, run) for clip in options.clips}

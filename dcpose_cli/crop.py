@@ -138,5 +138,6 @@ def normalise(crops: Tensor) -> Tensor:
     return (crops.float() - mean).div_(std).permute(0, 3, 1, 2)
 
 
+_GREYS: Final = torch.arange(256).view(1, 1, 256, 1).expand(1, 1, 256, 3)
 #: (1, 256, 3) what `normalise` makes of every grey level of the three channels.
-_NORMALISED: Final = normalise(torch.arange(256).view(1, 256, 1, 1).expand(1, 256, 1, 3))[0, :, :, 0].T[None].numpy()
+_NORMALISED: Final = normalise(_GREYS)[0].permute(1, 2, 0).contiguous().numpy()

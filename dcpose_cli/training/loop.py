@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import UsageError, WeightsError
 from ..files import output_error, shown
 from .muon import Muon
-from .ranks import Ranks
+from .ranks import ALONE, Ranks
 from .recipe import StageConfig
 
 #: Seconds between checkpoints.
@@ -101,7 +101,7 @@ class Loop:
         report: Callable[[Progress], None],
         between: Callable[[], None] = lambda: None,
         scalars: Scalars = lambda group, values, step: None,
-        ranks: Ranks = Ranks(),  # noqa: B008
+        ranks: Ranks = ALONE,
     ) -> None:
         self.ranks = ranks
         self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.distributed as dist
@@ -66,10 +67,14 @@ class Ranks:
         return torch.device(f"cuda:{self.local}" if name == "cuda" and self.count > 1 else name)
 
 
+#: A process that trains by itself.
+ALONE: Final = Ranks()
+
+
 def own_ranks() -> Ranks:
     """This process' place as torchrun says; the only one where it was started otherwise."""
     if not all(name in os.environ for name in _VARIABLES):
-        return Ranks()
+        return ALONE
     return Ranks(int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"]), int(os.environ["WORLD_SIZE"]))
 
 

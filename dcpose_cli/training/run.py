@@ -18,7 +18,7 @@ from ..files import output_error
 from .curves import draw_curves, tensorboard
 from .loop import Loop, Progress, Scalars
 from .pack import PoseSample
-from .ranks import Ranks, joined
+from .ranks import ALONE, Ranks, joined
 from .readers import read_samples
 from .recipe import DataConfig, StageConfig
 
@@ -38,7 +38,7 @@ class Run:
     scalars: Scalars
     workers: int = 0
     on_device: bool | None = None
-    ranks: Ranks = Ranks()  # noqa: RUF009
+    ranks: Ranks = ALONE
 
     def loop(self, name: str, net: nn.Module, config: StageConfig) -> Loop:
         """The loop of a stage over what has gradients."""
