@@ -45,9 +45,7 @@ def measure(net: DCPose, data: Path, recipe: Recipe) -> dict[str, dict[str, list
             chunk = group[first : first + 32]
             batch = plain_batch(chunk, size, recipe.augment.enlarge)
             frames = torch.cat(batch.images.split(3, dim=1)).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
-                maps = net.backbone(frames)
-            current, *others = maps.float().chunk(pictures)
+            current, *others = net.backbone(frames).chunk(pictures)
             previous, following = others or (current, current)
             final = net.head(current, previous, following, batch.margin).final
             truth = batch.joints.numpy()
