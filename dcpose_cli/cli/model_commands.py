@@ -35,6 +35,8 @@ def show_model(model: str) -> None:
         loaded = open_model(model)
         rows.append(("parameters", f"{sum(p.numel() for p in loaded.net.parameters()):,}"))
         rows.append(("joints", loaded.header.joints))
+        if loaded.header.kind != "dsta":  # has no heatmaps
+            rows.append(("decoding", loaded.header.decoding))
         rows.append(("network", str(loaded.header.network)))
         rows.append(("source", loaded.header.source or "trained by dcpose"))
     for name, value in rows:

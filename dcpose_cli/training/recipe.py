@@ -16,6 +16,14 @@ from ..skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatConfig:
+    """How many times an epoch shows each person of a source."""
+
+    source: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """Which data is used, and what part of it. All paths are relative to --data.
 
@@ -26,7 +34,8 @@ class DataConfig:
     train, val: of the other formats, a JSON file, or a folder of one per video. images: folder of the pictures.
     distance: a neighbour lies 1 to distance - 1 frames away (SPEC 6.4); random_neighbours: a random one of them,
     otherwise the farthest. hold_out_clips: share of the clips, chosen by a hash of their names, that is never trained
-    on. human_repeat: how often an epoch shows a person whose joints people labelled, when networks labelled others.
+    on. human_repeat: how often an epoch shows a person whose joints people labelled, when networks labelled others;
+    repeat: the same by source, which goes first.
     memory_gib: decoded pictures are kept up to this much, and decoded when needed beyond it.
     """
 
@@ -42,6 +51,7 @@ class DataConfig:
     random_neighbours: bool = True
     hold_out_clips: float = 0.0
     human_repeat: int = 1
+    repeat: tuple[RepeatConfig, ...] = ()
     memory_gib: float = 6.0
 
 
@@ -246,6 +256,9 @@ def check_data(data: DataConfig) -> None:
     need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
     need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
     need(data.human_repeat >= 1, "data.human_repeat must be at least 1")
+    need(all(one.times >= 1 for one in data.repeat), "data.repeat: times must be at least 1")
+    sources = [one.source for one in data.repeat]
+    need(len(set(sources)) == len(sources), "data.repeat names a source twice")
     need(data.memory_gib >= 0, "data.memory_gib must not be negative")
 
 

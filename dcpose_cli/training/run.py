@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -121,8 +122,12 @@ def read_splits(
     samples = read_samples(data, config, split="train", limit=limit)
     if not samples:
         raise UsageError(nothing)
-    human = [s for s in samples if s.human]
-    return samples + human * (config.human_repeat - 1), held
+    times = {one.source: one.times for one in config.repeat}
+    unknown = sorted(set(times) - {s.source for s in samples})
+    if unknown:
+        raise UsageError(f"data.repeat names {unknown[0]}, a source that no person to train on has")
+    more = [[s] * (times.get(s.source, config.human_repeat if s.human else 1) - 1) for s in samples]
+    return samples + list(chain.from_iterable(more)), held
 
 
 def phase(config: StageConfig, step: int, full: tuple[int, int]) -> tuple[tuple[int, int], float]:

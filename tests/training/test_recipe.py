@@ -66,6 +66,8 @@ def test_defaults_and_overrides(tiny_recipe):
         ("[data]", "[data]\ndistance = 1", "data.distance"),
         ("[data]", "[data]\nhold_out_clips = 1.0", "data.hold_out_clips"),
         ("[data]", "[data]\nhuman_repeat = 0", "data.human_repeat"),
+        ("[data]", '[data]\nrepeat = [{ source = "a", times = 0 }]', "data.repeat: times"),
+        ("[data]", '[data]\nrepeat = [{ source = "a", times = 2 }, { source = "a", times = 2 }]', "source twice"),
         ('stills = ["stills"]\ntriplets = ["triplets"]', "", "missing key data.stills or data.triplets"),
         ("[model]", "[model", "not valid TOML"),
     ],

@@ -18,7 +18,7 @@ import torch
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.readers import read_samples
-from dcpose_cli.training.recipe import PhaseConfig, StageConfig, load_recipe
+from dcpose_cli.training.recipe import PhaseConfig, RepeatConfig, StageConfig, load_recipe
 from dcpose_cli.training.run import phase, read_splits, with_motion
 from dcpose_cli.training.train import train
 from dcpose_cli.weights import open_model, save_model
@@ -259,6 +259,10 @@ def test_people_with_human_labels_may_be_shown_more_often(recipe, writer, tools,
     samples, held = read_splits(tmp_path, data, None, nothing="")
     assert sorted(s.human for s in samples) == [False] * 3 + [True] * 6
     assert len(held) == 1
+    by_source = replace(data, repeat=(RepeatConfig(source="own", times=2),))
+    assert sorted(s.human for s in read_splits(tmp_path, by_source, None, nothing="")[0]) == [False] * 6 + [True] * 4
+    with pytest.raises(UsageError, match=r"data\.repeat names owm"):
+        read_splits(tmp_path, replace(data, repeat=(RepeatConfig(source="owm", times=2),)), None, nothing="")
 
 
 def test_stage_two_alone_needs_stage_one(recipe, tiny_pack, tmp_path):
