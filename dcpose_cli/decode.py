@@ -56,22 +56,20 @@ def smoothed_peaks(heatmaps: Tensor) -> Tensor:
     with torch.autocast(device_type=heatmaps.device.type, enabled=False):
         raw = heatmaps.float()
         smooth = _smoothing(h, raw.device) @ raw.clamp(min=0) @ _smoothing(w, raw.device).T
-    flat, raw = smooth.reshape(n, j, h * w), raw.reshape(n, j, h * w)
+    flat = smooth.reshape(n, j, h * w)
     value, where = flat.max(dim=2)
-    x, y = where % w, where // w
     positive = value > 0
-    x, y = torch.where(positive, x, 0), torch.where(positive, y, 0)
-    logarithm = flat.clamp(min=1e-12).log()
+    where = torch.where(positive, where, 0)
+    x, y = where % w, where // w
 
     def step(place: Tensor, side: int, delta: int) -> Tensor:
-        inner = (place > 0) & (place < side - 1)
-        near = [logarithm.gather(2, (where + k * inner)[..., None])[..., 0] for k in (-delta, 0, delta)]
-        bend = near[0] - 2 * near[1] + near[2]
-        top = (near[0] - near[2]) / (2 * bend)
-        return torch.where(inner & positive & (bend < 0), top.clamp(-0.5, 0.5), 0.0)
+        inner = positive & (place > 0) & (place < side - 1)
+        near = torch.stack([where + k * inner for k in (-delta, 0, delta)], dim=2)
+        before, here, after = flat.gather(2, near).clamp(min=1e-12).log().unbind(dim=2)
+        bend = before - 2 * here + after
+        return torch.where(bend < 0, ((before - after) / (2 * bend)).clamp(-0.5, 0.5), 0.0)
 
-    where = torch.where(positive, where, 0)
-    score = torch.where(positive, raw.gather(2, where[..., None])[..., 0], raw.amax(dim=2))
+    score = raw.reshape(n, j, h * w).gather(2, where[..., None])[..., 0]
     return torch.stack([x + step(x, w, 1), y + step(y, h, w), score], dim=2)
 
 
