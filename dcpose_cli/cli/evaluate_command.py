@@ -31,6 +31,8 @@ def evaluate_results(
     result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr)
     if not quiet:
         _show(result)
+        if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():
+            message("dcpose: no joint is where the truth has one; are these results of the same video?")
         lacking = [str(METRICS[name]) for name in METRICS if wanted is None and name not in available_metrics()]
         if lacking:
             message(f"dcpose: {' and '.join(lacking)} for more figures: pip install 'dcpose[evaluate]'")

@@ -39,7 +39,9 @@ Interval = Annotated[
 ShareCrops = Annotated[
     bool,
     typer.Option(
-        "--share-crops", help="Let neighbouring frames share crops: about twice as fast.", rich_help_panel="Speed"
+        "--share-crops",
+        help="Let neighbouring frames share crops: fewer passes of the network, so faster.",
+        rich_help_panel="Speed",
     ),
 ]
 DetectEvery = Annotated[

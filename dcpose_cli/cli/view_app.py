@@ -29,7 +29,7 @@ def _begin(debug: bool) -> None:
 def smooth(
     result: _Result,
     out: Annotated[Path, typer.Option("--out", "-o", help="The smoothed JSON.", show_default=False)],
-    method: Annotated[str, typer.Option(help="gaussian or one-euro.")] = "gaussian",
+    method: Annotated[str, typer.Option("--method", "--smooth", help="gaussian or one-euro.")] = "gaussian",
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,

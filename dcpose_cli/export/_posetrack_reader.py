@@ -52,7 +52,7 @@ def load_json(path: Path) -> Any:
         reason = str(error)
     except (ValueError, RecursionError) as error:
         reason = ascii(str(error))[1:-1] if isinstance(error, ValueError) else "nested too deeply"
-    raise InputError(f"{shown(path)} is not valid JSON: {reason}; run `dcpose estimate` again")
+    raise InputError(f"{shown(path)} is not valid JSON: {reason}; give a result that dcpose wrote")
 
 
 def own_result(data: Any, path: Path) -> PoseTrackResult:

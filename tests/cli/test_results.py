@@ -130,6 +130,18 @@ def test_evaluate(dcpose, product, root, tmp_path):
     assert set(json.loads((tmp_path / "s.json").read_text())) == {"frames", "ap", "joints", "sequences"}
 
 
+def test_evaluate_wonders_about_another_video(dcpose, root, tmp_path):
+    golden = root / "tests" / "data" / "poseval"
+    for file in (golden / "pred18").glob("*.json"):
+        data = json.loads(file.read_text())
+        for person in data["annotations"]:
+            person["keypoints"] = [v if k % 3 == 2 else v + 10_000 for k, v in enumerate(person["keypoints"])]
+        (tmp_path / file.name).write_text(json.dumps(data))
+    done = dcpose("evaluate", golden / "gt", tmp_path, "--metrics", "ap")
+    assert done.returncode == 0
+    assert "results of the same video?" in done.stderr
+
+
 def test_evaluate_refuses(dcpose, product, root, result, tmp_path):
     golden = root / "tests" / "data" / "poseval"
     plaza = root / "sample_videos" / "plaza.json"
