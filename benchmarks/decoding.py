@@ -2,8 +2,8 @@
 
     python benchmarks/decoding.py --model dcpose-s --data DIR [--json FILE]
 
-On the validation people of the training pack, on whom nothing else than this is chosen: the share of sure joints
-within a tenth, a twentieth and a fiftieth of the longer side of the box.
+On the validation people of the training pack, on whom choices are made: the share of sure joints within a tenth, a
+twentieth and a fiftieth of the longer side of the box.
 """
 
 from __future__ import annotations
