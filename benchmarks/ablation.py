@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.files import write_atomic
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.ablation import (
@@ -47,9 +48,8 @@ from dcpose_cli.training.ablation import (
     train_head,
     training_crops,
 )
-from dcpose_cli.training.pack import PoseSample, read_parts
-from dcpose_cli.training.recipe import AugmentConfig, StageConfig
-from dcpose_cli.weights import open_model
+from dcpose_cli.training.data.pack import PoseSample, read_parts
+from dcpose_cli.training.dcpose.recipe import AugmentConfig, StageConfig
 
 #: Test clips, and sources licensed for non-commercial use only.
 EXCLUDE = ("peers", "sapiens_itw", "propainter")

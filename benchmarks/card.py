@@ -27,13 +27,13 @@ import torch
 from ablation import as_table
 from torch.utils.flop_counter import FlopCounterMode
 
+from dcpose_cli.checkpoints.files import LoadedModel, open_model
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
-from dcpose_cli.training.curves import draw_curves
-from dcpose_cli.training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
-from dcpose_cli.training.readers import is_held_out
-from dcpose_cli.training.recipe import Recipe, load_recipe
-from dcpose_cli.weights import LoadedModel, open_model
+from dcpose_cli.training.data.readers import is_held_out
+from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
+from dcpose_cli.training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
+from dcpose_cli.training.engine.curves import draw_curves
 
 #: The labelling networks' own figures on the same people (all teachers combined), published with the data.
 TEACHERS = {"stills": {"pck@0.2 torso": 0.918, "pckh@0.5": 0.962}, "lspet": {"pck@0.2 torso": 0.649, "pckh@0.5": 0.690}}

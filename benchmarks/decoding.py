@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 import dcpose_cli
-from dcpose_cli.decode import DECODERS
+from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.files import write_atomic
 from dcpose_cli.nets import DCPose
-from dcpose_cli.training.batches import plain_batch
-from dcpose_cli.training.readers import read_samples
-from dcpose_cli.training.recipe import Recipe, load_recipe
-from dcpose_cli.training.validation import SURE, truth_side
-from dcpose_cli.weights import open_model
+from dcpose_cli.pose.heatmaps import DECODERS
+from dcpose_cli.training.data.batches import plain_batch
+from dcpose_cli.training.data.readers import read_samples
+from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
+from dcpose_cli.training.dcpose.validation import SURE, truth_side
 
 WITHIN = (0.1, 0.05, 0.02)
 

@@ -24,12 +24,12 @@ import numpy as np
 from accuracy import HELDOUT, circumstances
 from numpy.typing import NDArray
 
-from dcpose_cli.detect import PersonDetector
 from dcpose_cli.evaluation.bootstrap import ratio_interval
 from dcpose_cli.files import sha256_of, write_atomic
-from dcpose_cli.training.detector_data import as_boxes, box_iou
-from dcpose_cli.training.detector_score import average_precision
-from dcpose_cli.training.pictures import PictureFile
+from dcpose_cli.people.detector import PersonDetector
+from dcpose_cli.training.data.pictures import PictureFile
+from dcpose_cli.training.detector.data import as_boxes, box_iou
+from dcpose_cli.training.detector.score import average_precision
 from dcpose_cli.types import Detections
 
 #: A box is right from this overlap on; a person is large from this share of the picture's height on.

@@ -22,16 +22,16 @@ from typing import Any
 from card import RESULTS, licences
 from detector import with_interval
 
-from dcpose_cli.detect import WEIGHTS_NAME, load_detector
 from dcpose_cli.files import sha256_of, write_atomic
-from dcpose_cli.training.detector_data import (
+from dcpose_cli.people.detector import WEIGHTS_NAME, load_detector
+from dcpose_cli.training.detector.data import (
     CROP_PARTS,
     DETECTION_PARTS,
     DROPPED_SOURCES,
     PackReader,
     origins_of,
 )
-from dcpose_cli.training.detector_recipe import DetectorRecipe, load_detector_recipe
+from dcpose_cli.training.detector.recipe import DetectorRecipe, load_detector_recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,7 +123,7 @@ def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str,
     lines = [
         "## Training",
         "",
-        f"`python -m dcpose_cli.training.detector DATA runs/{recipe.name} --recipe models/{recipe.name}/recipe.toml "
+        f"`python -m dcpose_cli.training.detector.trainer DATA runs/{recipe.name} --recipe models/{recipe.name}/recipe.toml "
         f"--teacher yolov8n.pt --export models/{recipe.name}`: canvases of {sides} of the budget.{took} The teacher "
         "only boxes the other people on crops; no weights are taken from it.",
         "",

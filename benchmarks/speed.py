@@ -34,9 +34,9 @@ from dcpose_cli._cores import cores_for, on_cores, pieces
 from dcpose_cli.chunks import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of
-from dcpose_cli.infer import PEOPLE_AT_ONCE
+from dcpose_cli.people.tracker import Tracker
+from dcpose_cli.pose.network import PEOPLE_AT_ONCE
 from dcpose_cli.render import draw_people
-from dcpose_cli.track import Tracker
 from dcpose_cli.video.reader import VideoReader
 from dcpose_cli.video.writer import VideoWriter
 from dcpose_cli.window import windows

@@ -26,12 +26,12 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from .checkpoints.files import load_model
     from .estimator import PoseEstimator
     from .export.formats import convert
-    from .export.posetrack import read_posetrack
     from .pipeline import estimate, export_json
+    from .results.posetrack import read_posetrack
     from .video.live import StopRequest
-    from .weights import load_model
 
 __version__ = "0.6.0"
 
@@ -41,8 +41,8 @@ _LATE = {
     "StopRequest": "video.live",
     "estimate": "pipeline",
     "export_json": "pipeline",
-    "load_model": "weights",
-    "read_posetrack": "export.posetrack",
+    "load_model": "checkpoints.files",
+    "read_posetrack": "results.posetrack",
 }
 
 __all__ = [

@@ -16,19 +16,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._cores import single_threaded
 from ._threads import ReadAhead
-from .cadence import corrected, doubtful, due, spread
+from .checkpoints.files import open_model
 from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of
 from .config import DEFAULTS, EstimateConfig
-from .confirm import confirmed, frames_ahead
-from .detect import PersonDetector
 from .errors import UsageError
-from .infer import PoseNetwork, resolve_device
+from .people.confirmation import confirmed, frames_ahead
+from .people.detector import PersonDetector
+from .people.interpolation import corrected, doubtful, due, spread
+from .people.tracker import Tracker
+from .pose.network import PoseNetwork, resolve_device
 from .segments import SEGMENT_CHUNKS, Entry, SegmentFolder, SegmentLog
 from .segments.values import people_entry, result_of, seen_entry, seen_of
-from .track import Tracker
 from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
 from .video.reader import VideoReader
-from .weights import open_model
 from .window import windows
 
 #: Somebody is where the tracker expects them if so many joints of their own have at least this score.

@@ -18,11 +18,11 @@ from .devices import require_one_device
 from .errors import OutputError, UsageError
 from .export.formats import Options as ExportOptions
 from .export.formats import require_target, write_result
-from .export.posetrack import PoseTrackWriter, read_posetrack
 from .files import output_error, shown, temporary_name
-from .header import result_header
 from .outputs import output_paths, require_outputs
 from .render import draw_people
+from .results.header import result_header
+from .results.posetrack import PoseTrackWriter, read_posetrack
 from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo

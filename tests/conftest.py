@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +106,7 @@ def w48_folder(tmp_path_factory: pytest.TempPathFactory, golden: object) -> Path
     """DCPose-W48 with formula-filled weights, saved as an official legacy .pth and brought in by the importer."""
     import torch
 
-    from dcpose_cli.checkpoints import import_checkpoint
+    from dcpose_cli.checkpoints.importing import import_checkpoint
 
     folder = tmp_path_factory.mktemp("w48")
     container = {
@@ -124,10 +126,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small DCPose model folder with random weights."""
     import torch
 
+    from dcpose_cli.checkpoints.files import save_model
     from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
     from dcpose_cli.nets.dcpose import init_head
     from dcpose_cli.nets.hrnet import init_weights
-    from dcpose_cli.weights import save_model
 
     torch.manual_seed(3)
     backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
@@ -137,3 +139,29 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(net, folder, name="tiny", dtype=torch.float16)
     return folder
+
+
+@pytest.fixture(scope="session")
+def real(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result file of dcpose; not to be written to."""
+    import dcpose_cli
+
+    out = tmp_path_factory.mktemp("real") / "plaza.json"
+    clip = root / "sample_videos" / "plaza.mp4"
+    dcpose_cli.export_json(clip, out, device="cpu", max_frames=6, start=0.4, offline=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def native(real: Path) -> dict[str, Any]:
+    """Its JSON."""
+    data: dict[str, Any] = json.loads(real.read_text())
+    return data
+
+
+@pytest.fixture(scope="session")
+def result(real: Path) -> object:
+    """The same, typed."""
+    from dcpose_cli.results import read_posetrack
+
+    return read_posetrack(real)

@@ -252,7 +252,7 @@ def test_overwrite_replaces_both_only_when_both_are_made(two, tiny_folder, clip,
 
 def test_json_of_a_video_that_was_published(two, clip, tmp_path, monkeypatch):
     """The video's name appears first, the JSON's last; when that fails the message says so."""
-    from dcpose_cli.export import PoseTrackWriter
+    from dcpose_cli.results import PoseTrackWriter
 
     def full(self, *_):
         assert (tmp_path / "out.mp4").exists()

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from dcpose_cli import _ultralytics
-from dcpose_cli.detect import PersonDetector
 from dcpose_cli.errors import WeightsError
-from dcpose_cli.training.detector import save_detector
+from dcpose_cli.people.detector import PersonDetector
+from dcpose_cli.training.detector.trainer import save_detector
 
 TINY = {
     "nc": 1,

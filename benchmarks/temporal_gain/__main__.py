@@ -25,13 +25,13 @@ import cv2
 import torch
 
 import dcpose_cli
-from dcpose_cli.decode import DECODERS
+from dcpose_cli.checkpoints.files import find_weights, load_model, read_weights, save_model
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.nets import DCPose
-from dcpose_cli.training.readers import read_samples
-from dcpose_cli.training.recipe import Recipe, load_recipe
-from dcpose_cli.training.run import with_motion
-from dcpose_cli.weights import find_weights, load_model, read_weights, save_model
+from dcpose_cli.pose.heatmaps import DECODERS
+from dcpose_cli.training.data.readers import read_samples
+from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
+from dcpose_cli.training.engine.run import with_motion
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

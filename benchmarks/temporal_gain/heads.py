@@ -11,11 +11,11 @@ from torch import Tensor
 
 from dcpose_cli.nets import DCPose
 from dcpose_cli.nets.dcpose import init_head
-from dcpose_cli.training.batches import training_batch
-from dcpose_cli.training.loop import Loop, Progress
-from dcpose_cli.training.losses import stage_loss
-from dcpose_cli.training.pack import PoseSample
-from dcpose_cli.training.recipe import Recipe, StageConfig
+from dcpose_cli.training.data.batches import training_batch
+from dcpose_cli.training.data.pack import PoseSample
+from dcpose_cli.training.dcpose.losses import stage_loss
+from dcpose_cli.training.dcpose.recipe import Recipe, StageConfig
+from dcpose_cli.training.engine.loop import Loop, Progress
 
 #: Windows whose heatmaps are made at once.
 CHUNK = 16

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from windows import CONDITIONS, Measured
 
-from dcpose_cli.crop import normalise
-from dcpose_cli.decode import Decoder
 from dcpose_cli.nets import DCPose
-from dcpose_cli.training.batches import STRIDE
+from dcpose_cli.pose.crop import normalise
+from dcpose_cli.pose.heatmaps import Decoder
+from dcpose_cli.training.data.batches import STRIDE
 
 ROUNDS, SEED = 2000, 0
 DAMAGES = CONDITIONS[1:]

@@ -11,10 +11,10 @@ from damage import KINDS, damaged
 from numpy.typing import NDArray
 
 from dcpose_cli.evaluation.sample_truth import TruePerson, read_truth
-from dcpose_cli.training.augment import motion_direction, plain_crops
-from dcpose_cli.training.pack import PoseSample, read_parts
-from dcpose_cli.training.readers import is_held_out
-from dcpose_cli.training.recipe import DataConfig
+from dcpose_cli.training.data.augment import motion_direction, plain_crops
+from dcpose_cli.training.data.pack import PoseSample, read_parts
+from dcpose_cli.training.data.readers import is_held_out
+from dcpose_cli.training.dcpose.recipe import DataConfig
 from dcpose_cli.video.reader import VideoReader
 
 #: Fewer clips than this say nothing.

@@ -15,9 +15,9 @@ from typing import Any, Final
 from .._paths import SINGLE, models_dir
 from ..config import EstimateConfig
 from ..errors import InputError, UsageError
-from ..export.posetrack import read_posetrack
 from ..files import sha256_of, shown
-from ..header import model_and_detector
+from ..results.header import model_and_detector
+from ..results.posetrack import read_posetrack
 from .manifest import Line, read_manifest
 
 #: Endings taken for videos.
@@ -137,7 +137,7 @@ def is_finished(line: Line, source: Path, target: Path) -> bool:
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
-    from ..weights import find_weights  # late: it loads torch
+    from ..checkpoints.files import find_weights  # late: it loads torch
 
     names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}

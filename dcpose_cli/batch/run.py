@@ -117,7 +117,7 @@ def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> I
 
 def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> Outcome:
     """Do a job; what goes wrong is in the outcome."""
-    from ..header import made_by
+    from ..results.header import made_by
 
     began = time.monotonic()
     try:
@@ -193,7 +193,7 @@ def worker_devices(device: str, workers: int | None) -> list[str]:
     """
     import torch
 
-    from ..infer import resolve_device
+    from ..pose.network import resolve_device
 
     names = device_names(device)
     if device == ALL:

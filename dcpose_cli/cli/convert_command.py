@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..export.formats import Options, rate_of, require_target, write_result
-from ..export.reading import DEFAULT_FPS, read_result
 from ..files import shown
+from ..results.reading import DEFAULT_FPS, read_result
 from .commands import named
 from .console import message
 

@@ -14,7 +14,7 @@ def export_frames(
     frames: Path, boxes: Path | None, out: Path, config: EstimateConfig, *, to: str, truth: Path | None, quiet: bool
 ) -> int:
     """Predict a data set. Returns the exit code."""
-    from ..dataset import export_dataset
+    from ..frame_folders import export_dataset
 
     if boxes is None:
         raise UsageError("--gt goes with --boxes: give the file of the people's boxes")

@@ -80,7 +80,7 @@ def _hwaccels() -> str:
 
 
 def _models() -> str:
-    from ..weights import find_weights, shipped_models, verify
+    from ..checkpoints.files import find_weights, shipped_models, verify
 
     folders = shipped_models()
     for folder in folders:

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..checkpoints import import_checkpoint
+from ..checkpoints.files import JOINT_ORDERS, KINDS, find_weights, open_model, read_metadata, shipped_models, verify
+from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import sha256_of, shown
-from ..weights import JOINT_ORDERS, KINDS, find_weights, open_model, read_metadata, shipped_models, verify
 
 
 def show_models() -> None:
@@ -63,7 +63,7 @@ def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) 
 
 def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) -> None:
     """Write a network in another format and say what it takes and gives."""
-    from ..onnx_export import export_onnx
+    from ..checkpoints.onnx import export_onnx
 
     if to != "onnx":
         raise UsageError(f"unknown format {to!r}; use onnx")

@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..checkpoints.files import WEIGHTS_NAME, load_model, save_model
 from ..errors import UsageError
 from ..files import require_free_target, shown
-from ..infer import resolve_device
 from ..nets import DSTA, DCPose, HRNet, SimpleBaseline
+from ..pose.network import resolve_device
 from ..skeleton import LABELLED_SLOTS
-from ..training.dsta import train_dsta
-from ..training.dsta_recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
-from ..training.loop import Progress
-from ..training.ranks import own_ranks
-from ..training.recipe import load_recipe
-from ..training.train import train
-from ..weights import WEIGHTS_NAME, load_model, save_model
+from ..training.dcpose.recipe import load_recipe
+from ..training.dcpose.train import train
+from ..training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
+from ..training.dsta.train import train_dsta
+from ..training.engine.distributed import own_ranks
+from ..training.engine.loop import Progress
 from .console import message
 
 

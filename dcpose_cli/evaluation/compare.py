@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import errors
+from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, UsageError
-from ..export import read_posetrack
 from ..files import shown
-from ..infer import resolve_device
 from ..outputs import require_outputs
-from ..weights import find_weights
+from ..pose.network import resolve_device
+from ..results import read_posetrack
 from .jitter import jitter
 from .poseval import evaluate_videos
 from .poseval_files import EvalFrame, frames_of, read_frames

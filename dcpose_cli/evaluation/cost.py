@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..methods import method_of
-from ..weights import LoadedModel
+from ..checkpoints.files import LoadedModel
+from ..pose.methods import method_of
 
 
 @dataclass(frozen=True, slots=True)

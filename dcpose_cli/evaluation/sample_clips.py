@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..export import read_posetrack
 from ..files import shown
+from ..results import read_posetrack
 from ..skeleton import JOINT_GROUPS
 from ..types import FrameResult, Person
 from .poseval import ApResult, evaluate_videos

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export import read_posetrack
 from ..files import write_atomic
+from ..results import read_posetrack
 from ..skeleton import EDGES, JOINT_GROUPS
 from ..video.reader import VideoReader
 from .bootstrap import ratio_interval

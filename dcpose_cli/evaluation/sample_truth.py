@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..export.posetrack import CATEGORY, annotation_id, image_entry
 from ..files import shown
+from ..results.posetrack import CATEGORY, annotation_id, image_entry
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 
 _HALF_PIXEL: Final = 0.5

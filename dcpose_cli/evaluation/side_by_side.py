@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import EstimateConfig
-from ..export import read_posetrack
 from ..render import draw_people
+from ..results import read_posetrack
 from ..types import FrameResult
 from ..video.reader import VideoReader
 from ..video.writer import VideoWriter

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..results.numbers import present
 from ..skeleton import JOINT_NAMES
-from ._numbers import present
 
 #: Angle -> the joint it is at, between the two others: end, corner, end.
 ANGLES: Final[dict[str, tuple[str, str, str]]] = {

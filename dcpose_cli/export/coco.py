@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..results.format import frame_index, image_id
+from ..results.numbers import write_list, written
+from ..results.raw import raw_person, scalar, whole
+from ..results.reader import PoseTrackResult
 from ..skeleton import JOINT_NAMES
 from ..types import Person
-from ._numbers import write_list, written
-from ._posetrack_format import frame_index, image_id
-from ._posetrack_reader import PoseTrackResult
-from ._raw import raw_person, scalar, whole
 
 #: COCO's keypoints; all but the eyes are at the place of the slot of the same name.
 COCO_JOINTS: Final[tuple[str, ...]] = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])

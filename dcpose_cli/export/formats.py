@@ -12,19 +12,19 @@ import numpy as np
 
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_not_input, require_writable_folder, shown
+from ..results.format import FRAMES_PER_SEQUENCE
+from ..results.raw import frame_rate
+from ..results.reader import PoseTrackResult
+from ..results.reading import read_result
+from ..results.writer import PoseTrackWriter
 from ..types import FrameResult, Person
 from ._outputs import Write, require_free_folder, write_files
-from ._posetrack_format import FRAMES_PER_SEQUENCE
-from ._posetrack_reader import PoseTrackResult
-from ._posetrack_writer import PoseTrackWriter
-from ._raw import frame_rate
 from .coco import write_coco
 from .mot import write_mot
 from .openpose import is_openpose_file, write_openpose
 from .posetrack17 import FRAMES_PER_SEQUENCE as FRAMES_17
 from .posetrack17 import write_annolist
 from .posetrack21 import write_posetrack21
-from .reading import read_result
 from .tables import angles_path, write_tables
 from .trc import Markers, Track, markers_of, tracks_of, write_trc
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._numbers import written
-from ._posetrack_reader import PoseTrackResult
+from ..results.numbers import written
+from ..results.reader import PoseTrackResult
 
 
 def write_mot(result: PoseTrackResult, path: Path) -> None:

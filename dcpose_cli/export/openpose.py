@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..results.numbers import COORDINATE_DECIMALS, compact_json, rounded, written
+from ..results.reader import PoseTrackResult
 from ..skeleton import JOINT_NAMES
 from ..types import Person
-from ._numbers import COORDINATE_DECIMALS, compact_json, rounded, written
 from ._outputs import AtomicFolder
-from ._posetrack_reader import PoseTrackResult
 
 #: BODY_25 in order: the slot of the same joint, the two whose middle it is, or nothing.
 BODY_25: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (

@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..results.numbers import write_lists, written
+from ..results.raw import raw_person, scalar, sequence_of
+from ..results.reader import PoseTrackResult
 from ..skeleton import EVAL_SLOTS
 from ..types import FrameResult, Person
-from ._numbers import write_lists, written
-from ._posetrack_reader import PoseTrackResult
-from ._raw import raw_person, scalar, sequence_of
 
 #: Frames 1..9999 of a sequence.
 FRAMES_PER_SEQUENCE: Final = 9_999

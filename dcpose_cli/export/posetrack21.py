@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ._numbers import write_lists
-from ._posetrack_format import CATEGORY, FRAMES_PER_SEQUENCE, image_entry, image_id
-from ._posetrack_reader import PoseTrackResult
-from ._posetrack_writer import annotation
+from ..results.format import CATEGORY, FRAMES_PER_SEQUENCE, image_entry, image_id
+from ..results.numbers import write_lists
+from ..results.reader import PoseTrackResult
+from ..results.writer import annotation
 
 
 def write_posetrack21(result: PoseTrackResult, path: Path) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutputError
+from ..results.numbers import COORDINATE_DECIMALS, SCORE_DECIMALS, present
+from ..results.reader import PoseTrackResult
 from ..skeleton import JOINT_NAMES
-from ._numbers import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ._outputs import Write, write_files
-from ._posetrack_reader import PoseTrackResult
 from .angles import ANGLES, joint_angles
 
 if TYPE_CHECKING:

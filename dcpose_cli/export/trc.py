@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..results.numbers import present, written
+from ..results.reader import PoseTrackResult
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
-from ._numbers import present, written
-from ._posetrack_reader import PoseTrackResult
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
 _HEADER: Final = (

@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from .._cores import cores_for, on_one_core
-from ..crop import crop_affines, sample_crops
-from ..decode import DECODERS, Decoder
 from ..errors import UsageError
 from ..estimator import PoseEstimator
-from ..export.posetrack import PoseTrackResult, read_posetrack
 from ..files import shown
 from ..nets import DCPose
 from ..outputs import require_video
+from ..pose.crop import crop_affines, sample_crops
+from ..pose.heatmaps import DECODERS, Decoder
+from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..skeleton import JOINT_NAMES
 from ..types import Frame, Person, Report, Window
 from ..window import windows

@@ -14,9 +14,9 @@ from .._threads import ReadAhead, WriteBehind
 from ..chunks import chunk_frames
 from ..config import DEFAULTS
 from ..errors import InputError, UsageError
-from ..export.posetrack import PoseTrackResult, read_posetrack
 from ..files import sha256_of, shown
 from ..outputs import require_video
+from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.reader import VideoReader

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UsageError
-from ..export.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..files import require_free_target, require_not_input, sha256_of, shown
+from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..smooth import METHODS, require_method, smooth_results
 from ..types import FrameResult, Person
 

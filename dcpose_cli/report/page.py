@@ -12,9 +12,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import InputError, OutputError, UsageError
-from ..export.posetrack import PoseTrackResult, read_posetrack
 from ..files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown, write_atomic
 from ..render import track_palette
+from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..skeleton import EDGES, JOINT_NAMES
 from ..video.probe import container_start, probe
 from .pack import SCORE_UNIT, pack

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from pathlib import Path
 
-from ..cadence import due, spread
 from ..chunks import chunk_frames, chunk_of
 from ..config import EstimateConfig
-from ..confirm import confirmed
 from ..estimator import PoseEstimator, segment_of
-from ..header import result_header
+from ..people.confirmation import confirmed
+from ..people.interpolation import due, spread
+from ..results.header import result_header
 from ..types import Frame, TrackedBoxes, VideoInfo, Window
 from ..video.probe import probe
 from ..video.reader import VideoReader

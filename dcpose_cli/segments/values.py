@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..people.tracker import LOOK_SIZE, looks_of
 from ..skeleton import NUM_JOINTS
-from ..track import LOOK_SIZE, looks_of
 from ..types import Detections, Frame, FrameResult, Person, TrackedBoxes
 from .folder import Arrays, Entry
 

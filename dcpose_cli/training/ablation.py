@@ -18,19 +18,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..crop import box_to_center_scale
-from ..decode import peaks
 from ..files import output_error
 from ..nets import DCPose, DCPoseConfig, PoseWarper, PoseWarperConfig
 from ..nets.dcpose import init_head
 from ..nets.posewarper import init_posewarper_head
+from ..pose.crop import box_to_center_scale
+from ..pose.heatmaps import peaks
 from ..skeleton import EAR_SLOTS
-from .augment import Crops, cover, motion_blur, motion_direction, plain_crops, random_crops
-from .batches import STRIDE, collate
-from .loop import Loop, Progress
-from .losses import gaussian_targets, heatmap_loss
-from .pack import PoseSample
-from .recipe import AugmentConfig, StageConfig
+from .data.augment import Crops, cover, motion_blur, motion_direction, plain_crops, random_crops
+from .data.batches import STRIDE, collate
+from .data.pack import PoseSample
+from .dcpose.losses import gaussian_targets, heatmap_loss
+from .dcpose.recipe import AugmentConfig, StageConfig
+from .engine.loop import Loop, Progress
 
 #: Name -> what is changed in the complete network. "single" and "posewarper" are methods of their own.
 VARIANTS: Final[dict[str, dict[str, Any]]] = {

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from dcpose_cli.checkpoints.files import save_model
 from dcpose_cli.evaluation.sample_truth import read_truth
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.files import sha256_of
 from dcpose_cli.nets import DCPose
-from dcpose_cli.training.recipe import load_recipe
+from dcpose_cli.results import PoseTrackWriter
+from dcpose_cli.training.dcpose.recipe import load_recipe
 from dcpose_cli.types import Detections, FrameResult, Person
-from dcpose_cli.weights import save_model
 
 RECIPE = """
 name = "tiny"

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from dcpose_cli.export import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 

@@ -176,7 +176,7 @@ def test_absent_cuda(dcpose, product, clip, tmp_path, monkeypatch):
 
 def test_json_that_cannot_follow_its_video(dcpose, product, clip, tmp_path, monkeypatch):
     from dcpose_cli.errors import OutputError
-    from dcpose_cli.export import PoseTrackWriter
+    from dcpose_cli.results import PoseTrackWriter
 
     def full(self, *_):
         self.abort()

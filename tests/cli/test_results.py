@@ -189,7 +189,7 @@ def frames(tmp_path):
         joints = [float(v) for k in range(17) for v in (20 + k, 30 + k, 1)]
         person = {"image_id": 1, "id": 100, "track_id": 0, "category_id": 1, "keypoints": joints}
         person |= {"bbox": [10, 10, 40, 60], "bbox_head": [10, 10, 30, 40]}
-        from dcpose_cli.export.posetrack import CATEGORY
+        from dcpose_cli.results.posetrack import CATEGORY
 
         data = {"images": images, "annotations": [person], "categories": [CATEGORY]}
         (tmp_path / "gt" / f"{video}.json").write_text(json.dumps(data))

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
+from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.cli.train_command import parse_stages, stop_between_steps, train_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.nets import HRNet
-from dcpose_cli.training.recipe import load_recipe
-from dcpose_cli.weights import open_model, save_model
+from dcpose_cli.training.dcpose.recipe import load_recipe
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

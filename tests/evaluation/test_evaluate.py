@@ -17,7 +17,7 @@ from dcpose_cli.evaluation.oks_ap import evaluate_oks
 from dcpose_cli.evaluation.poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson
 from dcpose_cli.evaluation.sample_truth import read_truth
 from dcpose_cli.evaluation.tracking import TrackingResult, evaluate_tracking
-from dcpose_cli.export import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 GROUPS = ["head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "total"]

@@ -14,7 +14,7 @@ from dcpose_cli.errors import InputError
 from dcpose_cli.evaluation.poseval import evaluate_ap
 from dcpose_cli.evaluation.sample_clips import clips_ap, match_people, score_clip, score_frames
 from dcpose_cli.evaluation.sample_truth import TruePerson, posetrack_ground_truth, read_truth
-from dcpose_cli.export import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.skeleton import LABELLED_SLOTS
 from dcpose_cli.types import FrameResult, Person
 

@@ -8,7 +8,7 @@ import pytest
 
 from dcpose_cli.evaluation.sample_people import draw_sheets, read_run, sample_ap, sample_hit_rates, sample_shares
 from dcpose_cli.evaluation.sample_truth import read_truth
-from dcpose_cli.export import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 

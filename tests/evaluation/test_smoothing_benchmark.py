@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.evaluation.sample_truth import read_truth
-from dcpose_cli.export import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 

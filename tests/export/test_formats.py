@@ -13,10 +13,10 @@ import pytest
 
 from dcpose_cli.errors import InputError, OutputError, UsageError
 from dcpose_cli.evaluation.poseval_files import EVAL_JOINTS, read_frames
-from dcpose_cli.export import PoseTrackResult, PoseTrackWriter
 from dcpose_cli.export.angles import ANGLES, joint_angles
 from dcpose_cli.export.formats import FORMATS, Options, convert, write_result
 from dcpose_cli.export.openpose import BODY_25
+from dcpose_cli.results import PoseTrackResult, PoseTrackWriter
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.types import FrameResult, Person
 
@@ -359,14 +359,14 @@ def test_disk_full_leaves_nothing(real: Path, tmp_path: Path, name: str, monkeyp
         raise OSError(28, "No space left on device")
 
     for place in ("write_lists", "write_list"):
-        for module in ("_numbers", "posetrack17", "posetrack21", "coco"):
-            monkeypatch.setattr(f"dcpose_cli.export.{module}.{place}", full, raising=False)
+        for module in ("results.numbers", "export.posetrack17", "export.posetrack21", "export.coco"):
+            monkeypatch.setattr(f"dcpose_cli.{module}.{place}", full, raising=False)
     monkeypatch.setattr("polars.DataFrame.write_csv", full)
     monkeypatch.setattr("polars.DataFrame.write_parquet", full)
     monkeypatch.setattr("pathlib.Path.write_text", full)
     monkeypatch.setattr("dcpose_cli.export.trc._cells", full)
     monkeypatch.setattr("dcpose_cli.export.mot.written", full)
-    monkeypatch.setattr("dcpose_cli.export.posetrack.PoseTrackWriter._join", full)
+    monkeypatch.setattr("dcpose_cli.results.posetrack.PoseTrackWriter._join", full)
     with pytest.raises(OutputError, match="disk full"):
         convert(real, tmp_path / f"x{FORMATS[name].suffix}", name)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 
 #: Every frame slow, and the name of each video said on stdout when it begins.
 SLOW = """
-import time, dcpose_cli.export.posetrack as p
+import time, dcpose_cli.results.posetrack as p
 real_write = p.PoseTrackWriter.write
 def write(self, result):
     real_write(self, result)

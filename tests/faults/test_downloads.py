@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from dcpose_cli import WeightsError, detect
+from dcpose_cli import WeightsError
+from dcpose_cli.people import detector as detect
 
 CONTENT = os.urandom(300_000)
 #: Says on stdout which sockets are made.
@@ -50,7 +51,7 @@ def server():
 
 def command(dcpose, server, clip, cache, name, *more):
     """Arguments and options of a run that wants the stock detector `name` from the server."""
-    before = f"import dcpose_cli.detect as d; d.STOCK_URL = 'http://127.0.0.1:{server.server_port}/'"
+    before = f"import dcpose_cli.people.detector as d; d.STOCK_URL = 'http://127.0.0.1:{server.server_port}/'"
     args = ["estimate", clip, "-o", cache / "out.mp4", *dcpose.models[:2], "--device", "cpu", "--detector", name, *more]
     return args, {"before": before, "env": {"XDG_CACHE_HOME": str(cache)}}
 

@@ -42,7 +42,7 @@ def test_disk_full_in_the_video(dcpose, product, tmp_path, limit):
 
 
 def test_disk_full_in_the_json(dcpose, product, clip, tmp_path, monkeypatch):
-    from dcpose_cli.export import posetrack
+    from dcpose_cli.results import posetrack
 
     def full(*_args):
         raise OSError(28, "No space left on device")

@@ -8,8 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.export.formats import FORMATS
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 

@@ -10,7 +10,7 @@ import pytest
 #: Short segments, so that a short clip has several; every frame slow and said on stdout.
 SHORT = "import dcpose_cli.estimator as e; e.SEGMENT_CHUNKS = 1\n"
 SLOW = f"""{SHORT}
-import time, dcpose_cli.export.posetrack as p
+import time, dcpose_cli.results.posetrack as p
 real = p.PoseTrackWriter.write
 def write(self, result):
     real(self, result)
@@ -44,7 +44,7 @@ def _short_segments(monkeypatch):
 @pytest.fixture
 def detections(monkeypatch):
     """Number of frames that were looked at by the detector."""
-    from dcpose_cli.detect import PersonDetector
+    from dcpose_cli.people.detector import PersonDetector
 
     real, seen = PersonDetector.detect, []
 

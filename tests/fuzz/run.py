@@ -220,9 +220,9 @@ def small_estimator(folder, product):
     import torch
 
     from dcpose_cli import PoseEstimator
+    from dcpose_cli.checkpoints.files import save_model
     from dcpose_cli.nets import HRNet, HRNetConfig
     from dcpose_cli.nets.hrnet import init_weights
-    from dcpose_cli.weights import save_model
 
     torch.manual_seed(3)
     net = HRNet(HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1)))

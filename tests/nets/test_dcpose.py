@@ -5,12 +5,12 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
-from dcpose_cli.decode import peaks
+from dcpose_cli.checkpoints.files import load_model
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
 from dcpose_cli.nets.dcpose import init_head, init_published_head, interleave, sample_deformed
 from dcpose_cli.nets.official import from_official
-from dcpose_cli.training.losses import gaussian_targets
-from dcpose_cli.weights import load_model
+from dcpose_cli.pose.heatmaps import peaks
+from dcpose_cli.training.dcpose.losses import gaussian_targets
 
 TOLERANCE = 1e-4
 

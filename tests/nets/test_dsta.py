@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.checkpoints import import_checkpoint
+from dcpose_cli.checkpoints.files import load_model, open_model
+from dcpose_cli.checkpoints.importing import import_checkpoint
 from dcpose_cli.nets import HRNetConfig
 from dcpose_cli.nets.dsta import DSTA, TOKEN_OF_JOINT, DSTAConfig, init_head
 from dcpose_cli.nets.official_dsta import official_flow
 from dcpose_cli.nets.realnvp import RealNVP
-from dcpose_cli.training.rle import rle_loss, rle_terms
-from dcpose_cli.weights import load_model, open_model
+from dcpose_cli.training.dsta.rle import rle_loss, rle_terms
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
 OUTPUTS = (("coordinates", "pred_jts"), ("sigma", "sigma"), ("score", "maxvals"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.crop import MEAN, STD, box_to_center_scale, crop_affine, crop_affines, sample_crops
-from dcpose_cli.decode import to_image
 from dcpose_cli.nets.dsta import DSTAConfig
+from dcpose_cli.pose.crop import MEAN, STD, box_to_center_scale, crop_affine, crop_affines, sample_crops
+from dcpose_cli.pose.heatmaps import to_image
 
 SIZE = DSTAConfig().input_size
 

@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
+from dcpose_cli.checkpoints.files import load_state
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.nets.dsta import DSTA, DSTAConfig
 from dcpose_cli.nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta, official_flow
 from dcpose_cli.nets.realnvp import RealNVP
-from dcpose_cli.weights import load_state
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import PoseEstimator, UsageError, estimate, read_posetrack
-from dcpose_cli.decode import peaks
+from dcpose_cli.pose.heatmaps import peaks
 from dcpose_cli.render.heatmaps import PANEL_HEIGHT, HeatmapPanels, joint_slot, render_heatmaps
 from dcpose_cli.types import Window
 from dcpose_cli.video.reader import VideoReader
@@ -36,7 +36,7 @@ def made(people, tmp_path_factory):
 def test_the_final_heatmap_is_where_the_keypoint_came_from(people, made):
     import torch
 
-    from dcpose_cli.decode import to_image
+    from dcpose_cli.pose.heatmaps import to_image
 
     frames = list(VideoReader(made / "clip.mp4"))
     result = read_posetrack(made / "clip.json").frames[3]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from dcpose_cli import FrameResult, InputError, OutputError, Person, UsageError, read_posetrack
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.files import sha256_of
 from dcpose_cli.render import draw_people
 from dcpose_cli.render.redraw import RenderConfig, render
 from dcpose_cli.render.results import Choice
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.video.reader import VideoReader
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dcpose_cli import OutputError, UsageError, read_posetrack
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.render.results import Choice, smooth_result
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 

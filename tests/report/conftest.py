@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.files import sha256_of
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 HERE = Path(__file__).parent

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.export.posetrack import PoseTrackResult
 from dcpose_cli.report import page as page_module
 from dcpose_cli.report import write_report
+from dcpose_cli.results.posetrack import PoseTrackResult
 from dcpose_cli.types import FrameResult, Person
 
 #: Pixels of the overlay that are not transparent.

@@ -10,8 +10,8 @@ import shutil
 import pytest
 
 from dcpose_cli import InputError, OutputError, UsageError
-from dcpose_cli.export import PoseTrackWriter
 from dcpose_cli.report import write_report
+from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.types import FrameResult
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, FrameResult, OutputError, Person, PoseEstimator, UsageError, estimator
+from dcpose_cli.people.tracker import Tracker, looks_of
 from dcpose_cli.segments import SegmentFolder, SegmentLog, segments_folder
 from dcpose_cli.segments.values import people_entry, result_of, seen_entry, seen_of, tracks_entry, tracks_of
-from dcpose_cli.track import Tracker, looks_of
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 KEY = {"input": {"sha256": "a"}, "model": {"sha256": "b"}, "detector": {"sha256": "c"}, "settings": {"conf": 0.3}}

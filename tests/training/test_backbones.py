@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.nets import SimpleBaseline, SimpleBaselineConfig
-from dcpose_cli.training.recipe import load_recipe
-from dcpose_cli.training.train import train
-from dcpose_cli.weights import open_model, save_model
+from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.dcpose.train import train
 
 
 def test_the_recipe_on_simplebaseline(root):

@@ -1,0 +1,1 @@
+"""Model files: reading, writing, importing and exporting them."""

@@ -1,0 +1,360 @@
+"""Models on disk: which exist, where their files are, and how they are loaded without running anybody's code.
+
+A model is a folder with `model.safetensors`; the architecture travels in the file's metadata, so that the file alone
+builds the network. Weights may be stored in float16; they are always loaded as float32.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .._paths import SINGLE, models_dir
+from .._schema import build
+from ..errors import InputError, UsageError, WeightsError
+from ..files import output_error, sha256_of, shown, write_atomic
+from ..nets import (
+    DSTA,
+    DCPose,
+    DCPoseConfig,
+    DSTAConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
+from ..pose.heatmaps import DECODERS
+from ..skeleton import NUM_JOINTS
+
+WEIGHTS_NAME = "model.safetensors"
+CHECKSUMS_NAME = "SHA256SUMS"
+#: Key of the JSON text in the safetensors metadata.
+METADATA_KEY = "dcpose"
+FORMAT_VERSION = 1
+#: What `--model auto` takes, best first.
+AUTO_MODELS = ("dcpose-s",)
+#: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
+JOINT_ORDERS = ("posetrack", "coco")
+
+PoseNet = DCPose | DSTA | HRNet | PoseWarper | SimpleBaseline
+PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig | PoseWarperConfig | SimpleBaselineConfig
+#: Kind in a header -> its configuration and its network.
+KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
+    "dcpose": (DCPoseConfig, DCPose),
+    "dsta": (DSTAConfig, DSTA),
+    "hrnet": (HRNetConfig, HRNet),
+    "posewarper": (PoseWarperConfig, PoseWarper),
+    "simplebaseline": (SimpleBaselineConfig, SimpleBaseline),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelHeader:
+    """What a weights file says of itself.
+
+    kind: "dcpose" (three frames), "dsta", "posewarper" (a clip), "hrnet" or "simplebaseline" (one frame).
+    input_size: crop width and height in pixels.
+    predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
+    network: the architecture. source: where the weights came from. decoding: how joints are read from heatmaps, see
+    decode.DECODERS; as published where a file says nothing.
+    """
+
+    kind: str
+    name: str
+    input_size: tuple[int, int]
+    predicts: tuple[int, ...]
+    joints: str
+    network: PoseConfig
+    source: str = ""
+    decoding: str = "quarter"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A network in evaluation mode with its header, file and the file's SHA-256."""
+
+    net: PoseNet
+    header: ModelHeader
+    path: Path
+    sha256: str
+
+
+def shipped_models() -> list[Path]:
+    """Folders of the shipped models that hold weights (pose networks and detectors), sorted by name."""
+    root = models_dir()
+    return sorted(p.parent for p in root.glob(f"*/{WEIGHTS_NAME}")) if root.is_dir() else []
+
+
+def find_weights(model: str | Path) -> Path:
+    """The weights file of a shipped model's name, "auto", a model folder, or a safetensors file.
+
+    A name that ends in ":single" has the file of the model before it (see `open_model`).
+    Raises WeightsError when there is none, and names what there is.
+    """
+    model = str(model).removesuffix(SINGLE)
+    if model == "auto":
+        for name in AUTO_MODELS:
+            if (models_dir() / name / WEIGHTS_NAME).is_file():
+                return models_dir() / name / WEIGHTS_NAME
+        raise WeightsError(f"no pose model in {shown(models_dir())}; name one with --model")
+    path = Path(model)
+    for candidate in (path / WEIGHTS_NAME, path, models_dir() / path / WEIGHTS_NAME):
+        if _is_file(candidate):
+            if candidate.suffix != ".safetensors":
+                raise WeightsError(f"{shown(path)} is not a safetensors file; convert it with dcpose models import")
+            return candidate
+    known = ", ".join(p.name for p in shipped_models()) or "none"
+    raise WeightsError(f"there is no model {shown(path)}; shipped models: {known}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file system takes, a folder we may not enter
+        return False
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNet:
+    """Build the network of a model (name, folder or file) on `device`, in evaluation mode, float32.
+
+    A DCPose network is called as net(x, margin): x (B, 9, H, W) float32 normalised RGB in the order current, previous,
+    next; margin (B, 2). It returns (B, 17, H / 4, W / 4) float32. An HRNet is called as net(x) with x (B, 3, H, W).
+    A SimpleBaseline likewise. A DSTA network is called as net(clip), clip (B, T, 3, H, W) in the order of time; it
+    returns nets.DSTAPoses. A PoseWarper takes a clip too and returns heatmaps. Raises WeightsError.
+    """
+    return open_model(folder, device).net
+
+
+def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """`load_model` with the header and the hash of the file. Raises WeightsError.
+
+    "NAME:single" is the model's backbone alone, which looks at one frame: what the whole is compared with.
+    """
+    path = find_weights(model)
+    header, state = read_weights(path)
+    net = empty_net(header.network, path)
+    load_state(net, state, path)
+    if str(model).endswith(SINGLE):
+        net, header = _single(net, header, path)
+    return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
+
+
+def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, ModelHeader]:
+    """The network of single frames inside a network of several."""
+    if not isinstance(net, DCPose | PoseWarper):
+        raise WeightsError(f"{shown(path)} is of the kind {header.kind}, with no backbone of its own; omit {SINGLE}")
+    backbone = net.backbone
+    return backbone, replace(header, kind=_kind_of(backbone.config), name=header.name + SINGLE, network=backbone.config)
+
+
+def empty_net(config: PoseConfig, path: Path) -> PoseNet:
+    """The network of `config` without memory for its weights, to be filled by `load_state`.
+
+    Shapes are compared before anything is allocated, so that a header cannot ask for more than its file holds.
+    Raises WeightsError (naming `path`) when the numbers make no network.
+    """
+    try:
+        with torch.device("meta"):
+            return next(make(config) for known, make in KINDS.values() if type(config) is known)
+    except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{shown(path)} describes an impossible network: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """An error's text as one line."""
+    return " ".join(str(error).split())
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The JSON of a weights file's metadata. Raises WeightsError when it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{shown(path)} is damaged or not a safetensors file: {_line(error)}") from error
+    try:
+        data = json.loads(metadata[METADATA_KEY])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{shown(path)} has no dcpose header; convert it with dcpose models import") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
+        raise WeightsError(f"{shown(path)} has a header this version does not know; update dcpose")
+    return data
+
+
+def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    """Header and tensors (float32) of a pose model. Raises WeightsError."""
+    header = _header(read_metadata(path), path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{shown(path)} is damaged: {_line(error)}") from error
+    return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _header(data: dict[str, Any], path: Path) -> ModelHeader:
+    kind = data.get("kind")
+    if kind not in KINDS:
+        raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(KINDS)})")
+    try:
+        fields = {k: v for k, v in data.items() if k not in ("format", "network")}
+        network = build(KINDS[kind][0], data.get("network"), "network.")
+        header = ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
+        _check(header)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WeightsError(f"the header of {shown(path)} does not fit: {_line(error)}") from error
+    return header
+
+
+def _check(header: ModelHeader) -> None:
+    """ValueError for what has the right type and cannot be meant."""
+    network = header.network
+    backbone = network if isinstance(network, HRNetConfig | SimpleBaselineConfig) else network.backbone
+    if backbone is not None and backbone.joints != NUM_JOINTS:
+        raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
+    if header.joints not in JOINT_ORDERS:
+        raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
+    if header.decoding not in DECODERS:
+        raise ValueError(f"decoding is {header.decoding!r}, known are {', '.join(DECODERS)}")
+    if any(side < 1 or side % 16 for side in header.input_size):
+        raise ValueError(f"input_size is {header.input_size}, multiples of 16 are needed")
+    if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
+        raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeaderFields:
+    """The part of a header that has the same shape for every kind."""
+
+    kind: str
+    name: str
+    input_size: tuple[int, int]
+    predicts: tuple[int, ...]
+    joints: str
+    source: str = ""
+    decoding: str = "quarter"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
+    """Strictly load `state`; WeightsError lists the first five tensors that are missing, extra or misshapen.
+
+    Batch norm's step counters mean nothing in evaluation and may be absent. A network without memory
+    (`empty_net`) gets it here, on the CPU.
+    """
+    wanted = net.state_dict()
+    problems: list[str] = []
+    for name, value in wanted.items():
+        if name not in state:
+            if not name.endswith("num_batches_tracked"):
+                problems.append(f"missing {name}")
+        elif state[name].shape != value.shape:
+            problems.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(value.shape)}")
+    problems += [f"unexpected {name}" for name in state if name not in wanted]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(f"{shown(path)} does not fit its network: {'; '.join(problems[:5])}{more}")
+    if any(value.is_meta for value in wanted.values()):
+        net.to_empty(device="cpu")
+    counters = {name: torch.zeros_like(value) for name, value in net.state_dict().items() if name not in state}
+    net.load_state_dict({**counters, **state})
+
+
+def save_model(
+    net: PoseNet,
+    folder: Path,
+    *,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    joints: str = "posetrack",
+    predicts: tuple[int, ...] | None = None,
+    input_size: tuple[int, int] = (288, 384),
+    source: str = "",
+    decoding: str = "quarter",
+    overwrite: bool = False,
+) -> Path:
+    """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
+
+    dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of a
+    network of single frames (the others know their own). decoding: see ModelHeader. Raises OutputError.
+    """
+    config = net.config
+    size = input_size if isinstance(config, HRNetConfig | SimpleBaselineConfig) else config.input_size
+    header = {
+        "format": FORMAT_VERSION,
+        "kind": _kind_of(config),
+        "name": name,
+        "input_size": list(size),
+        "predicts": list(predicts if predicts is not None else range(17)),
+        "joints": joints,
+        "source": source,
+        "decoding": decoding,
+        "network": asdict(config),
+    }
+    tensors = {
+        k: _stored(v.detach().cpu(), dtype).contiguous()
+        for k, v in net.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+    target = folder / WEIGHTS_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+    write_atomic(target, save(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
+    return target
+
+
+def _kind_of(config: PoseConfig) -> str:
+    return next(kind for kind, (known, _) in KINDS.items() if type(config) is known)
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    small = value.to(dtype)
+    return small if bool(small.isfinite().all()) else value
+
+
+def checksums() -> dict[str, str]:
+    """Relative file -> SHA-256 of the shipped models, from SHA256SUMS. Raises WeightsError without it."""
+    path = models_dir() / CHECKSUMS_NAME
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"cannot read {shown(path)}: {_line(error)}; reinstall dcpose") from error
+    return {name.strip().lstrip("*"): digest for digest, _, name in (line.partition(" ") for line in lines if line)}
+
+
+def verify(path: Path) -> str:
+    """SHA-256 of a shipped model's file after comparing it with the published one.
+
+    Raises WeightsError when they differ, UsageError for a file that is not among the shipped ones.
+    """
+    root = models_dir()
+    try:
+        relative = path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError as error:
+        raise UsageError(f"{shown(path)} is not one of the shipped models; only those have a published hash") from error
+    wanted = checksums().get(relative)
+    if wanted is None:
+        raise UsageError(f"{shown(path)} has no published hash: it is not among the shipped files")
+    try:
+        found = sha256_of(path)
+    except InputError as error:
+        raise WeightsError(str(error)) from error
+    if wanted != found:
+        raise WeightsError(f"{shown(path)} is not the published file (sha256 {found[:12]}...); reinstall dcpose")
+    return found

@@ -1,0 +1,236 @@
+"""Import of foreign checkpoints: official DCPose and DSTA, the published HRNets and SimpleBaselines.
+
+Pickles are read with torch's weights-only loader, which builds tensors and plain containers and nothing else; a file
+that wants to run code is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..errors import InputError, OutputError, WeightsError
+from ..files import require_free_target, shown
+from ..nets import DCPoseConfig, HRNetConfig, SimpleBaselineConfig
+from ..nets.official import from_official, is_official
+from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
+from ..skeleton import EAR_SLOTS, NUM_JOINTS
+from .files import METADATA_KEY, WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
+
+_BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer", "transition", "stage", "deconv_layers", "final_layer")
+#: Where a container keeps its tensors, in the order they are looked for.
+_CONTAINERS = ("state_dict", "model_state_dict", "model")
+
+
+def import_checkpoint(
+    file: Path, out: Path, *, name: str | None = None, joints: str | None = None, overwrite: bool = False
+) -> Path:
+    """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
+
+    Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab top-down HRNets (`backbone.`,
+    `keypoint_head.` or `head.`), HRNets with bare names, and SimpleBaselines named in either way. joints: meaning of
+    the channels of a single-frame network, "posetrack" or "coco" (the default, as most published ones are COCO's).
+    Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
+    """
+    try:
+        there = file.is_file()
+    except OSError:  # a name no file system takes, a folder we may not enter
+        there = False
+    if not there:
+        folder = os.path.isdir(file)  # noqa: PTH112 - Path's raises for a name too long
+        what = "a folder, not a checkpoint" if folder else "not there"
+        raise InputError(f"{shown(file)} is {what}; name a .pth or .safetensors file")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{shown(out)} is a file; name a folder with --out")
+    require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
+    net, order, source = recognise(read_checkpoint(file), file)
+    order = joints or order
+    predicts = tuple(i for i in range(17) if i not in (EAR_SLOTS if order == "posetrack" else (1, 2)))
+    return save_model(
+        net, out, name=name or out.name, joints=order, predicts=predicts, source=source, overwrite=overwrite
+    )
+
+
+def read_checkpoint(file: Path) -> dict[str, Tensor]:
+    """Tensors of a .pth or .safetensors file, without the container and without `module.` in the names."""
+    if file.suffix == ".safetensors":
+        try:
+            with safe_open(file, framework="pt") as opened:
+                ours = METADATA_KEY in (opened.metadata() or {})
+            if ours:
+                raise WeightsError(f"{shown(file)} is a dcpose model already; use it with --model or --detector")
+            return dict(load_file(file))
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(
+                f"{shown(file)} is damaged or not a safetensors file: {str(error).splitlines()[0]}"
+            ) from error
+    data = load_pickle(file)
+    if isinstance(data, Mapping):
+        for key in _CONTAINERS:
+            if isinstance(data.get(key), Mapping):
+                data = data[key]
+                break
+    if not isinstance(data, Mapping):
+        raise WeightsError(f"{shown(file)} holds no state dict")
+    state = {str(k).replace("module.", ""): v for k, v in data.items() if isinstance(v, Tensor)}
+    if not state:
+        raise WeightsError(f"{shown(file)} holds no tensors")
+    return state
+
+
+def load_pickle(file: Path) -> Any:
+    """torch.load in weights-only mode, tensors on the CPU. Raises WeightsError for anything unsafe or damaged.
+
+    Besides tensors and plain containers, numpy's numbers and numeric arrays are read: training tools leave them in.
+    """
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
+            warnings.simplefilter("ignore")  # old files: notes about storage types that do not concern the user
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"(?:GLOBAL |but got <class ')([\w.]+)", str(error))
+        if wanted:
+            raise WeightsError(
+                f"{shown(file)} was refused: to load it, {wanted[1]} would have to run; "
+                "save only the state_dict (tensors and their names) in a new file"
+            ) from error
+        raise WeightsError(f"{shown(file)} is damaged, or no checkpoint of torch; fetch it again") from error
+    except Exception as error:  # torch's readers raise whatever a broken file makes them meet
+        raise WeightsError(
+            f"{shown(file)} is damaged, or no checkpoint of torch ({type(error).__name__}); fetch it again"
+        ) from error
+
+
+def _numpy_globals() -> list[Any]:
+    """What a pickle of numpy's numbers and numeric arrays calls, under the names of numpy 1 and 2."""
+    calls: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+    homes = ("numpy.core.multiarray", "numpy._core.multiarray")
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    return [np.ndarray, np.dtype, *kinds, *((call, f"{home}.{name}") for home in homes for name, call in calls.items())]
+
+
+def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, str]:
+    """The network of a state dict with its weights loaded, its joint order, and what the checkpoint is called."""
+    if is_official(state):
+        config = infer_dcpose(state, file)
+        net = empty_net(config, file)
+        load_state(net, from_official(state), file)
+        return net.eval(), "posetrack", "official DCPose checkpoint"
+    if is_official_dsta(state):
+        try:
+            net = empty_net(infer_dsta(state), file)
+        except ValueError as error:
+            raise WeightsError(f"{shown(file)} does not fit DSTA: {error}") from error
+        load_state(net, from_official_dsta(state), file)
+        return net.eval(), "posetrack", "official DSTA checkpoint"
+    backbone = strip_openmmlab(state)
+    if "deconv_layers.0.weight" in backbone and any(k.startswith("layer4.") for k in backbone):
+        net = empty_net(infer_simplebaseline(backbone, file), file)
+        load_state(net, backbone, file)
+        return net.eval(), "coco", "SimpleBaseline checkpoint"
+    if not any(k.startswith("stage4.") for k in backbone):
+        raise WeightsError(
+            f"{shown(file)} is not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet or "
+            "SimpleBaseline)"
+        )
+    net = empty_net(infer_hrnet(backbone, file), file)
+    load_state(net, backbone, file)
+    return net.eval(), "coco", "HRNet checkpoint"
+
+
+def strip_openmmlab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenMMLab's names -> plain HRNet names; tensors beside backbone and head are dropped.
+
+    What a backbone or head holds beyond an HRNet is kept, so that a strict load reports it.
+    """
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        plain = re.sub(r"^(backbone|keypoint_head|head)\.", "", name)
+        if plain != name or plain.startswith(_BACKBONE_CHILDREN):
+            out[plain] = value
+    return out
+
+
+def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
+    """Architecture of an official checkpoint, read off its shapes; the dilations are the published ones."""
+    prefix = "rough_pose_estimation_net."
+    backbone = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+
+    def blocks(chain: str) -> int:
+        return len({k.split(".")[2] for k in state if k.startswith(f"{chain}.layers.")})
+
+    offsets = state.get("offsets_list.0.0.weight")
+    if offsets is None or offsets.ndim != 4:
+        raise WeightsError(f"{shown(file)} does not fit DCPose: offsets_list.0.0.weight is missing or misshapen")
+    count = len({k.split(".")[1] for k in state if k.startswith("offsets_list.")})
+    return DCPoseConfig(
+        backbone=backbone,
+        prf_blocks=blocks("diff_temporal_fuse"),
+        ptm_blocks=blocks("support_temporal_fuse"),
+        combine_blocks=blocks("offset_mask_combine_conv"),
+        combine_width=int(offsets.shape[1]),
+        dilations=tuple(3 * (k + 1) for k in range(count)),
+    )
+
+
+#: Blocks of the four layers -> depth of the ResNet, with bottlenecks or without.
+_RESNETS: Final[dict[tuple[bool, tuple[int, ...]], int]] = {
+    (True, (3, 4, 6, 3)): 50,
+    (True, (3, 4, 23, 3)): 101,
+    (True, (3, 8, 36, 3)): 152,
+    (False, (2, 2, 2, 2)): 18,
+    (False, (3, 4, 6, 3)): 34,
+}
+
+
+def infer_simplebaseline(state: Mapping[str, Tensor], file: Path) -> SimpleBaselineConfig:
+    """Architecture of a SimpleBaseline, read off its names and shapes. Raises WeightsError when they make none."""
+    blocks = tuple(len({k.split(".")[1] for k in state if k.startswith(f"layer{n}.")}) for n in (1, 2, 3, 4))
+    depth = _RESNETS.get(("layer1.0.conv3.weight" in state, blocks))
+    final, width = state.get("final_layer.weight"), state["deconv_layers.0.weight"]
+    if depth is None or final is None or final.ndim != 4 or width.ndim != 4:
+        raise WeightsError(f"{shown(file)} is not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)")
+    if len(final) != NUM_JOINTS:
+        raise WeightsError(f"{shown(file)} predicts {len(final)} joints; {NUM_JOINTS} are needed")
+    return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]))
+
+
+def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
+    """Architecture of an HRNet, read off its names and shapes. Raises WeightsError when they make none."""
+
+    def count(pattern: str) -> int:
+        found = [m[1] for k in state if (m := re.match(pattern, k))]
+        return max((int(n) for n in found), default=-1) + 1
+
+    try:
+        config = HRNetConfig(
+            width=int(state["transition1.0.0.weight"].shape[0]),
+            stem=int(state["conv1.weight"].shape[0]),
+            layer1_width=int(state["layer1.0.conv1.weight"].shape[0]),
+            layer1_blocks=count(r"layer1\.(\d+)\."),
+            modules=(count(r"stage2\.(\d+)\."), count(r"stage3\.(\d+)\."), count(r"stage4\.(\d+)\.")),
+            blocks=(
+                count(r"stage2\.0\.branches\.0\.(\d+)\."),
+                count(r"stage3\.0\.branches\.0\.(\d+)\."),
+                count(r"stage4\.0\.branches\.0\.(\d+)\."),
+            ),
+            joints=int(state["final_layer.weight"].shape[0]),
+        )
+    except KeyError as error:
+        raise WeightsError(f"{shown(file)} is not an HRNet with a heatmap layer: missing {error.args[0]}") from error
+    except IndexError as error:
+        raise WeightsError(f"{shown(file)} is not an HRNet: a weight has no dimensions") from error
+    if config.joints != 17:
+        raise WeightsError(f"{shown(file)} predicts {config.joints} joints; 17 are needed")
+    return config

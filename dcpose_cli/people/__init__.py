@@ -1,0 +1,1 @@
+"""Where people are and who they are: detection, tracking, interpolation and confirmation of tracks."""

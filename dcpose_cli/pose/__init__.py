@@ -1,0 +1,1 @@
+"""From person boxes to joints: crops, networks, heatmaps."""

@@ -1,0 +1,269 @@
+"""A loaded network at work: device, precision, batching, and backing off when memory runs out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .._cores import cores_for, on_cores, pieces
+from .._memory import keep_freed_memory
+from ..checkpoints.files import LoadedModel
+from ..devices import require_one_device
+from ..errors import DeviceError, UsageError
+from ..nets.folding import folded, laid_out
+from .crop import crop_affines, sample_crops
+from .crop_plan import CropPlan, own_crops, shared_crops
+from .heatmaps import to_image
+from .methods import method_of, reach_of
+
+#: Person windows in one pass, by device.
+DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}
+#: Crops and people that one core of a CPU works on at a time: more at once do not fit its cache (measured: dcpose-s
+#: needs 4.6 ms a crop at 6, 4.2 at 24, and 14 ms a person at 2, 24 at 4).
+CROPS_AT_ONCE: Final = 6
+PEOPLE_AT_ONCE: Final = 2
+_PRECISIONS: Final[dict[str, torch.dtype]] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """ "auto" -> the best device there is; anything else is checked. Raises DeviceError or UsageError."""
+    if isinstance(name, torch.device):
+        return name
+    require_one_device(name)
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from error
+    if device.type not in DEFAULT_BATCH:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{name} was asked for, but {torch.cuda.device_count()} CUDA devices are here; use --device cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("mps was asked for, but this machine has none; use --device cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """ "auto" -> bf16 (else fp16) on CUDA, bf16 on CPUs that compute in it, fp32 elsewhere. Raises UsageError."""
+    if name == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if device.type == "cpu" and _cpu_computes_in_bf16() else torch.float32
+    if name not in _PRECISIONS:
+        raise UsageError(f"unknown precision {name!r}; use auto, {', '.join(_PRECISIONS)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 is slow and inexact on a CPU; use --precision fp32 or bf16")
+    return _PRECISIONS[name]
+
+
+def _cpu_computes_in_bf16() -> bool:
+    """Whether the CPU has instructions for bf16; without, it is emulated and slower than fp32."""
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(test is not None and test() for test in tests)
+
+
+class PoseNetwork:
+    """A pose model on a device. model: from weights.open_model; batch: person windows in one pass (on each core of a
+    CPU), None for a default.
+
+    The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
+    `reach`: frames a window holds on each side of the current one, at least 1.
+    Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        batch: int | None = None,
+        box_scale: float = 1.25,
+    ) -> None:
+        if batch is not None and batch < 1:
+            raise UsageError(f"--batch must be at least 1, got {batch}")
+        self.model, self.device, self.box_scale = model, device, box_scale
+        self.precision = resolve_precision(precision, device)
+        self.batch = batch or DEFAULT_BATCH[device.type]
+        self._cores = cores_for(device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.input_size = model.header.input_size
+        #: Crops that went through the backbone so far.
+        self.encoded = 0
+        self._absent = [j for j in range(17) if j not in model.header.predicts]
+        try:
+            self._net = laid_out(folded(model.net).to(device))
+        except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
+            raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
+        self.method = method_of(self._net, model.header.decoding)
+        self.reach = max(1, reach_of(self.method))
+        #: Time spent in `poses` so far, and person windows seen there.
+        self.seconds, self.people = 0.0, 0
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it computes in less than float32."""
+        return self.precision != torch.float32
+
+    def poses(
+        self,
+        frames: Sequence[NDArray[np.uint8]],
+        windows: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        margins: NDArray[np.int64],
+        pixel_aspect: float = 1.0,
+        tracks: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Keypoints of N person windows.
+
+        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 2 * R + 1) positions in `frames` in the order
+        of time, the current frame in the middle, R at least `reach` (three of them: previous, current and next).
+        boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height; crops show
+        people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one person then
+        share crops where one box fits several; None: every window has crops of its own.
+        Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
+        Raises DeviceError.
+        """
+        out = np.zeros((len(boxes), 17, 3), np.float32)
+        if not len(boxes):
+            return out
+        began = time.perf_counter()
+        square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
+        middle = windows.shape[1] // 2
+        if middle < reach_of(self.method):
+            raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
+        wanted = np.stack([windows[:, middle + offset] for offset in self.method.frames], axis=1)
+        plan = own_crops(wanted, square) if tracks is None else shared_crops(wanted, square, tracks, self.input_size)
+        work = _Work(self._upload(frames), plan, pixel_aspect)
+        first = 0
+        while first < len(plan.order):
+            part = plan.order[first : first + self.batch * self._cores]
+            found = self._try(work, part, margins[part])
+            if found is not None:
+                out[part] = found
+                first += len(part)
+        self.encoded += len(plan.frames)
+        out[..., 0] /= pixel_aspect
+        out[:, self._absent] = 0
+        self.seconds += time.perf_counter() - began
+        self.people += len(boxes)
+        return out
+
+    def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor | list[Tensor]:
+        """The frames on the device, in one piece there; on a CPU where they are."""
+        if self.device.type == "cpu":
+            return [torch.from_numpy(np.require(frame, requirements=("C", "W"))) for frame in frames]
+        try:
+            return torch.from_numpy(np.stack(frames)).to(self.device)
+        except (RuntimeError, MemoryError) as error:
+            if not _lacks_memory(error):
+                raise
+            raise DeviceError(
+                f"{self.device} has too little memory for {len(frames)} frames; use --device cpu"
+            ) from error
+
+    def _try(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """`_pass`; None, with half the batch from now on, when memory ran out."""
+        try:
+            return self._pass(work, part, margins)
+        except (RuntimeError, MemoryError) as error:
+            if not _lacks_memory(error):
+                raise
+            if len(part) == 1:
+                raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
+            if self._cores > 1:
+                self._cores = 1
+            else:
+                self.batch = min(self.batch, len(part)) // 2
+        # Only here: inside the handler the error still holds the tensors of the failed pass.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _pass(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Keypoints in square pixels of the frame."""
+        rows = work.plan.rows[part]
+        codes = self._codes(work, rows)
+
+        def decode(some: NDArray[np.int64]) -> NDArray[np.float32]:
+            with self._computing():
+                points = self.method.decode(codes[:, some], torch.from_numpy(margins[some]), self.input_size)
+                return np.asarray(points.cpu().numpy(), np.float32)
+
+        points = np.concatenate(on_cores(decode, self._pieces(np.arange(len(part)), PEOPLE_AT_ONCE), self._cores))
+        work.forget(part)
+        boxes = work.plan.boxes[rows[:, self.method.frames.index(0)]]
+        return to_image(points, boxes, self.input_size, self.box_scale)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """No gradients, and the precision asked for; holds for the thread it is entered in."""
+        cast = torch.autocast(self.device.type, self.precision) if self.is_reduced else contextlib.nullcontext()
+        with torch.inference_mode(), cast:
+            yield
+
+    def _codes(self, work: _Work, rows: NDArray[np.int64]) -> Tensor:
+        """What the network makes of the crops in `rows` (n, F): (F, n, ...). Only those not at hand are computed."""
+        if not work.plan.shared:
+            codes = self._encode(work, rows.T.ravel())
+            return codes.view(*rows.T.shape, *codes.shape[1:])
+        fresh = [crop for crop in dict.fromkeys(rows.T.ravel().tolist()) if crop not in work.codes]
+        if fresh:
+            work.codes.update(zip(fresh, self._encode(work, np.array(fresh)).unbind(0), strict=True))
+        return torch.stack([torch.stack([work.codes[crop] for crop in column]) for column in rows.T.tolist()])
+
+    def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
+        def encode(some: NDArray[np.int64]) -> Tensor:
+            affines = crop_affines(work.plan.boxes[some], self.input_size, self.box_scale)
+            affines[:, :, 0] *= work.pixel_aspect
+            with self._computing():
+                pixels = sample_crops(work.pixels, torch.from_numpy(work.plan.frames[some]), affines, self.input_size)
+                return self.method.encode(pixels.contiguous(memory_format=torch.channels_last))
+
+        parts = on_cores(encode, self._pieces(crops, CROPS_AT_ONCE), self._cores)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _pieces(self, items: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+        return pieces(items, most, self._cores) if self.device.type == "cpu" else [items]
+
+
+class _Work:
+    """The frames on the device, the crops that are wanted of them, and what the network made of those so far."""
+
+    def __init__(self, pixels: Tensor | list[Tensor], plan: CropPlan, pixel_aspect: float) -> None:
+        self.pixels, self.plan, self.pixel_aspect = pixels, plan, pixel_aspect
+        self.codes: dict[int, Tensor] = {}
+        self._last = {int(crop): place for place, row in enumerate(plan.rows[plan.order]) for crop in row}
+        self._place = {int(window): place for place, window in enumerate(plan.order)}
+
+    def forget(self, part: NDArray[np.int64]) -> None:
+        """Drop the codes that no window after those of `part` needs."""
+        done = self._place[int(part[-1])]
+        for crop in [crop for crop in self.codes if self._last[crop] <= done]:
+            del self.codes[crop]
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch's own error on CUDA, a RuntimeError with these words on CPU and MPS."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in ("out of memory", "not enough memory", "can't allocate memory"))

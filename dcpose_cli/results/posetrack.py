@@ -1,0 +1,49 @@
+"""The native result file: PoseTrack18 JSON, one file per video, readable by poseval-style tools (SPEC 7.4).
+
+    {"dcpose": {...}, "images": [...], "annotations": [...], "categories": [{...}]}
+
+images         one entry per decoded frame, in order, people or not: `file_name`, `id`, `frame_id`, `vid_id`,
+               `nframes`, `is_labeled`, `has_no_densepose`. Frame i of the video has id
+               10^10 + (1 + i // 10000) * 10^4 + i % 10000.
+annotations    one entry per person and frame: `image_id`, `id` (unique in the file), `track_id`, `category_id` 1,
+               `keypoints` (17 x (x, y, visible): pixels of the upright frame, (0, 0) the centre of the first pixel;
+               visible is 1, or 0 with x = y = 0 for a joint that was not predicted), `scores` (17 confidences),
+               `bbox` (x, y, width, height) and `score` of the detector.
+categories     the one category `person` with the 17 joint names in order and the limbs.
+dcpose         what other readers ignore. The writer sets
+                 format          version of this object (1)
+                 frames, people  entries of `images` and of `annotations`
+                 damaged_frames  indexes of frames the decoder reported as damaged
+                 pts             presentation time of every frame, in ticks of `time_base`
+               and the caller gives, for `dcpose estimate`,
+                 dcpose          version of the package that wrote the file
+                 input           {"name", "sha256"} of the video: its file name, never a path
+                 model, detector {"name", "sha256"}
+                 libraries       {name: version}
+                 fps             average rate as "num/den", or null
+                 time_base       seconds per tick as "num/den"; the one key that reading needs
+                 width, height   of the upright frame, pixels
+                 settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
+                                 there only when one was chosen: without it software decoded
+                 decode          {"frames", "damaged", "errors"}, and "hardware" when "hwaccel" is there: frames that
+                                 the hardware decoded, from the first one on; software decoded the others
+                 video           sha256 of the annotated MP4, or null when none was asked for
+               No clock time, host name or absolute path is in the file: the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from .format import CATEGORY, FORMAT_VERSION, annotation_id, image_entry, image_id
+from .reader import PoseTrackResult, read_posetrack
+from .writer import PoseTrackWriter
+
+__all__ = [
+    "CATEGORY",
+    "FORMAT_VERSION",
+    "PoseTrackResult",
+    "PoseTrackWriter",
+    "annotation_id",
+    "image_entry",
+    "image_id",
+    "read_posetrack",
+]

@@ -1,0 +1,86 @@
+"""What others wrote, turned into checked values: people from loose numbers, and a header for files without one.
+
+The functions raise KeyError, TypeError or ValueError; reading.py makes one InputError of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from ..skeleton import NUM_JOINTS
+from ..types import FrameResult, Person
+from .format import FORMAT_VERSION
+
+_LARGEST: Final = 1e30  # far from every pixel, and still a finite float32
+_INT64: Final = 2**63
+
+
+def scalar(value: Any) -> float:
+    """A finite number, alone or in a list of its own as PoseTrack17 writes it."""
+    inner = value[0] if isinstance(value, list) else value
+    if not isinstance(inner, int | float) or isinstance(inner, bool) or not abs(inner) < _LARGEST:
+        raise ValueError(f"{inner!r:.40} is not a number")
+    return float(inner)
+
+
+def whole(value: Any) -> int:
+    """A whole number, alone or in a list of its own."""
+    number = value[0] if isinstance(value, list) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not -_INT64 <= number < _INT64:
+        raise ValueError(f"{number!r:.40} is not a whole number")
+    return number
+
+
+def sequence_of(value: Any) -> Sequence[Any]:
+    """A list; files that came from Matlab have a lone entry without one."""
+    return value if isinstance(value, list) else [value]
+
+
+def raw_person(joints: Mapping[int, tuple[float, float, float]], track_id: Any, score: float, bbox: Any) -> Person:
+    """joints: slot -> x, y, confidence. bbox: xywh, or None for the smallest box around the joints."""
+    keypoints = np.zeros((NUM_JOINTS, 3), np.float32)
+    for slot, joint in joints.items():
+        keypoints[slot] = joint
+    if bbox is None:
+        places = keypoints[list(joints), :2]
+        low, high = places.min(axis=0), places.max(axis=0)
+        box = np.concatenate([low, high - low])
+    else:
+        if len(bbox) != 4:
+            raise ValueError(f"a bbox has {len(bbox)} numbers")
+        box = np.array([scalar(value) for value in bbox], np.float32)
+    return Person(whole(track_id), box, score, keypoints)
+
+
+def foreign_header(pts: Sequence[int], people: int, fps: Fraction) -> dict[str, Any]:
+    """The header of a result that somebody else's file becomes. pts: in ticks of 1 / fps."""
+    return {
+        "format": FORMAT_VERSION,
+        "frames": len(pts),
+        "people": people,
+        "damaged_frames": [],
+        "pts": list(pts),
+        "fps": f"{fps.numerator}/{fps.denominator}",
+        "time_base": f"{fps.denominator}/{fps.numerator}",
+    }
+
+
+def numbered_frames(indexes: Sequence[int], people: Sequence[Sequence[Person]], fps: Fraction) -> list[FrameResult]:
+    """Frames whose time is their number over the frame rate."""
+    return [
+        FrameResult(index, index, float(index / fps), tuple(persons))
+        for index, persons in zip(indexes, people, strict=True)
+    ]
+
+
+def frame_rate(text: str | float | Fraction) -> Fraction:
+    """A frame rate from "25", "29.97" or "30000/1001". Raises ValueError."""
+    rate = Fraction(text) if not isinstance(text, float) else Fraction(str(text))
+    if not 0 < rate <= 100_000 or not math.isfinite(float(rate)):
+        raise ValueError(f"{text} is no frame rate")
+    return rate.limit_denominator(1_000_000)

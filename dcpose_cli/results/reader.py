@@ -1,0 +1,161 @@
+"""Reading back a result that `PoseTrackWriter` wrote; whatever else the file holds ends in one InputError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..files import shown
+from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..types import FrameResult, Person
+from .format import FORMAT_VERSION, file_name_matches, frame_index
+
+_INT64 = 2**63
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseTrackResult:
+    """A result file. header: its `dcpose` object (dcpose_cli.results.posetrack). frames: every frame, in order.
+
+    assumed_fps: the file was another tool's and says no times; they come from an assumed frame rate.
+    """
+
+    header: Mapping[str, Any]
+    frames: list[FrameResult]
+    assumed_fps: bool = False
+
+
+def read_posetrack(path: Path) -> PoseTrackResult:
+    """Read a result written by dcpose. Raises InputError with the reason when the file is anything else."""
+    path = Path(path)
+    return own_result(load_json(path), path)
+
+
+def load_json(path: Path) -> Any:
+    """The parsed file. Raises InputError when it cannot be read or is no JSON."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+    try:
+        return json.loads(raw, parse_constant=_refuse_constant)
+    except InputError as error:
+        reason = str(error)
+    except (ValueError, RecursionError) as error:
+        reason = ascii(str(error))[1:-1] if isinstance(error, ValueError) else "nested too deeply"
+    raise InputError(f"{shown(path)} is not valid JSON: {reason}; give a result that dcpose wrote")
+
+
+def own_result(data: Any, path: Path) -> PoseTrackResult:
+    """The result in parsed JSON; path: for the message of the InputError when it is none of ours."""
+    try:
+        return _result(data)
+    except InputError as error:
+        message = f"{shown(path)} is not a result of dcpose: {error}; run `dcpose estimate` again"
+    raise InputError(message)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InputError(f"{name} is not a number")
+
+
+def _result(data: Any) -> PoseTrackResult:
+    header = _member(data, "dcpose", dict, "the file")
+    if header.get("format") != FORMAT_VERSION:
+        raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
+    seconds = time_base(header)
+    categories = _member(data, "categories", list, "the file")
+    if (
+        len(categories) != 1
+        or not isinstance(categories[0], dict)
+        or categories[0].get("keypoints") != list(JOINT_NAMES)
+    ):
+        raise InputError("categories must be one person with the 17 PoseTrack joints")
+    images = _member(data, "images", list, "the file")
+    indexes = [_image(entry, number) for number, entry in enumerate(images)]
+    if any(later <= earlier for earlier, later in pairwise(indexes)):
+        raise InputError("images are not in ascending order")
+    pts = [_whole(value, "pts") for value in _member(header, "pts", list, "the header")]
+    if len(pts) != len(indexes):
+        raise InputError(f"{len(pts)} pts for {len(indexes)} images")
+    damaged = {_whole(value, "damaged_frames") for value in _member(header, "damaged_frames", list, "the header")}
+    people: dict[int, list[Person]] = {index: [] for index in indexes}
+    for number, entry in enumerate(_member(data, "annotations", list, "the file")):
+        index, person = _annotation(entry, f"annotation {number}")
+        if index not in people:
+            raise InputError(f"annotation {number} belongs to no image")
+        people[index].append(person)
+    frames = [
+        FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
+        for index, tick in zip(indexes, pts, strict=True)
+    ]
+    return PoseTrackResult(header, frames)
+
+
+def _member(value: Any, key: str, kind: type, what: str) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get(key), kind):
+        raise InputError(f"{what} has no {'list' if kind is list else 'object'} {key!r}")
+    return value[key]
+
+
+def _whole(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -_INT64 <= value < _INT64:
+        raise InputError(f"{what} holds {value!r:.40}, not a whole number")
+    return value
+
+
+def time_base(header: Mapping[str, Any]) -> Fraction:
+    """Seconds per tick of a header. Raises InputError."""
+    text = header.get("time_base")
+    numerator, slash, denominator = text.partition("/") if isinstance(text, str) else ("", "", "")
+    digits = numerator.isascii() and numerator.isdigit() and denominator.isascii() and denominator.isdigit()
+    if not (slash and digits and len(text or "") <= 40 and int(numerator) and int(denominator)):
+        raise InputError(f"time_base is {text!r:.60}, not a fraction like '1/12800'")
+    return Fraction(int(numerator), int(denominator))
+
+
+def _image(entry: Any, number: int) -> int:
+    """The frame index of an `images` entry."""
+    if not isinstance(entry, dict):
+        raise InputError(f"image {number} is not an object")
+    index = frame_index(_whole(entry.get("id"), f"the id of image {number}"))
+    name = entry.get("file_name")
+    if index < 0 or not isinstance(name, str) or not file_name_matches(name, index):
+        raise InputError(f"image {number} has an id or a file name that is not ours")
+    return index
+
+
+def _numbers(entry: Mapping[str, Any], key: str, count: int, what: str) -> NDArray[np.float32]:
+    values = entry.get(key)
+    if not isinstance(values, list) or len(values) != count:
+        raise InputError(f"{key} of {what} is not a list of {count} numbers")
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise InputError(f"{key} of {what} holds something that is not a number")
+    # 1e30 is far from every pixel and still a finite float32.
+    if not all(abs(value) < 1e30 for value in values):
+        raise InputError(f"{key} of {what} holds a number that is out of range")
+    return np.array(values, np.float32)
+
+
+def _annotation(entry: Any, what: str) -> tuple[int, Person]:
+    if not isinstance(entry, dict):
+        raise InputError(f"{what} is not an object")
+    keypoints = _numbers(entry, "keypoints", NUM_JOINTS * 3, what).reshape(NUM_JOINTS, 3)
+    keypoints[:, 2] = _numbers(entry, "scores", NUM_JOINTS, what)
+    score = entry.get("score")
+    person = Person(
+        track_id=_whole(entry.get("track_id"), f"track_id of {what}"),
+        bbox=_numbers(entry, "bbox", 4, what),
+        score=float(_numbers({"score": [score]}, "score", 1, what)[0]) if score is not None else 0.0,
+        keypoints=keypoints,
+    )
+    return frame_index(_whole(entry.get("image_id"), f"image_id of {what}")), person

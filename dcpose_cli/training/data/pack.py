@@ -1,0 +1,225 @@
+"""Reader of the training pack: COCO-style JSON beside tar files of pictures, single people and three-frame windows."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...files import shown
+from ...skeleton import LABELLED_SLOTS, NUM_JOINTS
+from .pictures import PictureFile, PictureStore, StoredPictures
+
+#: Weight of a joint whose teacher was unsure (v = 1) and of a joint in a doubtful annotation.
+UNSURE_WEIGHT = 0.4
+SUSPECT_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Frames before and after a current one, nearest first, to choose neighbours from."""
+
+    previous: tuple[PictureFile, ...]
+    following: tuple[PictureFile, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseSample:
+    """One labelled person: a still (one picture) or a window (previous, current, next; all cut alike).
+
+    pictures: (H, W, 3) uint8 RGB each, one or three, perhaps decoded only when asked for. joints: (K, 17, 3) float32,
+    x and y in pixels of the picture and the weight of the label in 0..1, K as pictures. boxes: (K, 4) float32 xywh.
+    margin: frames from previous to current and from current to next. human: labelled by a person. name: file or clip.
+    neighbours: where previous and next may be drawn from, None where there is no choice.
+    """
+
+    pictures: Sequence[NDArray[np.uint8]]
+    joints: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    margin: tuple[int, int]
+    human: bool
+    source: str
+    name: str
+    neighbours: Neighbours | None = None
+
+
+def read_parts(
+    root: Path,
+    parts: Sequence[str],
+    *,
+    split: str | None,
+    exclude: Iterable[str] = (),
+    limit: int | None = None,
+    store: PictureStore | None = None,
+    by_score: bool = False,
+) -> list[PoseSample]:
+    """Read the named parts (`stills`, `triplets2`, ...) of the pack in `root`.
+
+    split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spread.
+    store: decodes pictures when they are asked for, where all of them together are more than it keeps; otherwise they
+    are all decoded here. by_score: as in `joints_of`. Raises InputError when a part or its pictures cannot be read.
+    """
+    exclude = frozenset(exclude)
+    chosen = [_open_part(root, part, split, exclude, limit) for part in parts]
+    lazy = store is not None and sum(part.decoded_bytes() for part in chosen) > store.limit
+    out: list[PoseSample] = []
+    for part in chosen:
+        with _named(part.path), _Tars(part.folder, store if lazy else None) as tars:
+            out += [sample for group in part.groups for sample in _samples(group, tars, by_score)]
+    return out
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turns what a malformed part raises into an InputError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot read the training part {shown(path)}: {error.strerror}; check --data") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{shown(path)} is not a part of a training pack ({reason}); check --data") from error
+
+
+#: An image of the pack with its annotations.
+_Labelled = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is wanted of a part: groups of one image, or of the three of a window. folder: of its pictures."""
+
+    path: Path
+    folder: Path
+    groups: list[list[_Labelled]]
+
+    def decoded_bytes(self) -> int:
+        """Of all pictures together, as far as the part tells their sizes."""
+        images = (image for group in self.groups for image, _ in group)
+        return sum(3 * int(image.get("width", 0)) * int(image.get("height", 0)) for image in images)
+
+
+def _open_part(root: Path, part: str, split: str | None, exclude: frozenset[str], limit: int | None) -> _Part:
+    path = root / f"{part}.json"
+    folder = root / "images"
+    if not path.is_file() and (root / part / f"{part}.json").is_file():
+        path, folder = root / part / f"{part}.json", root / part
+    with _named(path):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return _Part(path, folder, _chosen(data, split, exclude, limit))
+
+
+def _chosen(
+    data: dict[str, Any], split: str | None, exclude: frozenset[str], limit: int | None
+) -> list[list[_Labelled]]:
+    """The images of a part that are wanted: stills alone, the frames of a window together and in their order."""
+    people: dict[int, list[dict[str, Any]]] = {}
+    for annotation in data["annotations"]:
+        people.setdefault(annotation["image_id"], []).append(annotation)
+    groups: dict[Any, list[_Labelled]] = {}
+    for image in data["images"]:
+        if (split is None or image.get("split") == split) and image.get("source") not in exclude:
+            key = image.get("triplet", ("still", image["id"]))
+            groups.setdefault(key, []).append((image, people.get(image["id"], [])))
+    found = [sorted(group, key=lambda item: "pcn".index(item[0].get("role", "c"))) for group in groups.values()]
+    if limit is not None and len(found) > limit:
+        found = [found[i] for i in np.linspace(0, len(found) - 1, limit).astype(int)]
+    return found
+
+
+class _Tars:
+    """Open tar files, each once. store: pictures are decoded there when they are asked for, without one at once."""
+
+    def __init__(self, folder: Path, store: PictureStore | None = None) -> None:
+        self._folder, self._store = folder, store
+        self._open: dict[str, tarfile.TarFile] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Tars:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def pictures(self, images: Sequence[dict[str, Any]]) -> Sequence[NDArray[np.uint8]]:
+        """(H, W, 3) uint8 RGB each."""
+        files = [self._file(image) for image in images]
+        if self._store is not None:
+            return StoredPictures(self._store, files)
+        return tuple(file.decode() for file in files)
+
+    def _file(self, image: dict[str, Any]) -> PictureFile:
+        path, name = self._folder / image["shard"], image["file_name"]
+        try:
+            if image["shard"] not in self._open:
+                self._open[image["shard"]] = self._stack.enter_context(tarfile.open(path, "r:"))  # noqa: SIM115
+            member = self._open[image["shard"]].getmember(name)
+        except (OSError, KeyError, tarfile.TarError) as error:
+            raise InputError(f"cannot read {shown(name)} from {shown(path)}: {error}; check --data") from error
+        return PictureFile(path, name, member.offset_data, member.size)
+
+
+def _samples(group: list[_Labelled], tars: _Tars, by_score: bool) -> list[PoseSample]:
+    """The people of a still, the person of a window; none where a window is incomplete or nobody has joints."""
+    images = [image for image, _ in group]
+    people = [[a for a in annotations if _usable(a)] for _, annotations in group]
+    if len(images) == 3:
+        rows = [[a[0] for a in people]] if all(len(a) == 1 for a in people) else []
+    else:
+        rows = [[a] for a in people[0]] if len(images) == 1 else []
+    if not rows:
+        return []
+    pictures = tars.pictures(images)
+    gaps = {image.get("role"): int(image.get("gap", 0)) for image in images}
+    first = images[0]
+    return [
+        PoseSample(
+            pictures=pictures,
+            joints=np.stack([joints_of(a, by_score=by_score) for a in row]),
+            boxes=np.array([a["bbox"] for a in row], np.float32),
+            margin=(max(1, -gaps.get("p", -1)), max(1, gaps.get("n", 1))),
+            human=row[0].get("label_kind") == "human",
+            source=str(first.get("source", "")),
+            name=str(first.get("clip", first["file_name"])),
+        )
+        for row in rows
+    ]
+
+
+def _usable(annotation: dict[str, Any]) -> bool:
+    """Whether it has joints and a box to cut out."""
+    return "keypoints" in annotation and annotation["bbox"][2] > 0 and annotation["bbox"][3] > 0
+
+
+def joints_of(annotation: dict[str, Any], *, by_score: bool = False) -> NDArray[np.float32]:
+    """(17, 3) x, y, weight of a pack annotation.
+
+    v = 2 weighs 1. v = 1 weighs 1 where a person placed it (hidden but known), UNSURE_WEIGHT where a teacher did.
+    by_score: a teacher's joint weighs as much as its score instead. Annotations marked `suspect` weigh half.
+    """
+    out = np.zeros((NUM_JOINTS, 3), np.float32)
+    out[list(LABELLED_SLOTS)] = np.array(annotation["keypoints"], np.float32).reshape(15, 3)
+    if "ears" in annotation:
+        out[3:5] = np.array(annotation["ears"], np.float32).reshape(2, 3)
+    v = out[:, 2].copy()
+    kinds = annotation.get("joint_kind")
+    human = np.array([kinds[j] == "h" for j in range(NUM_JOINTS)]) if kinds else np.zeros(NUM_JOINTS, bool)
+    if not kinds and annotation.get("label_kind") == "human":
+        human[:] = True
+    out[:, 2] = np.where(v >= 2, 1.0, np.where(v >= 1, np.where(human, 1.0, UNSURE_WEIGHT), 0.0))
+    if by_score and "scores" in annotation:
+        scores = np.ones(NUM_JOINTS, np.float32)  # ears have none; they keep their level
+        scores[list(LABELLED_SLOTS)] = np.clip(np.array(annotation["scores"], np.float32) / 100, 0, 1)
+        scores[3:5] = out[3:5, 2]
+        out[:, 2] = np.where(human | (v < 1), out[:, 2], scores)
+    if annotation.get("suspect"):
+        out[:, 2] *= SUSPECT_WEIGHT
+    return out

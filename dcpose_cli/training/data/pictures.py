@@ -1,0 +1,102 @@
+"""Pictures of a data set: decoded when they are first looked at, and kept as long as memory allows."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...files import shown
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """Where an encoded picture is: a file, or `size` bytes at `offset` of one (a member of a tar file, called name)."""
+
+    path: Path
+    name: str = ""
+    offset: int = 0
+    size: int = -1
+
+    def decode(self) -> Image:
+        """(H, W, 3) uint8 RGB. Raises InputError."""
+        where = f"{shown(self.name)} in {shown(self.path)}" if self.name else shown(self.path)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as error:
+            raise InputError(f"cannot read the picture {where}: {error.strerror}; check --data") from error
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if bgr is None:
+            raise InputError(f"{where} is not a picture; check --data")
+        return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+
+
+class PictureStore:
+    """Decoded pictures, those used last kept up to `limit` bytes. May be asked from several threads."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held = 0
+        self._kept: OrderedDict[PictureFile, Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, file: PictureFile) -> Image:
+        """The picture; whoever gets it must not change it. Raises InputError."""
+        with self._lock:
+            if file in self._kept:
+                self._kept.move_to_end(file)
+                return self._kept[file]
+        image = file.decode()
+        with self._lock:
+            if file not in self._kept and image.nbytes <= self.limit:
+                self._kept[file] = image
+                self._held += image.nbytes
+                while self._held > self.limit:
+                    self._held -= self._kept.popitem(last=False)[1].nbytes
+        return image
+
+
+class StoredPictures(Sequence[Image]):
+    """Pictures of one sample, decoded when asked for."""
+
+    def __init__(self, store: PictureStore, files: Iterable[PictureFile]) -> None:
+        self._store, self.files = store, tuple(files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, at: int) -> Image: ...
+    @overload
+    def __getitem__(self, at: slice) -> StoredPictures: ...
+    def __getitem__(self, at: int | slice) -> Image | StoredPictures:
+        if isinstance(at, slice):
+            return StoredPictures(self._store, self.files[at])
+        return self._store.get(self.files[at])
+
+    def choose(self, chosen: Iterable[PictureFile]) -> StoredPictures:
+        """Other pictures of the same store."""
+        return StoredPictures(self._store, chosen)
+
+
+def memory_limit(gib: float) -> int:
+    """`gib` in bytes, but at most half of this machine's memory."""
+    wanted = int(gib * 2**30)
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return wanted
+    return min(wanted, whole // 2)

@@ -1,0 +1,152 @@
+"""One door to training data: whatever the recipe's [data] names -> lists of PoseSample."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...datasets import (
+    LabelledFrame,
+    LabelledPerson,
+    LabelledVideo,
+    read_coco,
+    read_lists,
+    read_posetrack17,
+    read_posetrack18,
+)
+from ...errors import UsageError
+from ...files import shown
+from ..dcpose.recipe import DataConfig
+from .pack import Neighbours, PoseSample, read_parts
+from .pictures import PictureFile, PictureStore, StoredPictures, memory_limit
+
+_READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
+    "coco": read_coco,
+    "posetrack18": read_posetrack18,
+    "posetrack17": read_posetrack17,
+    "posetrack-lists": read_lists,
+}
+
+
+def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None = None) -> list[PoseSample]:
+    """The people of `data` in folder `root` that training ("train") or validation ("val") looks at.
+
+    limit: at most so many, evenly spread (of the pack: per part). Held-out clips are in neither.
+    Raises InputError or UsageError.
+    """
+    if data.format == "pack":
+        parts = (*data.stills, *data.triplets)
+        store = PictureStore(memory_limit(data.memory_gib))
+        found = read_parts(
+            root, parts, split=split, exclude=data.exclude, limit=limit, store=store, by_score=data.label_scores
+        )
+        if not data.hold_out_clips:
+            return found
+        return [s for s in found if len(s.pictures) == 1 or not is_held_out(s.name, data.hold_out_clips)]
+    named = data.train if split == "train" else data.val
+    if not named:
+        return []
+    videos = _READERS[data.format](_below(root, named), root / data.images)
+    kept = [v for v in videos if not is_held_out(v.name, data.hold_out_clips)]
+    return spread(list(_samples(kept, data)), limit)
+
+
+def is_held_out(clip: str, share: float) -> bool:
+    """Whether a clip belongs to the `share` that is never trained on: a hash of its name decides."""
+    return int(hashlib.sha1(clip.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+def spread(samples: list[PoseSample], limit: int | None) -> list[PoseSample]:
+    """At most `limit` of them, evenly spread."""
+    if limit is None or len(samples) <= limit:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, limit).astype(int)]
+
+
+def drawn(sample: PoseSample, rng: np.random.Generator) -> PoseSample:
+    """The sample with neighbours drawn anew, where there is a choice (SPEC 6.4: RANDOM_AUX_FRAME)."""
+    choice = sample.neighbours
+    if choice is None or not isinstance(sample.pictures, StoredPictures):
+        return sample
+    before = int(rng.integers(len(choice.previous))) if choice.previous else -1
+    after = int(rng.integers(len(choice.following))) if choice.following else -1
+    current = sample.pictures.files[1]
+    files = (
+        choice.previous[before] if before >= 0 else current,
+        current,
+        choice.following[after] if after >= 0 else current,
+    )
+    return replace(sample, pictures=sample.pictures.choose(files), margin=(max(1, before + 1), max(1, after + 1)))
+
+
+def _below(root: Path, named: str) -> Path:
+    path = root / named
+    if not path.exists():
+        raise UsageError(f"{shown(path)} of the recipe's [data] does not exist; check the recipe and --data")
+    return path
+
+
+def _samples(videos: Iterable[LabelledVideo], data: DataConfig) -> Iterator[PoseSample]:
+    store = PictureStore(memory_limit(data.memory_gib))
+    for video in videos:
+        for number, frame in enumerate(video.frames):
+            for person in frame.people:
+                yield _sample(video, number, person, data, store)
+
+
+def _sample(
+    video: LabelledVideo, number: int, person: LabelledPerson, data: DataConfig, store: PictureStore
+) -> PoseSample:
+    frames, frame = video.frames, video.frames[number]
+    current = PictureFile(frame.picture)
+    if len(frames) == 1:
+        return _person(person, [person.joints], StoredPictures(store, [current]), (1, 1), None, frame, video)
+    reach = data.distance - 1
+    # Nearest first, as far as the video goes.
+    before = tuple(frames[number - k] for k in range(1, min(reach, number) + 1))
+    after = tuple(frames[number + k] for k in range(1, min(reach, len(frames) - 1 - number) + 1))
+    # Validation and the first look take the nearest, as inference does; the farthest where nothing is drawn.
+    pick = 0 if data.random_neighbours else -1
+    chosen = (before[pick] if before else frame, frame, after[pick] if after else frame)
+    margin = (1, 1) if data.random_neighbours else (max(1, len(before)), max(1, len(after)))
+    neighbours = None
+    if data.random_neighbours and max(len(before), len(after)) > 1:
+        neighbours = Neighbours(
+            tuple(PictureFile(f.picture) for f in before), tuple(PictureFile(f.picture) for f in after)
+        )
+    joints = [person.joints if f is frame else _joints_of(f, person.track_id) for f in chosen]
+    pictures = StoredPictures(store, [PictureFile(f.picture) for f in chosen])
+    return _person(person, joints, pictures, margin, neighbours, frame, video)
+
+
+def _joints_of(frame: LabelledFrame, track: int | None) -> NDArray[np.float32]:
+    """Where the same person is in a neighbouring frame; without weight where nobody says."""
+    same = [p.joints for p in frame.people if track is not None and p.track_id == track]
+    return same[0] if len(same) == 1 else np.zeros((17, 3), np.float32)
+
+
+def _person(
+    person: LabelledPerson,
+    joints: list[NDArray[np.float32]],
+    pictures: StoredPictures,
+    margin: tuple[int, int],
+    neighbours: Neighbours | None,
+    frame: LabelledFrame,
+    video: LabelledVideo,
+) -> PoseSample:
+    return PoseSample(
+        pictures=pictures,
+        joints=np.stack(joints),
+        boxes=np.repeat(person.box[None], len(joints), axis=0),
+        margin=margin,
+        human=True,
+        source=video.name if len(joints) == 3 else "",
+        name=video.name if len(joints) == 3 else frame.name,
+        neighbours=neighbours,
+    )

@@ -1,0 +1,176 @@
+"""The stages of a training: the backbone on single frames, the head on windows, both together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ...nets import DCPose
+from ...nets.backbones import heatmap_net
+from ...pose.heatmaps import DECODERS
+from ..data.batches import Batch, Prefetched, training_batch
+from ..data.device_batches import DeviceBatches, fits
+from ..data.pack import PoseSample
+from ..engine.loop import Loop
+from ..engine.run import Run, phase
+from .losses import stage_loss
+from .recipe import Recipe, StageConfig
+from .validation import Forward, draw_worst, find
+
+
+def train_backbone(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 1: single frames, a random one of each window. Leaves the averaged weights in the network."""
+    backbone, device = net.backbone, run.device
+    loop = run.loop("stage1", backbone, config)
+    loop.resume()
+
+    with Prefetched(
+        _maker(recipe, config, samples, recipe.seed, run, window=False), config.steps, run.workers
+    ) as batches:
+
+        def loss_of(step: int) -> Tensor:
+            backbone.train()
+            batch = batches(step)
+            x = batch.images.to(device).to(memory_format=torch.channels_last)
+            with run.autocast(config):
+                maps = backbone(x)
+            return stage_loss(config, maps, batch.joints.to(device), _sigma(recipe, config, step))
+
+        def validate() -> dict[str, float]:
+            probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last).eval()
+            probe.load_state_dict(loop.average.state)
+            size, _ = phase(config, loop.step - 1, recipe.model.input_size)
+            return _validate("stage1", lambda x, margin: probe(x[:, :3]), held, size, recipe, config, run)
+
+        loop.run(loss_of, validate)
+    backbone.load_state_dict(loop.average.state)
+
+
+def load_backbone(net: DCPose, config: StageConfig, run: Run) -> bool:
+    """The averaged backbone of a finished or interrupted stage 1; whether there is one."""
+    loop = run.loop("stage1", net.backbone, config)
+    found = loop.resume()
+    if found:
+        net.backbone.load_state_dict(loop.average.state)
+    return found
+
+
+def train_head(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them."""
+    for parameter in net.backbone.parameters():
+        parameter.requires_grad_(False)
+    loop = run.loop("stage2", net, config)
+    loop.resume()
+
+    def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
+        with run.autocast(config):
+            final = net.head(*maps, batch.margin.to(run.device)).final
+        return stage_loss(config, final, batch.joints.to(run.device), sigma)
+
+    _train_windows(loop, net, recipe, config, samples, held, run, losses, recipe.seed + 1)
+
+
+def train_both(
+    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+) -> None:
+    """Stage 3: windows, everything learns; the loss of the current frame's own heatmaps is added (SPEC 8.2)."""
+    for parameter in net.parameters():
+        parameter.requires_grad_(True)
+    loop = run.loop("stage3", net, config)
+    loop.resume()
+
+    def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
+        with run.autocast(config):
+            final = net.head(*maps, batch.margin.to(run.device)).final
+        joints = batch.joints.to(run.device)
+        return stage_loss(config, final, joints, sigma) + stage_loss(config, maps[0], joints, sigma)
+
+    _train_windows(loop, net, recipe, config, samples, held, run, losses, recipe.seed + 2)
+
+
+def _train_windows(
+    loop: Loop,
+    net: DCPose,
+    recipe: Recipe,
+    config: StageConfig,
+    samples: list[PoseSample],
+    held: list[PoseSample],
+    run: Run,
+    losses: Callable[[tuple[Tensor, Tensor, Tensor], Batch, float], Tensor],
+    seed: int,
+) -> None:
+    """What stages 2 and 3 share; gradients reach the backbone where its parameters want them."""
+    device = run.device
+    learns = any(p.requires_grad for p in net.backbone.parameters())
+    make = _maker(recipe, config, samples, seed, run, window=True)
+    with Prefetched(make, config.steps, run.workers) as batches:
+
+        def loss_of(step: int) -> Tensor:
+            net.train()
+            # Batch-norm statistics of the backbone: frozen means frozen, unless asked for (SPEC 4.3, row 13).
+            net.backbone.train(config.backbone_norm == "running")
+            batch = batches(step)
+            x = batch.images.to(device)
+            frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]]).contiguous(memory_format=torch.channels_last)
+            with torch.set_grad_enabled(learns), run.autocast(config):
+                maps = net.backbone(frames)
+            current, previous, following = maps.float().split(len(x))
+            return losses((current, previous, following), batch, _sigma(recipe, config, step))
+
+        def validate() -> dict[str, float]:
+            probe = DCPose(recipe.model).to(device).to(memory_format=torch.channels_last).eval()
+            probe.load_state_dict(loop.average.state)
+            three = [s for s in held if len(s.pictures) == 3]
+            if not three:
+                return {}
+            size = recipe.model.input_size
+            out = _validate(loop.name, probe, three, size, recipe, config, run)
+            decoder = DECODERS[config.decoding]
+            single, _ = find(
+                lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, decoder, device
+            )
+            return {"windows": out["windows"], "single": single["windows"]} if out else {}
+
+        loop.run(loss_of, validate)
+    net.load_state_dict(loop.average.state)
+
+
+def _maker(
+    recipe: Recipe, config: StageConfig, samples: list[PoseSample], seed: int, run: Run, *, window: bool
+) -> Callable[[int], Batch]:
+    """The batch of a step."""
+    on_device = fits(samples, run.device) if run.on_device is None else run.on_device
+    make = DeviceBatches(samples, run.device) if on_device else partial(training_batch, samples)
+    augment = recipe.augmentation(window=window)
+
+    def batch(step: int) -> Batch:
+        size, _ = phase(config, step, recipe.model.input_size)
+        part, count = run.ranks.share(step, config.batch)
+        return make(part, batch=count, size=size, config=augment, seed=seed, window=window)
+
+    return batch
+
+
+def _sigma(recipe: Recipe, config: StageConfig, step: int) -> float:
+    return phase(config, step, recipe.model.input_size)[1]
+
+
+def _validate(
+    stage: str,
+    forward: Forward,
+    held: list[PoseSample],
+    size: tuple[int, int],
+    recipe: Recipe,
+    config: StageConfig,
+    run: Run,
+) -> dict[str, float]:
+    shares, people = find(forward, held, size, recipe.augment.enlarge, DECODERS[config.decoding], run.device)
+    draw_worst(people, size, recipe.augment.enlarge, run.work / f"worst-{stage}.png")
+    return shares

@@ -1,0 +1,1 @@
+"""The optimisation loop that all trainings share."""

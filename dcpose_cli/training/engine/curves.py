@@ -1,0 +1,95 @@
+"""Other people's ways to look at a training: curves as a PNG, TensorBoard's event files."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import UsageError
+from ...files import output_error
+from .loop import Scalars
+
+CURVES_NAME = "curves.png"
+
+
+@contextmanager
+def tensorboard(work: Path | None) -> Iterator[Scalars]:
+    """Yields what takes numbers for TensorBoard under `work`/tensorboard; for None, what drops them.
+
+    Raises UsageError when tensorboard is not installed.
+    """
+    if work is None:
+        yield lambda group, values, step: None
+        return
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UsageError("tensorboard is not installed; install it with: pip install 'dcpose[train]'")
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(work / "tensorboard"))
+
+    def scalars(group: str, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            writer.add_scalar(f"{group}/{name}", value, step)
+
+    try:
+        yield scalars
+    finally:
+        writer.close()
+
+
+def draw_curves(work: Path) -> Path | None:
+    """Loss, learning rate and validation of every stage out of the CSV logs in `work` -> curves.png in it.
+
+    None where there is no log, or matplotlib is not installed. Raises OutputError.
+    """
+    log, validation = _rows(work / "log.csv"), _rows(work / "validation.csv")
+    if not log or importlib.util.find_spec("matplotlib") is None:
+        return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    stages = list(dict.fromkeys(row["stage"] for row in log))
+    figure = Figure(figsize=(9, 2.6 * len(stages)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(stages), 2, squeeze=False)
+    for (left, right), stage in zip(axes, stages, strict=True):
+        _plot_log(left, [row for row in log if row["stage"] == stage], stage)
+        _plot_validation(right, [row for row in validation if row["stage"] == stage], stage)
+    path = work / CURVES_NAME
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise output_error(error, path) from error
+    return path
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        # A resumed training writes some steps again: the last line of a step counts.
+        return list({(row["stage"], row["step"]): row for row in csv.DictReader(file)}.values())
+
+
+def _plot_log(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
+    steps = [int(row["step"]) for row in rows]
+    axes.plot(steps, [float(row["loss"]) for row in rows], color="tab:blue", linewidth=0.9)
+    axes.set(title=stage, xlabel="step", ylabel="loss")
+    rate = axes.twinx()
+    rate.plot(steps, [float(row["lr"]) for row in rows], color="tab:grey", linewidth=0.7)
+    rate.set_ylabel("learning rate", color="tab:grey")
+
+
+def _plot_validation(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
+    for name in ("all", "stills", "windows", "single"):
+        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(title=f"{stage}: joints found", xlabel="step", ylabel="share")
+    axes.grid(alpha=0.3)
+    if axes.has_data():
+        axes.legend(fontsize="small")

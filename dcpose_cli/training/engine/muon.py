@@ -1,0 +1,97 @@
+"""Muon (K. Jordan et al., 2024): momentum whose matrices are made nearly orthogonal before they are added.
+
+A gradient of a convolution is dominated by few directions; giving all of them the same length makes each step teach
+more. Single vectors, and the weights that make the joints' heatmaps, take the step of AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from ...skeleton import NUM_JOINTS
+
+_MOMENTUM: Final = 0.95
+_BETAS: Final = (0.9, 0.999)
+_EPSILON: Final = 1e-8
+#: The quintic whose repeated use takes singular values to near 1, and how often it is used.
+_QUINTIC: Final = (3.4445, -4.7750, 2.0315)
+_ROUNDS: Final = 5
+#: Root mean square of an orthogonal step, as large as AdamW's steps usually are, so that one `lr` suits both.
+_STEP_RMS: Final = 0.2
+
+
+def hidden(weight: Tensor) -> bool:
+    """Whether a parameter is a matrix, or a convolution, between layers."""
+    return weight.ndim > 1 and len(weight) > NUM_JOINTS
+
+
+class Muon(torch.optim.Optimizer):
+    """Parameters that are `hidden` move by Muon, the others by AdamW; a group's weight decay holds for both.
+
+    parameters: groups as torch's optimizers take them. lr: of both kinds.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step along the present gradients; parameters without one stay."""
+        for group in self.param_groups:
+            learning = [p for p in group["params"] if p.grad is not None]
+            for p in learning:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            for p in learning:
+                if not hidden(p):
+                    self._adam(p, group["lr"])
+            self._orthogonal([p for p in learning if hidden(p)], group["lr"])
+
+    def _adam(self, p: nn.Parameter, lr: float) -> None:
+        state, gradient = self.state[p], p.grad
+        assert gradient is not None
+        if not state:
+            state["count"] = 0
+            state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
+        state["count"] += 1
+        state["mean"].lerp_(gradient, 1 - _BETAS[0])
+        state["square"].lerp_(gradient.square(), 1 - _BETAS[1])
+        mean = state["mean"] / (1 - _BETAS[0] ** state["count"])
+        square = state["square"] / (1 - _BETAS[1] ** state["count"])
+        p.addcdiv_(mean, square.sqrt_().add_(_EPSILON), value=-lr)
+
+    def _orthogonal(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
+        alike: dict[tuple[int, ...], list[nn.Parameter]] = {}
+        for p in parameters:
+            alike.setdefault(tuple(p.shape), []).append(p)
+        for shape, group in alike.items():
+            steps = orthogonal(torch.stack([self._towards(p).reshape(shape[0], -1) for p in group]))
+            length = _STEP_RMS * max(steps.shape[1:]) ** 0.5
+            for p, step in zip(group, steps, strict=True):
+                p.add_(step.reshape(shape), alpha=-lr * length)
+
+    def _towards(self, p: nn.Parameter) -> Tensor:
+        """The gradient with Nesterov's momentum."""
+        state, gradient = self.state[p], p.grad
+        assert gradient is not None
+        if not state:
+            state["mean"] = torch.zeros_like(p)
+        state["mean"].lerp_(gradient, 1 - _MOMENTUM)
+        return gradient.lerp(state["mean"], _MOMENTUM)
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(K, m, n) matrices -> ones with the same singular vectors and singular values near 1 (0.7 to 1.2), which is
+    all the accuracy there is, so that bfloat16 will do."""
+    a, b, c = _QUINTIC
+    wide = matrices.shape[1] <= matrices.shape[2]
+    x = matrices if wide else matrices.transpose(1, 2)
+    x = (x / (torch.linalg.matrix_norm(x)[:, None, None] + 1e-7)).bfloat16()
+    for _ in range(_ROUNDS):
+        square = x @ x.transpose(1, 2)
+        x = a * x + (b * square + c * square @ square) @ x
+    out: Tensor = (x if wide else x.transpose(1, 2)).float()
+    return out

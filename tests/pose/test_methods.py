@@ -1,0 +1,170 @@
+"""One interface for every network: which frames, in which order, and keypoints in crop pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dcpose_cli.nets import (
+    DCPose,
+    DCPoseConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
+from dcpose_cli.nets.backbones import init_heatmap_net
+from dcpose_cli.nets.dcpose import init_head as init_dcpose
+from dcpose_cli.nets.dsta import DSTA, DSTAConfig, init_head
+from dcpose_cli.nets.dsta_backbone import init_backbone
+from dcpose_cli.nets.hrnet import init_weights
+from dcpose_cli.nets.posewarper import init_posewarper_head
+from dcpose_cli.pose.crop import crop_affines
+from dcpose_cli.pose.heatmaps import peaks, to_image
+from dcpose_cli.pose.methods import keypoints_of_heatmaps, method_of, reach_of
+
+TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+SIZE = (48, 64)
+KINDS = ["dcpose", "dsta", "hrnet", "posewarper", "simplebaseline"]
+
+
+@pytest.fixture(scope="module")
+def nets():
+    torch.manual_seed(0)
+    dcpose = DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2, 4)))
+    init_weights(dcpose)
+    init_dcpose(dcpose)
+    dsta = DSTA(DSTAConfig(input_size=SIZE, backbone=TINY))
+    init_backbone(dsta.backbone)
+    init_head(dsta)
+    torch.nn.init.normal_(dsta.to_tokens.weight)
+    torch.nn.init.normal_(dsta.temporal.place)
+    hrnet = HRNet(TINY)
+    init_weights(hrnet)
+    warper = PoseWarper(PoseWarperConfig(backbone=TINY, input_size=SIZE, blocks=2, width=8, dilations=(2, 4)))
+    init_heatmap_net(warper.backbone)
+    init_posewarper_head(warper)
+    torch.nn.init.normal_(warper.warps[0].offset.weight, 0.0, 0.1)
+    torch.nn.init.normal_(warper.backbone.final_layer.weight)
+    simple = SimpleBaseline(SimpleBaselineConfig(depth=18, width=8))
+    init_heatmap_net(simple)
+    torch.nn.init.normal_(simple.final_layer.weight)
+    made = {"dcpose": dcpose, "dsta": dsta, "hrnet": hrnet, "posewarper": warper, "simplebaseline": simple}
+    return {kind: net.eval() for kind, net in made.items()}
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Crops of previous, current and next frame and the ones beyond, by offset; two people."""
+    generator = torch.Generator().manual_seed(5)
+    return {offset: torch.rand(2, 3, 64, 48, generator=generator) for offset in (-1, 0, 1, -2, 2)}
+
+
+MARGIN = torch.tensor([[1, 1], [3, 1]])
+
+
+def run(net, pictures):
+    method = method_of(net)
+    with torch.no_grad():
+        return method.run(torch.stack([pictures[offset] for offset in method.frames]), MARGIN)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keypoints_of_every_method(nets, pictures, kind):
+    points = run(nets[kind], pictures)
+    assert points.shape == (2, 17, 3)
+    assert points.dtype == torch.float32
+    assert torch.isfinite(points).all()
+
+
+def test_frames():
+    with torch.device("meta"):
+        assert method_of(HRNet(TINY)).frames == (0,)
+        assert method_of(DCPose(DCPoseConfig(backbone=TINY))).frames == (0, -1, 1)
+        assert method_of(DSTA(DSTAConfig(backbone=TINY))).frames == (-1, 0, 1)
+        assert method_of(DSTA(DSTAConfig(backbone=TINY, frames=1))).frames == (0,)
+        assert method_of(DCPose(DCPoseConfig(backbone=TINY, neighbours=("next",)))).frames == (0, 1)
+        assert method_of(PoseWarper(PoseWarperConfig(backbone=TINY))).frames == (-2, -1, 0, 1, 2)
+        assert reach_of(method_of(DSTA(DSTAConfig(backbone=TINY, frames=5)))) == 2
+        assert reach_of(method_of(SimpleBaseline(SimpleBaselineConfig(depth=18)))) == 0
+
+
+def test_dsta_is_the_network_times_the_crop(nets, pictures):
+    with torch.no_grad():
+        poses = nets["dsta"](torch.stack([pictures[k] for k in (-1, 0, 1)], dim=1))
+    points = run(nets["dsta"], pictures)
+    assert torch.allclose(points[..., :2], poses.coordinates * torch.tensor([48.0, 64.0]), atol=1e-4)
+    assert torch.allclose(points[..., 2:], poses.score, atol=1e-6)
+
+
+def test_dcpose_is_the_network_and_its_peaks(nets, pictures):
+    with torch.no_grad():
+        maps = nets["dcpose"](torch.cat([pictures[0], pictures[-1], pictures[1]], dim=1), MARGIN)
+    expected = peaks(maps) * torch.tensor([4.0, 4.0, 1.0])
+    assert torch.allclose(run(nets["dcpose"], pictures), expected, atol=1e-4)
+    assert expected[..., :2].std() > 1  # not all in one place
+
+
+@pytest.mark.parametrize("kind", ["hrnet", "simplebaseline"])
+def test_single_frame_networks_see_the_current_frame_only(nets, pictures, kind):
+    others = {**pictures, -1: pictures[1], 1: pictures[-1]}
+    assert torch.equal(run(nets[kind], pictures), run(nets[kind], others))
+    with torch.no_grad():
+        expected = peaks(nets[kind](pictures[0])) * torch.tensor([4.0, 4.0, 1.0])
+    assert torch.allclose(run(nets[kind], pictures), expected, atol=1e-4)
+    assert expected[..., :2].std() > 1
+
+
+def test_posewarper_is_the_network_and_its_peaks(nets, pictures):
+    with torch.no_grad():
+        maps = nets["posewarper"](torch.stack([pictures[k] for k in (-2, -1, 0, 1, 2)], dim=1))
+    assert torch.allclose(run(nets["posewarper"], pictures), peaks(maps) * torch.tensor([4.0, 4.0, 1.0]), atol=1e-4)
+
+
+def test_a_neighbour_left_out_does_not_matter(pictures):
+    torch.manual_seed(4)
+    net = DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2,), neighbours=("next",)))
+    init_heatmap_net(net.backbone)
+    init_dcpose(net.eval())
+    nine = torch.cat([pictures[0], pictures[-1], pictures[1]], dim=1)
+    other = torch.cat([pictures[0], pictures[2], pictures[1]], dim=1)
+    with torch.no_grad():
+        maps = net(nine, MARGIN)
+        assert torch.equal(net(other, MARGIN), maps)
+    assert torch.allclose(run(net, pictures), peaks(maps) * torch.tensor([4.0, 4.0, 1.0]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "swap"), [("dcpose", (-1, 1)), ("dsta", (-1, 1)), ("posewarper", (-1, 2))])
+def test_order_of_frames_reaches_the_network(nets, pictures, kind, swap):
+    """PoseWarper weighs both sides alike, but the far neighbours less than the near ones."""
+    others = {**pictures, swap[0]: pictures[swap[1]], swap[1]: pictures[swap[0]]}
+    assert not torch.allclose(run(nets[kind], pictures), run(nets[kind], others), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_low_precision_gives_float32(nets, pictures, kind):
+    with torch.autocast("cpu", torch.bfloat16):
+        points = run(nets[kind], pictures)
+    assert points.dtype == torch.float32
+
+
+def test_channels_last_changes_nothing(nets, pictures):
+    net = nets["dsta"]
+    flat = torch.cat([pictures[k] for k in (-1, 0, 1)]).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        points = method_of(net).run(flat.unflatten(0, (3, 2)), MARGIN)
+    assert torch.allclose(points, run(net, pictures), atol=1e-4)
+
+
+def test_crop_pixels_and_heatmap_pixels_meet_in_the_picture():
+    """The way over crop pixels is the published way over heatmap pixels."""
+    boxes = np.array([[10, 20, 33, 91], [300, 100, 120, 60]], np.float32)
+    maps = torch.rand(2, 17, 96, 72, generator=torch.Generator().manual_seed(0))
+    over_maps = to_image(peaks(maps).numpy(), boxes, (72, 96))
+    over_crops = to_image(keypoints_of_heatmaps(maps, (288, 384), peaks).numpy(), boxes, (288, 384))
+    assert np.abs(over_maps - over_crops).max() < 1e-3
+    affines = crop_affines(boxes, (288, 384))
+    assert not np.allclose(affines[0], affines[1])

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dcpose_cli.pose.crop import MEAN, STD
+from dcpose_cli.training.data.augment import Crops
+from dcpose_cli.training.data.batches import collate, epoch_order, plain_batch, training_batch
+from dcpose_cli.training.data.pack import read_parts
+from dcpose_cli.training.dcpose.recipe import AugmentConfig
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def samples(tiny_pack):
+    return read_parts(tiny_pack, ["stills", "triplets"], split="train")
+
+
+def make(samples, step, **changes):
+    options = {"batch": 3, "size": SIZE, "config": AugmentConfig(), "seed": 7, "window": True, **changes}
+    return training_batch(samples, step, **options)
+
+
+def same(a, b):
+    return torch.equal(a.images, b.images) and torch.equal(a.joints, b.joints) and torch.equal(a.margin, b.margin)
+
+
+def test_shapes(samples):
+    windows, singles = make(samples, 0), make(samples, 0, window=False)
+    assert windows.images.shape == (3, 9, 64, 48)
+    assert singles.images.shape == (3, 3, 64, 48)
+    assert windows.images.dtype == windows.joints.dtype == windows.margin.dtype == torch.float32
+    assert windows.joints.shape == (3, 17, 3)
+    assert windows.margin.shape == (3, 2)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(samples):
+    wanted = make(samples, 5)
+    make(samples, 40)  # another epoch in between
+    assert same(make(samples, 5), wanted)
+    assert not same(make(samples, 6), wanted)
+    assert not same(make(samples, 5, seed=8), wanted)
+
+
+def test_every_sample_once_per_epoch(samples):
+    count = len(samples)
+    assert count == 9
+    assert sorted(epoch_order(count, 7, 3)) == list(range(count))
+    assert not np.array_equal(epoch_order(count, 7, 3), epoch_order(count, 7, 4))
+    still = {"batch": 3, "window": True, "config": AugmentConfig(flip_prob=0)}
+    margins = torch.cat([make(samples, step, **still).margin for step in range(3)])
+    assert sorted(map(tuple, margins.tolist())) == sorted((float(a), float(b)) for a, b in (s.margin for s in samples))
+
+
+def test_the_order_of_frames_is_current_previous_next():
+    images = np.stack([np.full((8, 8, 3), v, np.uint8) for v in (10, 20, 30)])  # previous, current, next
+    joints = np.stack([np.full((17, 3), v, np.float32) for v in (1, 2, 3)])
+    batch = collate([Crops(images, joints)], [(1, 2)])
+    pixels = batch.images.view(3, 3, 8, 8) * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    assert (pixels.mean(dim=(1, 2, 3)) * 255).tolist() == pytest.approx([20, 10, 30], abs=0.01)
+    assert batch.joints[0, 0].tolist() == [0.5, 0.5, 2]  # of the current frame, in heatmap pixels; the weight stays
+    assert batch.margin.tolist() == [[1, 2]]
+
+
+def test_plain_batches_do_not_vary(samples):
+    windows = [s for s in samples if len(s.pictures) == 3]
+    assert same(plain_batch(windows, SIZE, 1.25), plain_batch(windows, SIZE, 1.25))
+    batch = plain_batch(windows, SIZE, 1.25)
+    assert batch.images.shape == (3, 9, 64, 48)
+    # The box is centred, so the middle of the labelled joints is near the middle of the heatmap.
+    labelled = batch.joints[:, [0, 1, 2, *range(5, 17)], :2]
+    middle = (labelled.amax(dim=1) + labelled.amin(dim=1)) / 2
+    assert (middle - torch.tensor([6.0, 8.0])).abs().max() < 1
