@@ -38,8 +38,8 @@ from dcpose_cli.evaluation.sample_people import (
     sample_hit_rates,
     sample_shares,
 )
-from dcpose_cli.export import read_posetrack
 from dcpose_cli.files import sha256_of, write_atomic
+from dcpose_cli.results import read_posetrack
 
 HELDOUT = "heldout-dev"
 

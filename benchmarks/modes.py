@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 import dcpose_cli
 from dcpose_cli.evaluation.sample_clips import score_clip
-from dcpose_cli.export import read_posetrack
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.people.boxes import iou
+from dcpose_cli.results import read_posetrack
 from dcpose_cli.types import FrameResult, Person
 
 MODES: dict[str, dict[str, Any]] = {

@@ -34,7 +34,7 @@ import cv2, logging, numpy as np, torch, signal, warnings
 torch.set_num_threads(3); cv2.setNumThreads(2)
 before = (dict(os.environ), np.get_printoptions(), vars(torch._tensor_str.PRINT_OPTS).copy(), torch.save,
           signal.getsignal(signal.SIGINT), list(warnings.filters), logging.getLogger().handlers[:])
-from dcpose_cli.detect import PersonDetector
+from dcpose_cli.people.detector import PersonDetector
 detector = PersonDetector(sys.argv[1], conf=0.01)
 threads = torch.get_num_threads(), cv2.getNumThreads()
 detector.detect([np.zeros((48, 64, 3), np.uint8)])

@@ -30,8 +30,8 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from dcpose_cli.training import loop
-from dcpose_cli.training.recipe import load_recipe
-from dcpose_cli.training.train import train
+from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.dcpose.train import train
 
 recipe, data, work, where = sys.argv[1:]
 loop.CHECKPOINT_EVERY = -1.0

@@ -25,9 +25,9 @@ import sys
 from pathlib import Path
 import torch
 from torch import nn
-from dcpose_cli.training.ranks import joined
-from dcpose_cli.training.loop import Loop
-from dcpose_cli.training.recipe import StageConfig
+from dcpose_cli.training.engine.distributed import joined
+from dcpose_cli.training.engine.loop import Loop
+from dcpose_cli.training.dcpose.recipe import StageConfig
 
 folder, last = Path(sys.argv[1]), int(sys.argv[2])
 config = StageConfig(steps=6, batch=8, lr=0.05, warmup=2)
