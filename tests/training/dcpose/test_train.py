@@ -29,7 +29,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from dcpose_cli.training import loop
+from dcpose_cli.training.engine import loop
 from dcpose_cli.training.dcpose.recipe import load_recipe
 from dcpose_cli.training.dcpose.train import train
 
