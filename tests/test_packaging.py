@@ -26,8 +26,8 @@ def checkout(root, tmp_path_factory):
     ]
     for name in [*listed, "pyproject.toml"]:
         if (root / name).is_dir():
-            skip = shutil.ignore_patterns("__pycache__", "*.mp4", "data")
-            shutil.copytree(root / name, copy / name, ignore=skip)
+            skip = ("__pycache__", "*.mp4", *(["data"] if name == "tests" else []))
+            shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns(*skip))
         elif (root / name).is_file():
             shutil.copy(root / name, copy / name)
     weights = copy / "models" / "dcpose-s" / "model.safetensors"
