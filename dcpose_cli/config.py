@@ -17,6 +17,8 @@ class EstimateConfig:
     conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
+    flip_test: average the network's heatmaps of each crop and of its mirror image (DSTA: its coordinates); the network
+    takes twice as long.
     share_crops: let the windows of a person that follow one another share crops, so that the backbone runs about once
     per person and frame instead of three times; joints move a little. detect_every: look for people in every n-th
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
@@ -37,6 +39,7 @@ class EstimateConfig:
     kpt_thr: float = 0.3
     interval: int = 1
     box_scale: float = 1.25
+    flip_test: bool = False
     share_crops: bool = False
     detect_every: int = 1
     smooth: str = "none"

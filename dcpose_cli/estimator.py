@@ -58,7 +58,7 @@ class Detector(Protocol):
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every: as in
+    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, flip_test: as in
     EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded when it is
     first needed.
     Raises UsageError, WeightsError or DeviceError.
@@ -78,6 +78,7 @@ class PoseEstimator:
         offline: bool = False,
         share_crops: bool = False,
         detect_every: int = 1,
+        flip_test: bool = False,
     ) -> None:
         _require_sane(conf, interval, box_scale)
         if detect_every < 1:
@@ -86,7 +87,12 @@ class PoseEstimator:
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
-            open_model(model), device=self.device, precision=precision, batch=batch, box_scale=box_scale
+            open_model(model),
+            device=self.device,
+            precision=precision,
+            batch=batch,
+            box_scale=box_scale,
+            flip_test=flip_test,
         )
         self._detector = detector
         self._detecting = Lock()
@@ -106,6 +112,7 @@ class PoseEstimator:
             offline=config.offline,
             share_crops=config.share_crops,
             detect_every=config.detect_every,
+            flip_test=config.flip_test,
         )
 
     @property

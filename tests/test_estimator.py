@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import threading
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_looking_less_often_changes_nothing_for_who_stands_still(tiny_folder, co
         for a, b in zip(ours.people, theirs.people, strict=True):
             np.testing.assert_allclose(a.bbox, b.bbox, atol=1e-4)
             np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
+
+
+def test_flip_test_changes_the_joints_and_is_named_in_the_header(dcpose, clip, tmp_path):
+    results = []
+    for number, options in enumerate(([], ["--flip-test"], ["--flip-test", "--share-crops"])):
+        target = tmp_path / f"{number}.json"
+        done = dcpose(
+            "export-json", clip, "-o", target, *dcpose.models, "--max-frames", 3, "--precision", "fp32", *options
+        )
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(target.read_text()))
+    assert [r["dcpose"]["settings"]["flip_test"] for r in results] == [False, True, True]
+    plain, flipped, _ = (np.array([a["keypoints"] for a in r["annotations"]]) for r in results)
+    assert plain.shape == flipped.shape
+    assert np.abs(plain - flipped).max() > 0.5
 
 
 def test_shared_crops_of_who_stands_still_are_exact_and_fewer(tiny_folder):

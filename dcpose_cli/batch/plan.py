@@ -16,7 +16,7 @@ from .._paths import SINGLE, models_dir
 from ..config import EstimateConfig
 from ..errors import InputError, UsageError
 from ..files import sha256_of, shown
-from ..results.header import model_and_detector
+from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
 from .manifest import Line, read_manifest
 
@@ -112,7 +112,9 @@ def _job(
 ) -> Job:
     line, target = known.get(name), out / output
     made = None if config.overwrite else _made_by(source, target, line)
-    outdated = made is not None and any(made.get(key) != value for key, value in wanted.items())
+    outdated = made is not None and any(
+        made.get(key, EARLIER_SETTINGS.get(key)) != value for key, value in wanted.items()
+    )
     return Job(source, target, made is not None, name, output.as_posix(), outdated, line)
 
 
@@ -139,7 +141,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
     from ..checkpoints.files import find_weights  # late: it loads torch
 
-    names = ("conf", "interval", "box_scale", "share_crops", "detect_every", "start", "end", "max_frames")
+    names = ("conf", "interval", "box_scale", "flip_test", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     out["model"] = sha256_of(find_weights(config.model))
     out["single"] = config.model.endswith(SINGLE)

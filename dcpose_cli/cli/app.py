@@ -75,6 +75,7 @@ def estimate(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    flip_test: o.FlipTest = False,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
     hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
@@ -94,9 +95,9 @@ def estimate(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, kpt_thr=kpt_thr,
-        interval=interval, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel, smooth=smooth,
-        start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite, resume=resume,
-        offline=offline, allow_network=allow_network,
+        interval=interval, flip_test=flip_test, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel,
+        smooth=smooth, start=start, end=end, max_frames=max_frames, no_audio=no_audio, json=json, overwrite=overwrite,
+        resume=resume, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     raise typer.Exit(estimate_videos(inputs, out, config, dry_run=dry_run, quiet=quiet))
 
@@ -124,6 +125,7 @@ def export_json(
     batch: o.Batch = None,
     conf: o.Conf = DEFAULTS.conf,
     interval: o.Interval = DEFAULTS.interval,
+    flip_test: o.FlipTest = False,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
     hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
@@ -139,7 +141,7 @@ def export_json(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch, conf=conf, interval=interval,
-        share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel, start=start, end=end,
+        flip_test=flip_test, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel, start=start, end=end,
         max_frames=max_frames, overwrite=overwrite, resume=resume, offline=offline, allow_network=allow_network,
     )  # fmt: skip
     if boxes is not None or truth is not None:
@@ -172,6 +174,7 @@ def batch(
     conf: o.Conf = DEFAULTS.conf,
     kpt_thr: o.KptThr = DEFAULTS.kpt_thr,
     interval: o.Interval = DEFAULTS.interval,
+    flip_test: o.FlipTest = False,
     share_crops: o.ShareCrops = False,
     detect_every: o.DetectEvery = DEFAULTS.detect_every,
     hwaccel: o.Hwaccel = DEFAULTS.hwaccel,
@@ -196,8 +199,9 @@ def batch(
     _begin(debug)
     config = o.settings(
         model=model, detector=detector, device=device, precision=precision, batch=batch_size, conf=conf,
-        kpt_thr=kpt_thr, interval=interval, share_crops=share_crops, detect_every=detect_every, hwaccel=hwaccel,
-        smooth=smooth, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume, offline=offline,
+        kpt_thr=kpt_thr, interval=interval, flip_test=flip_test, share_crops=share_crops, detect_every=detect_every,
+        hwaccel=hwaccel, smooth=smooth, max_frames=max_frames, no_audio=no_audio, overwrite=overwrite, resume=resume,
+        offline=offline,
     )  # fmt: skip
     raise typer.Exit(run_batch(folder, out, config, workers=workers, ray=ray, dry_run=dry_run, quiet=quiet))
 

@@ -36,6 +36,14 @@ KptThr = Annotated[float, typer.Option(help="Least confidence of a drawn joint."
 Interval = Annotated[
     int, typer.Option(help="Frames between the current one and its neighbours.", rich_help_panel="Poses")
 ]
+FlipTest = Annotated[
+    bool,
+    typer.Option(
+        "--flip-test",
+        help="Average with the mirrored picture: more accurate, the pose network takes twice as long.",
+        rich_help_panel="Poses",
+    ),
+]
 ShareCrops = Annotated[
     bool,
     typer.Option(

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..skeleton import FLIP_ORDER
 from .crop import apply_affine, box_to_center_scale, crop_affine, invert_affine
 
 
@@ -78,6 +79,17 @@ def _smoothing(side: int, device: torch.device) -> Tensor:
     at = torch.arange(side, device=device, dtype=torch.float32)
     weights = torch.exp(-((at - at[:, None]) ** 2) / (2 * SMOOTHING**2))
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def unmirrored(heatmaps: Tensor) -> Tensor:
+    """Heatmaps (N, 17, h, w) of mirrored crops -> heatmaps of the crops, for a flip test.
+
+    Left and right joints change places. Pixel i of a heatmap lies on pixel 4 i of a crop of 4 w pixels, so that the
+    mirrored map lies 3/4 of a pixel too far left; it is moved to the right by one pixel, as published for HRNet. Its
+    first column stays.
+    """
+    flipped = heatmaps[:, list(FLIP_ORDER)].flip(3)
+    return torch.cat([flipped[..., :1], flipped[..., :-1]], dim=3)
 
 
 Decoder = Callable[[Tensor], Tensor]

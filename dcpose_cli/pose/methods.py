@@ -1,6 +1,7 @@
 """What each kind of network wants to see, and how its output becomes keypoints: one class per kind, one table.
 
-Whoever runs a network asks `method_of` and knows nothing else of it. A new network adds a class and a line.
+Whoever runs a network asks `method_of` and knows nothing else of it. A new network adds a class and a line. The flip
+test and ensembles work with every class: they average what `predict` returns.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import DSTA, DCPose, HRNet, PoseWarper, SimpleBaseline
-from .heatmaps import DECODERS, Decoder
+from ..skeleton import FLIP_ORDER
+from .heatmaps import DECODERS, Decoder, unmirrored
 
 
 class Method(ABC):
@@ -22,29 +24,60 @@ class Method(ABC):
     What the first step makes of a crop may serve several windows, where they share it.
     """
 
-    #: The frames a window needs, in the order `decode` wants them, counted from the current one: -1 is the previous.
+    #: The frames a window needs, in the order `predict` wants them, counted from the current one: -1 is the previous.
     frames: tuple[int, ...]
+    #: Passes of the backbone that `encode` makes over a crop.
+    passes: int = 1
 
     @abstractmethod
     def encode(self, crops: Tensor) -> Tensor:
         """Crops (N, 3, H, W) float32, normalised RGB -> one code each, (N, ...). May run under autocast."""
 
     @abstractmethod
-    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
-        """Keypoints in the current frame's crops.
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
+        """What the network says of the current frame's crops, before joints are read from it.
 
         codes: (F, N, ...), one entry per entry of `frames`. margin: (N, 2), frames from previous to current and from
-        current to next, both >= 1. size: crop width and height. May run under autocast.
-        Returns (N, 17, 3) float32: x, y in crop pixels, score; a joint may lie outside the crop.
+        current to next, both >= 1. Returns heatmaps (N, 17, h, w) or, without heatmaps, joints (N, 17, 3) float32: x
+        and y in shares of the crop, score. May run under autocast.
         """
 
+    @abstractmethod
+    def unmirror(self, predicted: Tensor) -> Tensor:
+        """What `predict` says of mirrored crops -> the same for the crops themselves, in the same shape."""
+
+    @abstractmethod
+    def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
+        """Keypoints (N, 17, 3) float32 of what `predict` returned: x, y in crop pixels, score.
+
+        A joint may lie outside the crop. size: crop width and height.
+        """
+
+    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+        """`predict` and `read`: codes (F, N, ...) -> keypoints (N, 17, 3) in the current frame's crops."""
+        return self.read(self.predict(codes, margin), size)
+
     def run(self, crops: Tensor, margin: Tensor) -> Tensor:
-        """Both steps: crops (F, N, 3, H, W), one entry per entry of `frames` -> (N, 17, 3)."""
+        """All steps: crops (F, N, 3, H, W), one entry per entry of `frames` -> (N, 17, 3)."""
         codes = self.encode(crops.flatten(0, 1))
         return self.decode(codes.view(*crops.shape[:2], *codes.shape[1:]), margin, (crops.shape[4], crops.shape[3]))
 
 
-class SingleFrameMethod(Method):
+class HeatmapMethod(Method):
+    """A network that draws a heatmap per joint."""
+
+    decoder: Decoder
+
+    def unmirror(self, predicted: Tensor) -> Tensor:
+        """As in Method."""
+        return unmirrored(predicted)
+
+    def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method; the score is the heatmap's value at the joint."""
+        return keypoints_of_heatmaps(predicted, size, self.decoder)
+
+
+class SingleFrameMethod(HeatmapMethod):
     """Heatmaps of the current frame."""
 
     frames = (0,)
@@ -57,12 +90,12 @@ class SingleFrameMethod(Method):
         maps: Tensor = self.net(crops)
         return maps
 
-    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(codes[0], size, self.decoder)
+        return codes[0]
 
 
-class DCPoseMethod(Method):
+class DCPoseMethod(HeatmapMethod):
     """Heatmaps of three frames (of two, where a neighbour is left out), merged."""
 
     def __init__(self, net: DCPose, decoder: Decoder) -> None:
@@ -74,15 +107,15 @@ class DCPoseMethod(Method):
         maps: Tensor = self.net.backbone(crops)
         return maps.float()
 
-    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
         """As in Method."""
         seen = dict(zip(self.frames, codes, strict=True))
         current = seen[0]
         maps = self.net.head(current, seen.get(-1, current), seen.get(1, current), margin.to(codes.device))
-        return keypoints_of_heatmaps(maps.final, size, self.decoder)
+        return maps.final
 
 
-class PoseWarperMethod(Method):
+class PoseWarperMethod(HeatmapMethod):
     """Heatmaps of a clip, each warped to the current frame, averaged."""
 
     def __init__(self, net: PoseWarper, decoder: Decoder) -> None:
@@ -95,9 +128,10 @@ class PoseWarperMethod(Method):
         maps: Tensor = self.net.backbone(crops)
         return maps.float()
 
-    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
         """As in Method; the margin does not matter."""
-        return keypoints_of_heatmaps(self.net.head(codes), size, self.decoder)
+        maps: Tensor = self.net.head(codes)
+        return maps
 
 
 class DSTAMethod(Method):
@@ -114,12 +148,47 @@ class DSTAMethod(Method):
         features: Tensor = self.net.backbone(crops)
         return features
 
-    def decode(self, codes: Tensor, margin: Tensor, size: tuple[int, int]) -> Tensor:
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
         """As in Method; the margin does not matter. The score is the mean of 1 - sigma."""
         # The small features change places, not the pictures: these keep their memory layout.
         poses = self.net.head(codes.transpose(0, 1))
-        scale = torch.tensor(size, dtype=torch.float32, device=codes.device)
-        return torch.cat([poses.coordinates * scale, poses.score], dim=2)
+        return torch.cat([poses.coordinates, poses.score], dim=2).float()
+
+    def unmirror(self, predicted: Tensor) -> Tensor:
+        """As in Method: pixel x of a crop is pixel width - 1 - x of its mirror image."""
+        width = self.net.config.input_size[0]
+        changed = predicted[:, list(FLIP_ORDER)]
+        return torch.cat([(width - 1) / width - changed[..., :1], changed[..., 1:]], dim=2)
+
+    def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method."""
+        return predicted * torch.tensor([*size, 1.0], device=predicted.device)
+
+
+class FlipTest(Method):
+    """Any method on the crop and on its mirror image, the mean of both; twice the cost."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.frames, self.passes = method, method.frames, 2 * method.passes
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """The codes of the crops and of their mirror images, (N, 2, ...)."""
+        mirrored = crops.flip(3).contiguous(memory_format=torch.channels_last)
+        return torch.stack([self.method.encode(crops), self.method.encode(mirrored)], dim=1)
+
+    def predict(self, codes: Tensor, margin: Tensor) -> Tensor:
+        """As in Method, the mean of both."""
+        straight, mirrored = codes.unbind(2)
+        other = self.method.unmirror(self.method.predict(mirrored, margin).float())
+        return (self.method.predict(straight, margin).float() + other) / 2
+
+    def unmirror(self, predicted: Tensor) -> Tensor:
+        """As in Method."""
+        return self.method.unmirror(predicted)
+
+    def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
+        """As in Method."""
+        return self.method.read(predicted, size)
 
 
 #: Neighbours of DCPose -> their place in time.
@@ -133,9 +202,13 @@ _METHODS: Final[dict[type[nn.Module], Callable[[Any, Decoder], Method]]] = {
 }
 
 
-def method_of(net: nn.Module, decoding: str = "quarter") -> Method:
-    """How to run a pose network. decoding: how its joints are read from heatmaps, see `DECODERS`."""
-    return _METHODS[type(net)](net, DECODERS[decoding])
+def method_of(net: nn.Module, decoding: str = "quarter", *, flip_test: bool = False) -> Method:
+    """How to run a pose network. decoding: how its joints are read from heatmaps, see `DECODERS`.
+
+    flip_test: average with what it says of the mirrored crops.
+    """
+    method = _METHODS[type(net)](net, DECODERS[decoding])
+    return FlipTest(method) if flip_test else method
 
 
 def reach_of(method: Method) -> int:

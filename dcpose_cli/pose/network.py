@@ -80,8 +80,8 @@ def _cpu_computes_in_bf16() -> bool:
 
 
 class PoseNetwork:
-    """A pose model on a device. model: from weights.open_model; batch: person windows in one pass (on each core of a
-    CPU), None for a default.
+    """A pose model on a device. model: from checkpoints.files.open_model; batch: person windows in one pass (on each
+    core of a CPU), None for a default; flip_test: average with what the network says of the mirrored crops.
 
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
     `reach`: frames a window holds on each side of the current one, at least 1.
@@ -96,24 +96,25 @@ class PoseNetwork:
         precision: str = "auto",
         batch: int | None = None,
         box_scale: float = 1.25,
+        flip_test: bool = False,
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError(f"--batch must be at least 1, got {batch}")
-        self.model, self.device, self.box_scale = model, device, box_scale
+        self.model, self.device, self.box_scale, self.flip_test = model, device, box_scale, flip_test
         self.precision = resolve_precision(precision, device)
         self.batch = batch or DEFAULT_BATCH[device.type]
         self._cores = cores_for(device)
         if device.type == "cpu":
             keep_freed_memory()
         self.input_size = model.header.input_size
-        #: Crops that went through the backbone so far.
+        #: Crops that went through the backbone so far; with a flip test their mirror images, too.
         self.encoded = 0
         self._absent = [j for j in range(17) if j not in model.header.predicts]
         try:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
-        self.method = method_of(self._net, model.header.decoding)
+        self.method = method_of(self._net, model.header.decoding, flip_test=flip_test)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
@@ -160,7 +161,7 @@ class PoseNetwork:
             if found is not None:
                 out[part] = found
                 first += len(part)
-        self.encoded += len(plan.frames)
+        self.encoded += len(plan.frames) * self.method.passes
         out[..., 0] /= pixel_aspect
         out[:, self._absent] = 0
         self.seconds += time.perf_counter() - began

@@ -16,6 +16,8 @@ from ..types import VideoInfo
 if TYPE_CHECKING:
     from ..estimator import PoseEstimator
 
+#: Settings that results of older versions do not name, and what held there.
+EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False}
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
@@ -49,6 +51,7 @@ def _settings(people: PoseEstimator, settings: EstimateConfig) -> dict[str, Any]
         "conf": people.conf,
         "interval": people.interval,
         "box_scale": people.network.box_scale,
+        "flip_test": people.network.flip_test,
         "share_crops": people.share_crops,
         "detect_every": people.detect_every,
         "device": people.device.type,

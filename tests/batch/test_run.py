@@ -126,6 +126,18 @@ def test_results_of_other_settings_are_told_apart(crowd, tiny_folder, tmp_path):
     assert [job.outdated for job in found] == [False, True, True, False]
 
 
+def test_results_made_before_a_setting_existed_have_its_earlier_value(crowd, tiny_folder, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    PRODUCT.make_clip(folder / "a.mp4", frames=3)
+    run(folder, out, model=str(tiny_folder))
+    manifest = out / "manifest.jsonl"
+    assert '"flip_test":false,' in manifest.read_text()
+    manifest.write_text(manifest.read_text().replace('"flip_test":false,', ""))
+    configs = [EstimateConfig(model=str(tiny_folder), detector="none-such", flip_test=flip) for flip in (False, True)]
+    assert [plan_batch(folder, out, config=c).jobs[0].outdated for c in configs] == [False, True]
+
+
 def test_the_manifest_knows_what_became_of_each(crowd, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.pose.heatmaps import DECODERS, peaks, smoothed_peaks, to_image
+from dcpose_cli.pose.heatmaps import DECODERS, peaks, smoothed_peaks, to_image, unmirrored
+from dcpose_cli.skeleton import FLIP_ORDER
 from dcpose_cli.training.dcpose.losses import gaussian_targets
 
 
@@ -81,3 +82,13 @@ def test_each_map_is_read_alone(name):
     whole = DECODERS[name](maps)
     assert torch.equal(whole, torch.cat([DECODERS[name](one) for one in maps.split(1)]))
     assert whole.dtype == DECODERS[name](maps.bfloat16()).dtype == torch.float32
+
+
+def test_unmirrored_maps_lie_a_quarter_pixel_to_the_right():
+    """What a network that maps crop pixel x to heatmap pixel x / 4 draws of the mirror image, moved back."""
+    width = 44
+    places = torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(2)) * 24 + 10
+    seen = places[:, list(FLIP_ORDER)].clone()
+    seen[..., 0] = (4 * width - 1 - 4 * seen[..., 0]) / 4
+    back = smoothed_peaks(unmirrored(gaussians(seen, (width, 56))))
+    assert torch.allclose(back[..., :2] - places, torch.tensor([0.25, 0.0]), atol=0.02)

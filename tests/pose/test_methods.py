@@ -24,7 +24,8 @@ from dcpose_cli.nets.hrnet import init_weights
 from dcpose_cli.nets.posewarper import init_posewarper_head
 from dcpose_cli.pose.crop import crop_affines
 from dcpose_cli.pose.heatmaps import peaks, to_image
-from dcpose_cli.pose.methods import keypoints_of_heatmaps, method_of, reach_of
+from dcpose_cli.pose.methods import FlipTest, keypoints_of_heatmaps, method_of, reach_of
+from dcpose_cli.skeleton import FLIP_ORDER
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
 SIZE = (48, 64)
@@ -66,8 +67,8 @@ def pictures():
 MARGIN = torch.tensor([[1, 1], [3, 1]])
 
 
-def run(net, pictures):
-    method = method_of(net)
+def run(net, pictures, **options):
+    method = method_of(net, **options)
     with torch.no_grad():
         return method.run(torch.stack([pictures[offset] for offset in method.frames]), MARGIN)
 
@@ -168,3 +169,38 @@ def test_crop_pixels_and_heatmap_pixels_meet_in_the_picture():
     assert np.abs(over_maps - over_crops).max() < 1e-3
     affines = crop_affines(boxes, (288, 384))
     assert not np.allclose(affines[0], affines[1])
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "dsta"])
+def test_flip_test_reads_joints_from_the_mean_of_both_heatmaps(nets, pictures, kind):
+    """Left and right change places, and the mirrored map moves one pixel to the right."""
+    method = method_of(nets[kind])
+    both = torch.stack([pictures[offset] for offset in method.frames])
+
+    def maps(crops):
+        codes = method.encode(crops.flatten(0, 1))
+        return method.predict(codes.view(*crops.shape[:2], *codes.shape[1:]), MARGIN)
+
+    with torch.no_grad():
+        straight, mirrored = maps(both), maps(both.flip(4))
+    moved = mirrored[:, list(FLIP_ORDER)].flip(3)
+    moved[..., 1:] = moved[..., :-1].clone()
+    expected = peaks((straight + moved) / 2) * torch.tensor([4.0, 4.0, 1.0])
+    found = run(nets[kind], pictures, flip_test=True)
+    assert torch.allclose(found, expected, atol=1e-4)
+    assert not torch.allclose(found, run(nets[kind], pictures), atol=0.1)
+
+
+def test_flip_test_of_coordinates_is_the_mean_of_both(nets, pictures):
+    straight = run(nets["dsta"], pictures)
+    mirrored = run(nets["dsta"], {k: crops.flip(3) for k, crops in pictures.items()})[:, list(FLIP_ORDER)]
+    mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
+    found = run(nets["dsta"], pictures, flip_test=True)
+    assert torch.allclose(found, (straight + mirrored) / 2, atol=1e-4)
+    assert not torch.allclose(found, straight, atol=0.1)
+
+
+def test_flip_test_costs_two_passes(nets):
+    method = method_of(nets["dcpose"], flip_test=True)
+    assert isinstance(method, FlipTest)
+    assert (method.passes, method.method.passes, method.frames) == (2, 1, (0, -1, 1))

@@ -135,6 +135,17 @@ def test_shared_crops_of_people_who_stand_still_are_exact_and_seen_once(network,
     assert (exact.encoded, shared.encoded) == (48, 16)
 
 
+@pytest.mark.parametrize("batch", [3, 64])
+def test_flip_test_with_shared_crops(network, batch):
+    """Two passes of the backbone a person and frame instead of six, and the poses of the exact mode."""
+    people_, tracks = still_people(2)
+    plain, exact, shared = network(), network(batch=batch, flip_test=True), network(batch=batch, flip_test=True)
+    expected, found = exact.poses(*people_), shared.poses(*people_, tracks=tracks)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert (exact.encoded, shared.encoded) == (96, 32)
+    assert np.abs(plain.poses(*people_) - expected).max() > 0.1
+
+
 def test_shared_crops_survive_a_lack_of_memory(network):
     people_, tracks = still_people(3)
     expected = network(batch=64).poses(*people_, tracks=tracks)
@@ -203,7 +214,7 @@ def test_wide_pixels(network):
     class Fixed:
         """Keeps the crops and finds every joint in one place."""
 
-        frames = (0,)
+        frames, passes = (0,), 1
 
         def encode(self, crops):
             seen.append(crops)
