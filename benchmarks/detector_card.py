@@ -124,7 +124,8 @@ def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str,
         "## Training",
         "",
         f"`python -m dcpose_cli.training.detector.trainer DATA runs/{recipe.name} "
-        f"--recipe models/{recipe.name}/recipe.toml --teacher yolov8n.pt --export models/{recipe.name}`: canvases of {sides} of the budget.{took} The teacher "
+        f"--recipe models/{recipe.name}/recipe.toml --teacher yolov8n.pt --export models/{recipe.name}`: "
+        f"canvases of {sides} of the budget.{took} The teacher "
         "only boxes the other people on crops; no weights are taken from it.",
         "",
         "| part | pictures | boxes | boxes by people | sha256 of the labels |",
