@@ -22,8 +22,8 @@ R = TypeVar("R")
 
 
 def cores_for(device: torch.device) -> int:
-    """How many items to work on at a time: torch's number of threads on a CPU, else one."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
+    """How many items to work on at a time: the process's number of torch threads on a CPU, else one."""
+    return single_threaded.threads() if device.type == "cpu" else 1
 
 
 def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
@@ -59,7 +59,7 @@ def _alone(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
 
 
 class _SingleThreaded:
-    """Inside, torch's number of threads may become one; the last to leave puts back what the first one had.
+    """Inside, torch's number of threads may become one; the last to leave restores the number of before.
 
     Whoever has several threads call `on_cores` enters first: a thread that put the number back while another's items
     are at work would give their matrix products more threads, and with them other roundings.
@@ -72,10 +72,15 @@ class _SingleThreaded:
         """As if nobody were inside."""
         self._lock, self._inside, self._before = threading.Lock(), 0, 1
 
+    def threads(self) -> int:
+        """The process's number of torch threads, as it is while nobody is inside."""
+        with self._lock:
+            return self._before if self._inside else _process_threads()
+
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._before = torch.get_num_threads()
+                self._before = _process_threads()
             self._inside += 1
 
     def __exit__(self, *exc: object) -> None:
@@ -83,6 +88,22 @@ class _SingleThreaded:
             self._inside -= 1
             if not self._inside:
                 torch.set_num_threads(self._before)
+
+
+def _process_threads() -> int:
+    """Torch's number of threads, whatever the calling thread has.
+
+    A thread takes the number of the process at its first use of torch and keeps it. One that began while somebody was
+    inside has taken one. So where the calling thread has one, a new thread says what the process has.
+    """
+    own = torch.get_num_threads()
+    if own > 1:
+        return own
+    found: list[int] = []
+    fresh = threading.Thread(target=lambda: found.append(torch.get_num_threads()), name="dcpose-threads")
+    fresh.start()
+    fresh.join()
+    return found[0]
 
 
 single_threaded = _SingleThreaded()

@@ -1,4 +1,4 @@
-"""How the C library keeps memory that is free again."""
+"""Memory: how the C library keeps freed blocks, and which errors mean that there is none left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import platform
 from functools import lru_cache
 from typing import Final
 
+import torch
+
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _MIB: Final = 2**20
@@ -14,6 +16,16 @@ _MIB: Final = 2**20
 LARGEST_BLOCK: Final = 32 * _MIB
 MOST_FREE: Final = 512 * _MIB
 _STEP: Final = 64 * _MIB
+
+#: What the text of an error says when memory ran out and its type does not: torch on CPU ("DefaultCPUAllocator: not
+#: enough memory", "can't allocate memory") and MPS ("MPS backend out of memory"), CUDA's libraries, OpenCV.
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "insufficient memory",
+    "_status_alloc_failed",
+)
 
 
 @lru_cache(maxsize=1)
@@ -31,3 +43,11 @@ def keep_freed_memory() -> bool:
         return False
     wanted = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_FREE), (_TOP_PAD, _STEP))
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that the memory of the machine or of a device ran out, whichever library raised it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _OUT_OF_MEMORY)

@@ -1,9 +1,12 @@
-"""Where the shipped models are, and what names of models may end in."""
+"""Folders: of the shipped models, and of downloaded files."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
+
+from platformdirs import user_cache_path
 
 #: Ends the name of a model whose backbone alone is meant, the network of single frames: `dcpose-s:single`.
 SINGLE: Final = ":single"
@@ -14,3 +17,13 @@ def models_dir() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "_models"
     return installed if installed.is_dir() else package.parent / "models"
+
+
+def cache_dir() -> Path:
+    """The user's folder for downloaded files, which may not exist yet.
+
+    $XDG_CACHE_HOME/dcpose where that variable is set. Else ~/.cache/dcpose on Linux, ~/Library/Caches/dcpose on macOS,
+    and %LOCALAPPDATA%/dcpose/Cache on Windows.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "dcpose" if base else user_cache_path("dcpose", appauthor=False)

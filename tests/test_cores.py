@@ -153,6 +153,41 @@ def test_pieces_hold_everything_once_in_parts_of_even_size(count, most, cores, s
     assert [len(part) for part in parts] == sizes
 
 
+def in_new_thread(work):
+    """What `work` returns in a thread of its own."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_thread_that_begins_during_another_run_has_all_cores():
+    """Torch gives it the one thread that the run at work uses, for ever; `cores_for` must not take that for the
+    process's number, during that run or later, nor may the thread leave one thread to the process."""
+    cpu = torch.device("cpu")
+    begun, run_ended, seen = threading.Event(), threading.Event(), []
+
+    def during_and_after():
+        seen.append((torch.get_num_threads(), cores_for(cpu)))
+        begun.set()
+        assert run_ended.wait(60)
+        seen.append((torch.get_num_threads(), cores_for(cpu)))
+        seen.append(on_cores(lambda _: torch.get_num_threads(), [1, 2], 2))
+
+    with single_threaded:
+        assert on_one_core(torch.get_num_threads, 4) == 1  # as in a run: what threads begin with is one now
+        late = threading.Thread(target=during_and_after)
+        late.start()
+        assert begun.wait(60)
+    run_ended.set()
+    late.join()
+    assert seen == [(1, 4), (1, 4), [1, 1]]
+    assert in_new_thread(torch.get_num_threads) == 4
+    assert in_new_thread(lambda: cores_for(cpu)) == 4
+
+
 @pytest.mark.usefixtures("four_threads")
 def test_cores_are_torchs_threads_on_a_cpu_and_one_elsewhere():
     assert cores_for(torch.device("cpu")) == 4

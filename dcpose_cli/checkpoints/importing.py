@@ -70,7 +70,7 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
                 ours = METADATA_KEY in (opened.metadata() or {})
             if ours:
                 raise WeightsError(f"{shown(file)} is a dcpose model already; use it with --model or --detector")
-            return dict(load_file(file))
+            return _without_wrapper(load_file(file))
         except (OSError, SafetensorError) as error:
             raise WeightsError(
                 f"{shown(file)} is damaged or not a safetensors file: {str(error).splitlines()[0]}"
@@ -83,10 +83,15 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
                 break
     if not isinstance(data, Mapping):
         raise WeightsError(f"{shown(file)} holds no state dict")
-    state = {str(k).replace("module.", ""): v for k, v in data.items() if isinstance(v, Tensor)}
+    state = _without_wrapper({str(k): v for k, v in data.items() if isinstance(v, Tensor)})
     if not state:
         raise WeightsError(f"{shown(file)} holds no tensors")
     return state
+
+
+def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names as the network has them: torch's DataParallel adds a level `module` where it wraps a network or a part."""
+    return {".".join(part for part in name.split(".") if part != "module"): value for name, value in state.items()}
 
 
 def load_pickle(file: Path) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._cores import cores_for, on_cores, pieces
-from .._memory import keep_freed_memory
+from .._memory import is_out_of_memory, keep_freed_memory
 from ..checkpoints.files import LoadedModel
 from ..devices import require_one_device
 from ..errors import DeviceError, UsageError
@@ -174,8 +174,8 @@ class PoseNetwork:
             return [torch.from_numpy(np.require(frame, requirements=("C", "W"))) for frame in frames]
         try:
             return torch.from_numpy(np.stack(frames)).to(self.device)
-        except (RuntimeError, MemoryError) as error:
-            if not _lacks_memory(error):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
             raise DeviceError(
                 f"{self.device} has too little memory for {len(frames)} frames; use --device cpu"
@@ -185,8 +185,8 @@ class PoseNetwork:
         """`_pass`; None, with half the batch from now on, when memory ran out."""
         try:
             return self._pass(work, part, margins)
-        except (RuntimeError, MemoryError) as error:
-            if not _lacks_memory(error):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
             if len(part) == 1:
                 raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
@@ -260,11 +260,3 @@ class _Work:
         done = self._place[int(part[-1])]
         for crop in [crop for crop in self.codes if self._last[crop] <= done]:
             del self.codes[crop]
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch's own error on CUDA, a RuntimeError with these words on CPU and MPS."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error).lower()
-    return any(words in text for words in ("out of memory", "not enough memory", "can't allocate memory"))

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from dcpose_cli import WeightsError
-from dcpose_cli.people import detector as detect
+from dcpose_cli.people import download
 
 CONTENT = os.urandom(300_000)
 #: Says on stdout which sockets are made.
@@ -51,7 +51,7 @@ def server():
 
 def command(dcpose, server, clip, cache, name, *more):
     """Arguments and options of a run that wants the stock detector `name` from the server."""
-    before = f"import dcpose_cli.people.detector as d; d.STOCK_URL = 'http://127.0.0.1:{server.server_port}/'"
+    before = f"import dcpose_cli.people.download as d; d.STOCK_URL = 'http://127.0.0.1:{server.server_port}/'"
     args = ["estimate", clip, "-o", cache / "out.mp4", *dcpose.models[:2], "--device", "cpu", "--detector", name, *more]
     return args, {"before": before, "env": {"XDG_CACHE_HOME": str(cache)}}
 
@@ -62,7 +62,7 @@ def command(dcpose, server, clip, cache, name, *more):
 def test_bad_downloads(dcpose, product, server, clip, tmp_path, monkeypatch, mode, name):
     """Cut short; not of the known hash; no detector."""
     server.mode = mode
-    monkeypatch.setattr(detect, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(download, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     args, _ = command(dcpose, server, clip, tmp_path, name)
     result = dcpose(*args)
@@ -84,22 +84,22 @@ def test_killed_download(dcpose, product, server, clip, tmp_path):
 
 def test_first_download_is_remembered(server, tmp_path, monkeypatch):
     """A stock file without a published hash: what came first must come again, and must not change meanwhile."""
-    monkeypatch.setattr(detect, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(download, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setattr("dcpose_cli._ultralytics.read_checkpoint", lambda path: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = detect._stock("yolo11n.pt", False)
+    path = download.stock_detector("yolov5n.pt", offline=False)
     assert path.read_bytes() == CONTENT
-    assert detect._stock("yolo11n.pt", True) == path
+    assert download.stock_detector("yolov5n.pt", offline=True) == path
     path.write_bytes(CONTENT[:-1] + b"?")
     for offline in (True, False):
         with pytest.raises(WeightsError, match="changed since"):
-            detect._stock("yolo11n.pt", offline)
+            download.stock_detector("yolov5n.pt", offline=offline)
     path.write_bytes(CONTENT)
-    assert detect._stock("yolo11n.pt", True) == path
+    assert download.stock_detector("yolov5n.pt", offline=True) == path
     path.unlink()
     monkeypatch.setitem(globals(), "CONTENT", b"something else")
     with pytest.raises(WeightsError, match="not the file"):
-        detect._stock("yolo11n.pt", False)
+        download.stock_detector("yolov5n.pt", offline=False)
     assert not path.exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir
 from dcpose_cli.errors import DeviceError, WeightsError
-from dcpose_cli.people import detector as detect
+from dcpose_cli.people import download
 from dcpose_cli.people.detector import Letterbox, PersonDetector, select
 from dcpose_cli.training.detector.trainer import save_detector
 
@@ -193,15 +194,92 @@ def test_a_device_that_is_not_there(tiny: Path, monkeypatch: pytest.MonkeyPatch)
         PersonDetector(tiny, device="cuda")
 
 
-def test_out_of_memory_even_for_one_image(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+#: As torch words it on a CPU and on MPS: plain RuntimeErrors. On CUDA it has a type of its own.
+OUT_OF_MEMORY = [
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("[enforce fail at CPUAllocator.cpp:64] data. DefaultCPUAllocator: not enough memory: you tried"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8.12 GB, max allowed: 9.07 GB)"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+]
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def full(*_: object) -> object:
+        raise error
+
+    return full
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_even_for_one_image(tiny: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     detector = PersonDetector(tiny)
+    monkeypatch.setattr(detector._net, "forward", raising(error))
+    with pytest.raises(DeviceError, match=r"cpu has too little memory .* 96 pixels; close other programs") as caught:
+        detector.detect([noise(1), noise(2)])
+    assert caught.value.exit_code == 6
+    assert "\n" not in str(caught.value)
 
-    def full(_: object) -> None:
-        raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(detector._net, "forward", full)
-    with pytest.raises(DeviceError, match="out of memory"):
+def test_a_real_allocation_that_fails_is_out_of_memory(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this version's own words: an allocation that no machine can make."""
+    detector = PersonDetector(tiny)
+    monkeypatch.setattr(detector._net, "forward", lambda batch: torch.empty(1 << 60, dtype=torch.uint8))
+    with pytest.raises(DeviceError, match="too little memory"):
         detector.detect([noise(1)])
+
+
+def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = PersonDetector(tiny)
+    monkeypatch.setattr(detector._net, "forward", raising(RuntimeError("an illegal memory access")))
+    with pytest.raises(RuntimeError, match="illegal"):
+        detector.detect([noise(1)])
+
+
+def test_lack_of_memory_on_a_cpu_leaves_one_image_at_a_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [noise(seed) for seed in range(4)]
+    expected = PersonDetector(tiny, conf=1e-4).detect(images)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        detector = PersonDetector(tiny, conf=1e-4)
+        real, failed = detector._net.forward, []
+
+        def forward(batch: torch.Tensor) -> object:
+            if detector._cores > 1:
+                failed.append(len(batch))
+                raise OUT_OF_MEMORY[0]
+            return real(batch)
+
+        monkeypatch.setattr(detector._net, "forward", forward)
+        found = detector.detect(images)
+    finally:
+        torch.set_num_threads(before)
+    assert failed
+    assert detector._cores == 1
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
+def test_lack_of_memory_on_a_gpu_halves_the_batch_for_good(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [noise(seed) for seed in range(11)]
+    whole = PersonDetector(tiny, conf=1e-4)
+    expected = whole.detect(images)
+    detector, sizes = PersonDetector(tiny, conf=1e-4), []
+    detector._device, detector._batch = torch.device("mps"), 8
+
+    def forward(pixels: np.ndarray) -> list[torch.Tensor]:
+        sizes.append(len(pixels))
+        if len(pixels) > 3:
+            raise OUT_OF_MEMORY[2]
+        return [row for image in pixels for row in whole._forward(image[None])]
+
+    monkeypatch.setattr(detector, "_forward", forward)
+    found = detector.detect(images)
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
 
 
 class Answer(io.BytesIO):
@@ -236,7 +314,7 @@ def test_a_bad_download_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
     with pytest.raises(WeightsError, match=r"yolo11n\.pt"):
         PersonDetector("yolo11n.pt")
-    assert asked == [detect.STOCK_URL + "yolo11n.pt"]
+    assert asked == [download.STOCK_URL + "yolo11n.pt"]
     assert list(cache.iterdir()) == []
 
 
@@ -252,8 +330,33 @@ def test_a_good_download_is_kept_and_a_changed_one_is_not(
     monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(content))
     assert PersonDetector("yolov8n.pt").name == "yolov8n"
     monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("it was there already"))
-    assert PersonDetector("yolov8n.pt", offline=True).sha256 == detect.STOCK_SHA256["yolov8n.pt"]
+    assert PersonDetector("yolov8n.pt", offline=True).sha256 in download.STOCK_SHA256["yolov8n.pt"]
     assert [p.name for p in cache.iterdir()] == ["yolov8n.pt"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_every_published_hash_of_a_stock_file_is_accepted(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """The address serves a newer file than the first release; a user may have either."""
+    contents = [b"newer file", b"older file"]
+    digests = tuple(hashlib.sha256(content).hexdigest() for content in contents)
+    assert len(download.STOCK_SHA256["yolov8n.pt"]) == 2
+    monkeypatch.setitem(download.STOCK_SHA256, "yolov8n.pt", digests)
+    monkeypatch.setattr(_ultralytics, "read_checkpoint", lambda path: None)
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(contents[which]))
+    assert download.stock_detector("yolov8n.pt").read_bytes() == contents[which]
+    assert download.stock_detector("yolov8n.pt", offline=True).read_bytes() == contents[which]
+    (cache / "yolov8n.pt").write_bytes(b"something else")
+    with pytest.raises(WeightsError, match="changed since"):
+        download.stock_detector("yolov8n.pt", offline=True)
+
+
+def test_published_hashes_are_whole() -> None:
+    digests = [digest for listed in download.STOCK_SHA256.values() for digest in listed]
+    assert len(set(digests)) == len(digests)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    assert all(download.is_stock(name) for name in download.STOCK_SHA256)
 
 
 @pytest.mark.shared

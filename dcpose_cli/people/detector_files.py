@@ -1,0 +1,108 @@
+"""Detector networks from files: our safetensors, ultralytics' `.pt`, and their stock detectors by name.
+
+A safetensors file of ours carries the architecture in its metadata; of a `.pt` file, tensors and the description of the
+architecture are read and no code is run (see `_ultralytics.read_checkpoint`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from dcpose_cli import _ultralytics
+from dcpose_cli._paths import models_dir
+from dcpose_cli.errors import WeightsError
+from dcpose_cli.people.download import file_sha256, is_stock, stock_detector
+
+WEIGHTS_NAME: Final = "model.safetensors"
+#: Key and format of the JSON text in the metadata of our weights files.
+METADATA_KEY: Final = "dcpose"
+FORMAT_VERSION: Final = 1
+STOCK_IMGSZ: Final = 640
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectorModel:
+    """A detector network as loaded. person: number of the class. imgsz: long side it works best at, pixels."""
+
+    net: nn.Module
+    person: int
+    imgsz: int
+    name: str
+    sha256: str
+
+
+def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = True) -> DetectorModel:
+    """The network behind `source` (see PersonDetector), float32 on the CPU, with `fuse` batch norm folded in.
+
+    Raises WeightsError when there is none, when it is damaged or unsafe, or when a download is needed but not allowed.
+    """
+    path = _find(source, offline)
+    if path.suffix == ".pt":
+        checkpoint, imgsz, name = _ultralytics.read_checkpoint(path), STOCK_IMGSZ, path.stem
+    else:
+        checkpoint, imgsz, name = _read_safetensors(path)
+    if "person" not in checkpoint.names:
+        raise WeightsError(f"{path} detects no people (its classes: {', '.join(checkpoint.names[:5])}); use another")
+    with torch.random.fork_rng(devices=[]):  # building draws random weights; the caller's generator stays put
+        try:
+            net = _ultralytics.detection_model(checkpoint.architecture, len(checkpoint.names))
+        except WeightsError:
+            raise
+        except Exception as error:  # ultralytics raises anything for a dictionary that makes no network
+            raise WeightsError(f"cannot build the network of {path}: {type(error).__name__}: {error}") from error
+    _fill(net, checkpoint.state, path)
+    net = _ultralytics.fuse(net) if fuse else net
+    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
+
+
+def _find(source: str | Path, offline: bool) -> Path:
+    path = Path(source)
+    for candidate in (path, path / WEIGHTS_NAME, models_dir() / path / WEIGHTS_NAME):
+        if candidate.is_file():
+            if candidate.suffix in {".pt", ".safetensors"}:
+                return candidate
+            raise WeightsError(f"{candidate} is no detector; give a .pt or .safetensors file or a model's name")
+    if is_stock(str(source)):
+        return stock_detector(str(source), offline=offline)
+    raise WeightsError(f"there is no detector {source}; use person-n, yolo11n.pt, or the path of a .pt file")
+
+
+def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is damaged or not a safetensors file: {error}; fetch it again") from error
+    try:
+        data = json.loads(metadata[METADATA_KEY])
+        if data["kind"] != "detector" or data["format"] != FORMAT_VERSION:
+            raise WeightsError(f"{path} is not a detector of format {FORMAT_VERSION}; use person-n or update dcpose")
+        names = tuple(str(name) for name in data["names"])
+        checkpoint = _ultralytics.Checkpoint(dict(data["architecture"]), names, state)
+        return checkpoint, int(data["imgsz"]), str(data["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} has no header of a detector; use person-n or give another file") from error
+
+
+def _fill(net: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Loads strictly; batch norm's counters mean nothing here and may be absent."""
+    wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    given = {k: v.float() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    problems = [f"missing {k}" for k in wanted if k not in given]
+    problems += [f"unexpected {k}" for k in given if k not in wanted]
+    problems += [
+        f"{k} is {tuple(given[k].shape)}, expected {tuple(v.shape)}"
+        for k, v in wanted.items()
+        if k in given and given[k].shape != v.shape
+    ]
+    if problems:
+        raise WeightsError(f"{path} does not fit its network: {'; '.join(problems[:5])} ({len(problems)} in all)")
+    net.load_state_dict(given, strict=False)
