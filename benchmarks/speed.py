@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,9 +36,10 @@ from dcpose_cli.files import sha256_of
 from dcpose_cli.people.tracker import Tracker
 from dcpose_cli.pose.network import PEOPLE_AT_ONCE
 from dcpose_cli.render import draw_people
+from dcpose_cli.stages import Stream, estimate
 from dcpose_cli.video.reader import VideoReader
 from dcpose_cli.video.writer import VideoWriter
-from dcpose_cli.window import windows
+from dcpose_cli.window import mark_cuts, windows
 
 #: Ways to run the whole program: name -> settings.
 MODES: dict[str, dict[str, Any]] = {
@@ -126,7 +126,7 @@ def prepare(options: argparse.Namespace, estimator: dcpose_cli.PoseEstimator) ->
         tracker = Tracker(float(reader.info.fps or 30))
     found = estimator.detector.detect([frame.image for frame in frames])
     tracked = [tracker.update(people, frame.image) for people, frame in zip(found, frames, strict=True)]
-    return Inputs(frames, tracked, list(windows(iter(frames))))
+    return Inputs(frames, tracked, list(windows(mark_cuts(frames))))
 
 
 def stages(
@@ -167,12 +167,10 @@ def stages(
             estimator.detector.detect([f.image for f in inputs.frames[first : first + CHUNK_FRAMES]])
 
     def pose() -> list[dcpose_cli.FrameResult]:
-        out: list[dcpose_cli.FrameResult] = []
+        height, width = inputs.frames[0].image.shape[:2]
         pairs = zip(inputs.windows, inputs.tracked, strict=True)
-        for _, group in groupby(pairs, key=lambda pair: pair[0].current.index // CHUNK_FRAMES):
-            chunk, people = zip(*group, strict=True)
-            out += [result for _, result in estimator.estimate_windows(chunk, people, 1.0)]
-        return out
+        found = estimate(pairs, Stream(width, height), estimator.settings, estimator.find, network)
+        return [result for _, result in found]
 
     results = pose()
 

@@ -1,4 +1,7 @@
-"""Frames that are looked at together. Chunks are cut at fixed frame numbers, so that results never depend on timing."""
+"""Frames that go through the networks together (chunks), and stretches of a video that are stored together (segments).
+
+Both are cut at fixed frame numbers, so that results depend neither on timing nor on where a run was interrupted.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from .types import Frame
 #: does not depend on their size.
 CHUNK_FRAMES: Final = 16
 CHUNK_PIXELS: Final = 32_000_000
+#: Chunks in a segment.
+SEGMENT_CHUNKS: Final = 32
 
 
 def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
@@ -20,3 +25,13 @@ def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
 def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:
     """Number of the chunk a frame belongs to."""
     return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0], most)
+
+
+def segment_frames(width: int, height: int) -> int:
+    """Frames in a segment, for frames of this size in pixels."""
+    return chunk_frames(width, height) * SEGMENT_CHUNKS
+
+
+def segment_of(frame: Frame) -> int:
+    """Number of the segment a frame belongs to."""
+    return chunk_of(frame) // SEGMENT_CHUNKS

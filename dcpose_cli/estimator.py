@@ -1,58 +1,32 @@
-"""The stages wired for one stream of frames: detect, track, window, crop, infer, decode."""
+"""A loaded detector and pose network: joints of given boxes, of a stream of frames, or of a whole video."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
-from itertools import chain, groupby
+from contextlib import closing
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Final, Protocol, SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._cores import single_threaded
-from ._threads import ReadAhead
 from .checkpoints.files import open_model
-from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of
+from .chunks import CHUNK_FRAMES
 from .config import DEFAULTS, EstimateConfig
 from .errors import UsageError
-from .people.confirmation import confirmed, frames_ahead
 from .people.detector import PersonDetector
-from .people.interpolation import corrected, doubtful, due, spread
-from .people.tracker import Tracker
+from .people.protocols import Detector
 from .pose.network import PoseNetwork, resolve_device
-from .segments import SEGMENT_CHUNKS, Entry, SegmentFolder, SegmentLog
-from .segments.values import people_entry, result_of, seen_entry, seen_of
-from .types import Detections, Frame, FrameResult, Person, TrackedBoxes, Window
+from .segments import SegmentFolder
+from .settings import ResolvedSettings
+from .stages import DEFAULT_FPS, Stream, analyse
+from .types import Detections, Frame, FrameResult
 from .video.reader import VideoReader
-from .window import windows
 
-#: Somebody is where the tracker expects them if so many joints of their own have at least this score.
-EXPECTED_SCORE: Final = 0.3
-EXPECTED_JOINTS: Final = 2
-#: Joints nearer to each other than this share of the box's height are one joint.
-SAME_JOINT: Final = 0.08
-#: Frame rate assumed by the tracker where the video does not say.
-DEFAULT_FPS: Final = 30.0
-
-
-class Detector(Protocol):
-    """What finds people. name, sha256: say in the results what it was. It is used by one thread at a time, not always
-    the same one."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """People in each (H, W, 3) uint8 RGB image, in the order of the images."""
-        ...
+__all__ = ["Detector", "PoseEstimator"]
 
 
 class PoseEstimator:
@@ -192,188 +166,55 @@ class PoseEstimator:
         fps: SupportsFloat | None,
         pixel_aspect: float = 1.0,
         segments: SegmentFolder | None = None,
+        settings: ResolvedSettings | None = None,
         together: int = CHUNK_FRAMES,
     ) -> Generator[tuple[Frame, FrameResult]]:
         """Frames of one video, in order and of one size -> the same frames with their people.
 
-        fps: frames per second, for the tracker; None when unknown. pixel_aspect: width of a pixel over its height.
-        segments: where finished parts of this video are kept; what is there already is not done again.
-        together: most frames that are waited for and looked at together; with more than one, `frames` are taken in a
+        fps: frames per second; None when unknown. pixel_aspect: width of a pixel over its height.
+        segments: where finished parts of this video are stored; what is there already is not computed again.
+        settings: those of this video, `self.settings` when not given.
+        together: most frames that are waited for and processed together; with more than one, `frames` are taken in a
         thread of its own, which ends with the generator (close it before what the frames come from).
         """
-        stream = iter(frames)
-        first = next(stream, None)
+        remaining = iter(frames)
+        first = next(remaining, None)
         if first is None:
             return
         height, width = first.image.shape[:2]
-        boxes: deque[TrackedBoxes] = deque()
-        seen = SegmentLog(segments, "seen") if segments else None
-        done = SegmentLog(segments, "people") if segments else None
-        ahead = self.frames_ahead(fps, width, height, together)
-        passing = self._track(chain([first], stream), fps, boxes, seen, together, ahead)
-        # The next people are looked for while the network is at work; not in a live stream, where waiting is delay.
-        beside = ReadAhead(passing, chunk_frames(width, height, together)) if together > 1 else nullcontext(passing)
-        with single_threaded, beside as tracked:
-            waiting = windows(tracked, self.interval, self.network.reach)
-            for _, group in groupby(waiting, key=lambda window: chunk_of(window.current, together)):
-                chunk = list(group)
-                people = [boxes.popleft() for _ in chunk]
-                current = [window.current for window in chunk]
-                kept = done.recall(segment_of(current[0]), current) if done else None
-                if kept is not None:
-                    yield from ((frame, result_of(entry, frame)) for frame, entry in zip(current, kept, strict=True))
-                    continue
-                results = list(self.estimate_windows(chunk, people, pixel_aspect))
-                if done:
-                    done.record(segment_of(current[0]), [people_entry(result) for _, result in results])
-                yield from results
-        for log in filter(None, (seen, done)):
-            log.finish()
+        stream = Stream(width, height, float(fps or DEFAULT_FPS), pixel_aspect, together)
+        every = chain([first], remaining)
+        yield from analyse(
+            every, stream, settings or self.settings, find=self.find, pose=self.network, segments=segments
+        )
 
-    def _track(
-        self,
-        frames: Iterable[Frame],
-        fps: SupportsFloat | None,
-        boxes: deque[TrackedBoxes],
-        log: SegmentLog | None,
-        together: int,
-        ahead: int,
-    ) -> Iterator[Frame]:
-        """Passes frames through, chunk by chunk, and leaves their people in `boxes`. ahead: as `frames_ahead` says."""
-        tracker = self.tracker(fps)
-
-        def follow(item: tuple[Frame, Entry]) -> TrackedBoxes:
-            frame, entry = item
-            return tracker.follow(*seen_of(entry), (frame.image.shape[1], frame.image.shape[0]))
-
-        looked = (((frame, entry), seen) for frame, entry, seen in self.look(frames, log, together))
-        for (frame, _), people in confirmed(spread(looked, follow), ahead):
-            boxes.append(people)
-            yield frame
-
-    def look(
-        self, frames: Iterable[Frame], log: SegmentLog | None = None, together: int = CHUNK_FRAMES
-    ) -> Iterator[tuple[Frame, Entry, bool]]:
-        """Frames with who was detected in them, how they look, and whether the frame was looked at (`detect_every`).
-
-        log: where that is kept, and found again. together: as in `analyse`.
-        """
-        for _, group in groupby(frames, key=lambda frame: chunk_of(frame, together)):
-            chunk = list(group)
-            places = due(len(chunk), self.detect_every)
-            entries = log.recall(segment_of(chunk[0]), chunk) if log else None
-            if entries is None:
-                entries = self._detect(chunk, places)
-                if log:
-                    log.record(segment_of(chunk[0]), entries)
-            for place, (frame, entry) in enumerate(zip(chunk, entries, strict=True)):
-                yield frame, entry, place in places
-
-    def _detect(self, chunk: Sequence[Frame], places: frozenset[int]) -> list[Entry]:
-        """Who is in the frames at these places; nobody in the others."""
-        found = iter(self._people_in([frame for place, frame in enumerate(chunk) if place in places]))
-        return [
-            seen_entry(frame, next(found) if place in places else Detections.empty())
-            for place, frame in enumerate(chunk)
-        ]
-
-    def _people_in(self, frames: Sequence[Frame]) -> list[Detections]:
+    def find(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """The people in each (H, W, 3) uint8 RGB image; threads take turns."""
         with self._detecting:
-            return self.detector.detect([frame.image for frame in frames])
+            return self.detector.detect(images)
 
-    def tracker(self, fps: SupportsFloat | None) -> Tracker:
-        """The tracker of a video; fps: its frames per second, None when unknown."""
-        return Tracker(float(fps or DEFAULT_FPS) / min(self.detect_every, CHUNK_FRAMES))
-
-    def frames_ahead(self, fps: SupportsFloat | None, width: int, height: int, together: int = CHUNK_FRAMES) -> int:
-        """How many frames are waited for before somebody new counts; none where frames are not waited for."""
-        return min(frames_ahead(float(fps or DEFAULT_FPS)), chunk_frames(width, height, together) - 1)
-
-    def estimate_windows(
-        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
-    ) -> Iterator[tuple[Frame, FrameResult]]:
-        """All people of a chunk of windows in one go; `tracked`: those of the current frames."""
-        keypoints = self._keypoints(chunk, tracked, pixel_aspect)
-        if any(people.between for people in tracked):
-            tracked, keypoints = self._look_again(chunk, tracked, keypoints, pixel_aspect)
-        first = 0
-        for window, people in zip(chunk, tracked, strict=True):
-            found = keypoints[first : first + len(people)]
-            first += len(people)
-            yield window.current, _result(window.current, people, found)
-
-    def _keypoints(
-        self, chunk: Sequence[Window], tracked: Sequence[TrackedBoxes], pixel_aspect: float
-    ) -> NDArray[np.float32]:
-        """(N, 17, 3) of all people of the windows, window after window."""
-        frames: dict[int, Frame] = {}
-        for window in chunk:
-            for frame in window.frames:
-                frames.setdefault(frame.index, frame)
-        place = {index: k for k, index in enumerate(frames)}
-        counts = [len(people) for people in tracked]
-        rows = [[place[frame.index] for frame in window.frames] for window in chunk]
-        return self.network.poses(
-            [frame.image for frame in frames.values()],
-            np.repeat(np.array(rows, np.int64), counts, axis=0),
-            np.concatenate([people.boxes for people in tracked]),
-            np.repeat(np.array([w.margin for w in chunk], np.int64), counts, axis=0),
-            pixel_aspect,
-            np.concatenate([people.track_ids for people in tracked]) if self.share_crops else None,
+    @property
+    def settings(self) -> ResolvedSettings:
+        """The settings of the next video, with every automatic choice made."""
+        return ResolvedSettings(
+            conf=self.conf,
+            interval=self.interval,
+            box_scale=self.network.box_scale,
+            flip_test=self.network.flip_test,
+            share_crops=self.share_crops,
+            detect_every=self.detect_every,
+            device=self.device.type,
+            precision=str(self.network.precision).removeprefix("torch."),
+            batch=self.network.batch,
         )
 
-    def _look_again(
-        self,
-        chunk: Sequence[Window],
-        tracked: Sequence[TrackedBoxes],
-        keypoints: NDArray[np.float32],
-        pixel_aspect: float,
-    ) -> tuple[list[TrackedBoxes], NDArray[np.float32]]:
-        """Detects in the frames whose interpolated boxes do not seem to fit, and estimates those people again."""
-        counts = [len(people) for people in tracked]
-        doubts = np.split(doubtful(tracked, keypoints), np.cumsum(counts)[:-1])
-        places = [place for place, doubt in enumerate(doubts) if doubt.any()]
-        people_of = list(tracked)
-        if not places:
-            return people_of, keypoints
-        detections = self._people_in([chunk[place].current for place in places])
-        parts = np.split(keypoints.copy(), np.cumsum(counts)[:-1])
-        for place, found in zip(places, detections, strict=True):
-            people_of[place] = corrected(tracked[place], doubts[place], found)
-        again = [people_of[place] for place in places]
-        fresh = self._keypoints([chunk[place] for place in places], again, pixel_aspect)
-        for place, points in zip(places, np.split(fresh, np.cumsum([len(p) for p in again])[:-1]), strict=True):
-            parts[place][doubts[place]] = points[doubts[place]]
-        return people_of, np.concatenate(parts)
-
-
-def _result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:
-    detected = len(people) - people.predicted
-    persons = []
-    for number, points in enumerate(keypoints):
-        if number >= detected:
-            points = _own_joints(points, float(people.boxes[number, 3]), keypoints[:detected])
-            if (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
-                continue
-        persons.append(
-            Person(int(people.track_ids[number]), people.boxes[number], float(people.scores[number]), points)
-        )
-    return FrameResult(frame.index, frame.pts, frame.time, tuple(persons), frame.damaged)
-
-
-def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The joints of somebody who was only expected, without those that are another's: (17, 3), absent ones 0.
-
-    Behind somebody else the network likes to see that one. height: of the box, pixels. others: (N, 17, 3).
-    """
-    apart = np.linalg.norm(others[:, :, :2] - points[None, :, :2], axis=2)
-    shared = (apart < SAME_JOINT * height).any(axis=0)
-    return np.where(shared[:, None], np.float32(0), points)
-
-
-def segment_of(frame: Frame) -> int:
-    """Number of the segment a frame belongs to; a segment is whole chunks, so both are cut at fixed frame numbers."""
-    return chunk_of(frame) // SEGMENT_CHUNKS
+    def models(self) -> dict[str, dict[str, Any]]:
+        """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""
+        model, detector = self.network.model, self.detector
+        return {
+            "model": {"name": model.header.name, "sha256": model.sha256},
+            "detector": {"name": detector.name, "sha256": detector.sha256},
+        }
 
 
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

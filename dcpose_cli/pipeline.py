@@ -24,6 +24,7 @@ from .render import draw_people
 from .results.header import result_header
 from .results.posetrack import PoseTrackWriter, read_posetrack
 from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
+from .settings import ResolvedSettings
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
@@ -66,10 +67,9 @@ def estimate(
     source = Path(path)
     video, target = output_paths(out, settings.json)
     started = time.monotonic()
-    people = estimator
     if settings.allow_network and is_live(path):
         require_outputs(source, video, target, overwrite=settings.overwrite)
-        people = people or _load(settings).load()  # what comes while a model is loaded would be lost
+        estimator = estimator or _load(settings).load()  # what comes while a model is loaded would be lost
     with ExitStack() as stack:
         reader = open_video(
             path,
@@ -84,12 +84,13 @@ def estimate(
         stack.enter_context(closing(reader))
         settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
         require_outputs(source, video, target, overwrite=settings.overwrite)
-        people = people or _load(settings)
+        estimator = estimator or _load(settings)
+        resolved = estimator.settings
         decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
-        header = result_header(source, reader.info, people, settings, hwaccel=decoded_by.device)
-        key = segment_key(header, people.network.batch)
+        header = result_header(source, reader.info, estimator.models(), resolved, settings, hwaccel=decoded_by.device)
+        key = segment_key(header, resolved.batch)
         segments = stack.enter_context(kept_segments(target, video, key, settings))
-        run = _Run(reader, people, settings, progress, segments)
+        run = _Run(reader, estimator, settings, resolved, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
         sha256, warnings = run.write(writer, video, source)
@@ -160,13 +161,14 @@ class _Run:
     def __init__(
         self,
         reader: VideoReader | LiveReader,
-        people: PoseEstimator,
+        estimator: PoseEstimator,
         settings: EstimateConfig,
+        resolved: ResolvedSettings,
         progress: Report | None,
         segments: SegmentFolder | None,
     ) -> None:
-        self._reader, self._estimator, self._settings, self._progress = reader, people, settings, progress
-        self._segments = segments
+        self._reader, self._estimator, self._settings, self._progress = reader, estimator, settings, progress
+        self._resolved, self._segments = resolved, segments
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
         self._depth = chunk_frames(reader.info.width, reader.info.height)
         self.frames = self.people = 0
@@ -211,10 +213,15 @@ class _Run:
         live = self._reader if isinstance(self._reader, LiveReader) else None
         # A live source reads ahead by itself, and its frames are looked at one by one: waiting for more is delay.
         source = ReadAhead(self._reader, self._depth) if live is None else nullcontext(live)
-        size = {} if live is None else {"together": 1}
+        size: dict[str, Any] = {} if live is None else {"together": 1}
         with source as frames:
             analysis = self._estimator.analyse(
-                frames, fps=info.fps, pixel_aspect=aspect, segments=self._segments, **size
+                frames,
+                fps=info.fps,
+                pixel_aspect=aspect,
+                segments=self._segments,
+                settings=self._resolved,
+                **size,
             )
             with closing(analysis):
                 for frame, result in analysis:

@@ -54,6 +54,7 @@ class Frame:
     pts: presentation time in ticks of VideoInfo.time_base. time: the same in seconds.
     image: (H, W, 3) uint8, RGB.
     damaged: the decoder reported damage in this frame.
+    cut: a new scene begins with this frame (`window.mark_cuts` finds out).
     """
 
     index: int
@@ -61,6 +62,7 @@ class Frame:
     time: float
     image: NDArray[np.uint8]
     damaged: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +82,28 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What the tracker gets of one frame.
+
+    time: of the frame, seconds. cut: as in Frame. searched: whether the detector ran on this frame.
+    detections: the people it found. appearances: one vector per detection, None where nothing can be seen.
+    """
+
+    time: float
+    cut: bool
+    searched: bool
+    detections: Detections
+    appearances: list[NDArray[np.float32] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrackedBoxes:
     """People of one frame with identities.
 
     boxes: (N, 4) float32 xywh in pixels; scores: (N,) float32; track_ids: (N,) int64, from 0, stable over time.
     predicted: how many of them, at the end, were not detected in this frame but are expected where they are.
     between: nobody was looked for in this frame; the boxes lie between those of the frames before and after.
+    cut: a new scene begins with this frame; nobody of the frames before has an id in it.
     """
 
     boxes: NDArray[np.float32]
@@ -93,6 +111,7 @@ class TrackedBoxes:
     track_ids: NDArray[np.int64]
     predicted: int = 0
     between: bool = False
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -45,25 +46,32 @@ def _colours(thumb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.bincount(bins, minlength=64) / len(bins)
 
 
+def mark_cuts(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """The frames in order; `cut` is set where a new scene begins. Never in the first frame."""
+    last = None
+    for frame in frames:
+        thumb = thumbnail(frame.image)
+        cut = last is not None and is_cut(last, thumb)
+        last = thumb
+        yield replace(frame, cut=True) if cut else frame
+
+
 def windows(frames: Iterable[Frame], interval: int = 1, reach: int = 1) -> Iterator[Window]:
     """One window per frame, in order, each as soon as its last frame is known.
 
-    interval: frames between the current frame and its neighbours. reach: neighbours on each side, each `interval`
-    frames farther. Towards the ends of the stream and at scene cuts a neighbour is the farthest frame of the same scene
-    within its distance; where there is none it is the current frame, with margin 1. At most 2 * interval * reach + 1
-    frames are held.
+    frames: with cuts marked. interval: frames between the current frame and its neighbours. reach: neighbours on each
+    side, each `interval` frames farther. Towards the ends of the stream and at scene cuts a neighbour is the farthest
+    frame of the same scene within its distance; where there is none it is the current frame, with margin 1. At most
+    2 * interval * reach + 1 frames are held.
     """
     if interval < 1 or reach < 1:
         raise ValueError(f"interval and reach must be at least 1, got {interval} and {reach}")
     side = interval * reach
     held: deque[tuple[Frame, int]] = deque()
-    scene, last_thumb = 0, None
+    scene = 0
     ready = 0  # position in `held` of the next current frame
     for frame in frames:
-        thumb = thumbnail(frame.image)
-        if last_thumb is not None and is_cut(last_thumb, thumb):
-            scene += 1
-        last_thumb = thumb
+        scene += frame.cut
         held.append((frame, scene))
         if len(held) - ready > side:
             yield _window(held, ready, interval, reach)
@@ -77,15 +85,17 @@ def windows(frames: Iterable[Frame], interval: int = 1, reach: int = 1) -> Itera
 
 
 def _window(held: deque[tuple[Frame, int]], at: int, interval: int, reach: int) -> Window:
-    current, scene = held[at]
+    scene = held[at][1]
+    before = next((d for d in range(at, 0, -1) if held[at - d][1] == scene), 0)
+    after = next((d for d in range(len(held) - 1 - at, 0, -1) if held[at + d][1] == scene), 0)
+    return window_at(lambda place: held[place][0], at, (before, after), interval, reach)
 
-    def distances(most: int) -> tuple[int, int]:
-        """To the neighbours on either side that are `most` frames away, or fewer where the scene is shorter."""
-        before = next((d for d in range(min(most, at), 0, -1) if held[at - d][1] == scene), 0)
-        room = min(most, len(held) - 1 - at)
-        return before, next((d for d in range(room, 0, -1) if held[at + d][1] == scene), 0)
 
-    rings = [distances(interval * k) for k in range(1, reach + 1)]
-    pairs = [(held[at - before][0], held[at + after][0]) for before, after in rings]
-    margin = (max(1, rings[0][0]), max(1, rings[0][1]))
-    return Window(pairs[0][0], current, pairs[0][1], margin, tuple(pairs[1:]))
+def window_at(
+    frame_at: Callable[[int], Frame], place: int, room: tuple[int, int], interval: int = 1, reach: int = 1
+) -> Window:
+    """The window around the frame at a place. room: frames of the same scene before and after it."""
+    distances = [(min(interval * k, room[0]), min(interval * k, room[1])) for k in range(1, reach + 1)]
+    pairs = [(frame_at(place - before), frame_at(place + after)) for before, after in distances]
+    margin = (max(1, distances[0][0]), max(1, distances[0][1]))
+    return Window(pairs[0][0], frame_at(place), pairs[0][1], margin, tuple(pairs[1:]))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dcpose_cli import EstimateConfig, Frame, PoseEstimator, TrackedBoxes, UsageError, WeightsError, chunks, estimator
+from dcpose_cli import EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, chunks
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
 
@@ -215,25 +215,3 @@ def test_from_config_and_loading_the_detector_at_once(tiny_folder, tmp_path):
     assert (people.network.batch, people.interval) == (3, 2)
     with pytest.raises(WeightsError, match="detector"):
         people.load()
-
-
-def test_someone_expected_keeps_only_joints_of_their_own():
-    """Who is only expected, behind somebody else, does not get the other's joints, and goes with too few left."""
-    frame = frames(1)[0]
-    tracked = TrackedBoxes(
-        np.array([[0, 0, 20, 40], [5, 5, 20, 40]], np.float32),
-        np.array([0.9, 0.5], np.float32),
-        np.array([3, 4]),
-        predicted=1,
-    )
-    front = np.stack([np.arange(17) * 2.0, np.arange(17) * 2.0, np.full(17, 0.8)], axis=1).astype(np.float32)
-    behind = front.copy()
-    behind[[15, 16], 0] += 30  # two joints elsewhere
-    seen = estimator._result(frame, tracked, np.stack([front, behind])).people
-    assert [person.track_id for person in seen] == [3, 4]
-    assert (seen[1].keypoints[:15] == 0).all()
-    np.testing.assert_array_equal(seen[1].keypoints[15:], behind[15:])
-    behind[15] = front[15]
-    seen = estimator._result(frame, tracked, np.stack([front, behind])).people
-    assert [person.track_id for person in seen] == [3]
-    np.testing.assert_array_equal(seen[0].keypoints, front)

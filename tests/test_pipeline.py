@@ -24,11 +24,11 @@ from dcpose_cli import (
     OutputError,
     PoseEstimator,
     UsageError,
+    chunks,
     estimate,
     export_json,
     read_posetrack,
 )
-from dcpose_cli import estimator as estimator_module
 from dcpose_cli.video import hwaccel, reader
 from dcpose_cli.video.probe import choose_stream
 from dcpose_cli.video.source import open_input
@@ -385,7 +385,7 @@ def test_hardware_that_was_named_and_differs_is_told(two, clip, tmp_path, hardwa
 
 
 def test_parts_of_another_decoder_are_not_gone_on_from(two, clip, tmp_path, hardware, monkeypatch):
-    monkeypatch.setattr(estimator_module, "SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
 
     def stop(progress):
         if progress.frames == 33:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.types import Frame
-from dcpose_cli.window import is_cut, thumbnail, windows
+from dcpose_cli.window import is_cut, mark_cuts, thumbnail, windows
 
 
 def scene(seed: int, count: int, first: int = 0) -> list[Frame]:
@@ -17,7 +17,7 @@ def scene(seed: int, count: int, first: int = 0) -> list[Frame]:
 
 
 def triples(frames: list[Frame], interval: int = 1) -> list[tuple[int, int, int, tuple[int, int]]]:
-    return [(w.previous.index, w.current.index, w.next.index, w.margin) for w in windows(frames, interval)]
+    return [(w.previous.index, w.current.index, w.next.index, w.margin) for w in windows(mark_cuts(frames), interval)]
 
 
 def test_ends_are_clamped_with_margin_one():
@@ -74,7 +74,7 @@ def test_only_frames_in_flight_are_held():
             yield Frame(i, i, float(i), np.zeros((8, 8, 3), np.uint8).view(Tracked))
             assert alive < 25  # views count too
 
-    assert sum(1 for _ in windows(stream(), 2)) == 40
+    assert sum(1 for _ in windows(mark_cuts(stream()), 2)) == 40
 
 
 def test_interval_must_be_positive():
@@ -84,7 +84,7 @@ def test_interval_must_be_positive():
 
 def test_farther_neighbours_are_clamped_to_the_scene():
     frames = [*scene(1, 5), *scene(2, 2, first=5)]
-    found = [[f.index for f in w.frames] for w in windows(frames, reach=2)]
+    found = [[f.index for f in w.frames] for w in windows(mark_cuts(frames), reach=2)]
     assert found[2] == [0, 1, 2, 3, 4]
     assert found[0] == [0, 0, 0, 1, 2]
     assert found[3] == [1, 2, 3, 4, 4]

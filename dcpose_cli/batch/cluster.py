@@ -1,6 +1,6 @@
 """A batch on an existing Ray cluster: Ray decides who does what, and does it again where a machine was lost.
 
-Short videos are one task each. A long one is cut into parts (segments/parts.py): detection of every part, tracking once
+Short videos are one task each. A long one is cut into parts (parts.py): detection of every part, tracking once
 over all of them, poses of every part, and a last task that puts the result together, draws and publishes it. Tasks
 leave their results as files beside the output, whole or not at all, and skip what is there; so one that is done again
 does nothing twice. All machines must see the folders under the same paths, and have dcpose installed.
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._paths import SINGLE
+from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..errors import DCPoseError, DeviceError, UsageError
 from ..files import shown
-from ..segments.parts import Parts, segment_frames
 from ..types import Progress
 from ..video.hwaccel import NONE
 from ..video.probe import probe
+from .parts import Parts
 from .plan import Job
 from .run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
 
@@ -113,7 +114,7 @@ class _Cluster:
         )
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
         task = ray.remote(max_retries=_RETRIES, **needs)
-        self._whole, self._prepare, self._look = task(_whole), task(_prepare), task(_look)
+        self._whole, self._prepare, self._detect = task(_whole), task(_prepare), task(_detect)
         self._track, self._pose = task(_track), task(_pose)
         self._running: list[_Running] = []
 
@@ -146,7 +147,7 @@ class _Cluster:
         if len(ranges) < 2:
             return self._whole.remote(job, self._config)
         ready = self._prepare.remote(job, self._config)
-        seen = [self._look.remote(job, self._config, first, end, ready) for first, end in ranges]
+        seen = [self._detect.remote(job, self._config, first, end, ready) for first, end in ranges]
         tracked = self._track.remote(job, self._config, *seen)
         posed = [self._pose.remote(job, self._config, first, end, tracked) for first, end in ranges]
         return self._whole.remote(job, self._config, *posed)
@@ -161,7 +162,7 @@ class _Cluster:
             return []
         if self._config.max_frames is not None or self._config.start is not None or not info.frame_count:
             return []
-        segments = -(-info.frame_count // segment_frames(info))
+        segments = -(-info.frame_count // segment_frames(info.width, info.height))
         if segments < LONG_SEGMENTS:
             return []
         count = min(self._workers, segments)
@@ -208,7 +209,7 @@ def _shares(resources: dict[str, float], smallest: float, device: str) -> tuple[
     return {"num_cpus": cores}, max(1, int(resources.get("CPU", 1.0) // cores))
 
 
-def _people(config: EstimateConfig) -> PoseEstimator:
+def _estimator(config: EstimateConfig) -> PoseEstimator:
     """The networks of this worker process, loaded once."""
     from ..estimator import PoseEstimator
 
@@ -219,7 +220,7 @@ def _people(config: EstimateConfig) -> PoseEstimator:
 
 
 def _parts(job: Job, config: EstimateConfig) -> Parts:
-    return Parts.of(job.source, job.target.with_suffix(".json"), _people(config), config)
+    return Parts.of(job.source, job.target.with_suffix(".json"), _estimator(config), config)
 
 
 # The tasks. Those of parts keep what goes wrong to themselves: the last one meets it again and says so.
@@ -228,10 +229,10 @@ def _parts(job: Job, config: EstimateConfig) -> Parts:
 def _whole(job: Job, config: EstimateConfig, *_posed: object) -> Outcome | DCPoseError:
     """A whole video, or what its parts make."""
     try:
-        people = _people(config)
+        estimator = _estimator(config)
     except DCPoseError as error:
         return error
-    return run_job(job, config, people, lambda job, state: None)
+    return run_job(job, config, estimator, lambda job, state: None)
 
 
 def _prepare(job: Job, config: EstimateConfig) -> None:
@@ -240,9 +241,9 @@ def _prepare(job: Job, config: EstimateConfig) -> None:
         _parts(job, config).prepare()
 
 
-def _look(job: Job, config: EstimateConfig, first: int, end: int | None, _ready: object) -> None:
+def _detect(job: Job, config: EstimateConfig, first: int, end: int | None, _ready: object) -> None:
     with contextlib.suppress(DCPoseError):
-        _parts(job, config).look(first, end)
+        _parts(job, config).detect(first, end)
 
 
 def _track(job: Job, config: EstimateConfig, *_seen: object) -> None:

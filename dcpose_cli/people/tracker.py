@@ -8,7 +8,7 @@ seen, in the same clothes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -128,9 +128,20 @@ class Tracker:
         return self.follow(dets, looks_of(dets.boxes, image), size)
 
     def follow(
-        self, dets: Detections, looks: Sequence[NDArray[np.float32] | None], size: tuple[int, int] | None
+        self,
+        dets: Detections,
+        looks: Sequence[NDArray[np.float32] | None],
+        size: tuple[int, int] | None,
+        *,
+        time: float | None = None,
+        cut: bool = False,
     ) -> TrackedBoxes:
-        """`update` without the picture. looks: of every box, from `looks_of`. size: width and height of the frame."""
+        """`update` without the picture. looks: of every box, from `looks_of`. size: width and height of the frame.
+
+        time: of the frame, seconds. cut: a new scene begins with it, nobody of the frames before is known in it.
+        """
+        if cut:
+            self.reset()
         self._frame += 1
         tracks = self._follow(dets)
         ids = [self._ids.get(track, -1) if track is not None else -1 for track in tracks]
@@ -144,7 +155,7 @@ class Tracker:
         for number, identity in enumerate(ids):
             self._remember(identity, number, looks[number], dets)
         self._forget()
-        return self._with_expected(dets, ids, size or (0, 0))
+        return replace(self._with_expected(dets, ids, size or (0, 0)), cut=cut)
 
     def _sort_out(
         self,

@@ -27,7 +27,7 @@ from ..pose.heatmaps import DECODERS, Decoder
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..skeleton import JOINT_NAMES
 from ..types import Frame, Person, Report, Window
-from ..window import windows
+from ..window import mark_cuts, windows
 from .panels import beside_each_other
 from .people import OUTLINE
 from .redraw import (
@@ -78,7 +78,7 @@ def render_heatmaps(
         aspect = float(reader.info.sample_aspect_ratio)
 
         def pictures(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Image]]:
-            for window in windows(frames, _interval(found)):
+            for window in windows(mark_cuts(frames), _interval(found)):
                 yield window.current, maker(window, person.get(window.current.index), aspect)
 
         frames, said = write_video(reader, found, out, pictures, settings, progress=progress)

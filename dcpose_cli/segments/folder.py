@@ -1,6 +1,6 @@
 """Parts of a video that are done, on disk: what an interrupted run goes on from and what machines hand each other.
 
-A video is cut at fixed frame numbers into chunks (frames that go through the networks together, see estimator.py), and
+A video is cut at fixed frame numbers into chunks (frames that go through the networks together, see chunks.py), and
 every SEGMENT_CHUNKS chunks are a segment. Detection and poses of a segment depend on its own frames and the neighbours
 of its first and last ones only, tracking on everybody found before; so a segment is kept in three files, each whole or
 absent, in a folder of its own beside the result:
@@ -10,9 +10,9 @@ absent, in a folder of its own beside the result:
     7.tracks        ... with identities, and with those expected; only between machines
     7.people        ... with their joints
 
-Each is the SHA-256 of what follows, then an .npz of `frames` (n, 3) int64 (index, pts, damaged), `counts` (n,) int64
-(people per frame) and, people of all frames one after the other, arrays named by the kind. Numbers are stored as they
-were computed, so results put together from segments are those of a straight run, to the byte. What cannot be read
+Each is the SHA-256 of what follows, then an .npz of `frames` (n, 4) int64 (index, pts, damaged, cut), `counts` (n,)
+int64 (people per frame) and, people of all frames one after the other, arrays named by the kind. Numbers are stored as
+they were computed, so results put together from segments are those of a straight run, to the byte. What cannot be read
 counts as not there.
 """
 
@@ -34,14 +34,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import chunks
 from .._locks import try_lock
 from ..errors import UsageError
 from ..files import TEMP_SUFFIX, output_error, shown, write_atomic
 from ..types import Frame
 
-#: Chunks of frames in a segment.
-SEGMENT_CHUNKS: Final = 32
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 Kind = Literal["seen", "tracks", "people"]
 Arrays = dict[str, NDArray[Any]]
@@ -59,12 +58,13 @@ _UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFil
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One frame of a segment. values: per person of the frame, one row of every array."""
+    """One frame of a segment. values: per person of the frame, one row of every array. cut: as in Frame."""
 
     index: int
     pts: int
     damaged: bool
     values: Arrays
+    cut: bool = False
 
     def is_of(self, frame: Frame) -> bool:
         """Whether it was made from this frame."""
@@ -87,7 +87,7 @@ class SegmentFolder:
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         self.folder = folder
-        self._key = {"format": FORMAT_VERSION, "segment_chunks": SEGMENT_CHUNKS, **key}
+        self._key = {"format": FORMAT_VERSION, "segment_chunks": chunks.SEGMENT_CHUNKS, **key}
         text = json.dumps(self._key, sort_keys=True)
         self._key = json.loads(text)
         self._digest = hashlib.sha256(text.encode()).hexdigest()
@@ -163,7 +163,7 @@ class SegmentFolder:
         """Keep a segment; one that is there is replaced."""
         arrays: Arrays = {
             "key": np.array(self._digest),
-            "frames": np.array([(e.index, e.pts, e.damaged) for e in entries], np.int64).reshape(-1, 3),
+            "frames": np.array([(e.index, e.pts, e.damaged, e.cut) for e in entries], np.int64).reshape(-1, 4),
             "counts": np.array([len(next(iter(e.values.values()), ())) for e in entries], np.int64),
         }
         for name in entries[0].values if entries else ():
@@ -187,8 +187,8 @@ class SegmentFolder:
         if any(len(values) != (ends[-1] if len(ends) else 0) for values in arrays.values()):
             return None
         return [
-            Entry(int(index), int(pts), bool(damaged), {k: v[end - count : end] for k, v in arrays.items()})
-            for (index, pts, damaged), count, end in zip(frames, counts, ends, strict=True)
+            Entry(int(index), int(pts), bool(damaged), {k: v[end - count : end] for k, v in arrays.items()}, bool(cut))
+            for (index, pts, damaged, cut), count, end in zip(frames, counts, ends, strict=True)
         ]
 
     def _stored_key(self) -> Any:

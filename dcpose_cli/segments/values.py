@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ def seen_entry(frame: Frame, found: Detections) -> Entry:
     for number, look in enumerate(looks_of(found.boxes, frame.image)):
         if look is not None:
             looks[number] = look
-    return _entry(frame, boxes=found.boxes, scores=found.scores, looks=looks)
+    return replace(_entry(frame, boxes=found.boxes, scores=found.scores, looks=looks), cut=frame.cut)
 
 
 def seen_of(entry: Entry) -> tuple[Detections, list[NDArray[np.float32] | None]]:
@@ -34,14 +36,14 @@ def tracks_entry(seen: Entry, tracked: TrackedBoxes) -> Entry:
     between = np.full(len(tracked), tracked.between)
     values: Arrays = {"boxes": tracked.boxes, "scores": tracked.scores, "ids": tracked.track_ids}
     values |= {"expected": expected, "between": between}
-    return Entry(seen.index, seen.pts, seen.damaged, values)
+    return Entry(seen.index, seen.pts, seen.damaged, values, seen.cut)
 
 
 def tracks_of(entry: Entry) -> TrackedBoxes:
     """Back from `tracks_entry`."""
     values = entry.values
     expected, between = int(values["expected"].sum()), bool(values["between"].any())
-    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], expected, between)
+    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], expected, between, entry.cut)
 
 
 def people_entry(result: FrameResult) -> Entry:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 #: Short segments, so that a short clip has several; every frame slow and said on stdout.
-SHORT = "import dcpose_cli.estimator as e; e.SEGMENT_CHUNKS = 1\n"
+SHORT = "import dcpose_cli.chunks as c; c.SEGMENT_CHUNKS = 1\n"
 SLOW = f"""{SHORT}
 import time, dcpose_cli.results.posetrack as p
 real = p.PoseTrackWriter.write
@@ -36,9 +36,9 @@ def straight(dcpose, source, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch):
-    from dcpose_cli import estimator
+    from dcpose_cli import chunks
 
-    monkeypatch.setattr(estimator, "SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dcpose_cli import Detections, Frame, FrameResult, OutputError, Person, PoseEstimator, UsageError, estimator
+from dcpose_cli import Detections, Frame, FrameResult, OutputError, Person, PoseEstimator, UsageError, chunks
 from dcpose_cli.people.tracker import Tracker, looks_of
 from dcpose_cli.segments import SegmentFolder, SegmentLog, segments_folder
 from dcpose_cli.segments.values import people_entry, result_of, seen_entry, seen_of, tracks_entry, tracks_of
@@ -145,7 +145,7 @@ def test_half_a_segment_is_not_kept(folder):
 
 def test_results_put_together_from_parts_are_those_of_a_straight_run(tiny_folder, tmp_path, monkeypatch):
     """Whatever is there already: nothing, some of the first stage, some of both, or everything."""
-    monkeypatch.setattr(estimator, "SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
     stream = frames(40)
     made = PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(3), interval=2)
     straight = [people_entry(result) for _, result in made.analyse(iter(stream), fps=25)]

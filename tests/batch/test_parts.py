@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dcpose_cli import EstimateConfig, PoseEstimator, estimate, estimator
-from dcpose_cli.segments import parts
-from dcpose_cli.segments.parts import Parts, segment_frames
+from dcpose_cli import EstimateConfig, PoseEstimator, chunks, estimate
+from dcpose_cli.batch.parts import Parts
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 
@@ -18,8 +17,7 @@ PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "prod
 @pytest.fixture
 def make(tiny_folder, tmp_path, monkeypatch):
     """Estimators with a wandering crowd, short segments, and a clip of 4 of them."""
-    for module in (estimator, parts):
-        monkeypatch.setattr(module, "SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
     PRODUCT.make_clip(tmp_path / "in.mp4", frames=62, gop=30, audio=True)
     return lambda **options: PoseEstimator(tiny_folder, "cpu", detector=Wanderers(), interval=2, **options)
 
@@ -66,17 +64,17 @@ def test_parts_make_the_same_bytes(make, tmp_path, options):
         return Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(**options), config)
 
     first = part()
-    assert segment_frames(first.info) == 16
+    assert chunks.segment_frames(first.info.width, first.info.height) == 16
     first.prepare()
-    part().look(2, None)
-    part().look(0, 2)
+    part().detect(2, None)
+    part().detect(0, 2)
     part().track()
     for first_segment, end in ((2, None), (1, 2), (0, 1)):
         part().pose(first_segment, end)
     for again in (part(), part()):  # what a second machine finds done it leaves
-        again.look(0, 2)
+        again.detect(0, 2)
         again.pose(0, 1)
-        assert again.people.detector.seen == 0
+        assert again.estimator.detector.seen == 0
     last = make(**options)
     estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=True)
     assert last.detector.seen == 0
@@ -92,11 +90,11 @@ def test_what_is_missing_is_made(make, tmp_path):
     estimate(tmp_path / "in.mp4", tmp_path / "a" / "x.mp4", config=config, estimator=make())
     part = Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), config)
     other = Parts.of(tmp_path / "in.mp4", tmp_path / "b" / "x.json", make(), EstimateConfig(end=2.3))
-    part.look(0, 3)
+    part.detect(0, 3)
     part.folder._path(1, "seen").write_bytes(b"torn")
     part.track()
     part.pose(0, 1)
-    other.look(3, 4)
+    other.detect(3, 4)
     last = make()
     estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=None)
     assert 0 < last.detector.seen <= 62

@@ -1,0 +1,42 @@
+"""People the tracker expects where no detection was: kept if enough of the joints in their box are their own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Frame, FrameResult, Person, TrackedBoxes
+
+#: Somebody is where the tracker expects them if so many joints of their own have at least this score.
+EXPECTED_SCORE: Final = 0.3
+EXPECTED_JOINTS: Final = 2
+#: Joints nearer to each other than this share of the box's height are one joint.
+SAME_JOINT: Final = 0.08
+
+
+def frame_result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float32]) -> FrameResult:
+    """The people of a frame with their joints. keypoints: (N, 17, 3), in the order of `people`."""
+    detected = len(people) - people.predicted
+    persons = []
+    for number, points in enumerate(keypoints):
+        if number >= detected:
+            points = _own_joints(points, float(people.boxes[number, 3]), keypoints[:detected])
+            if (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
+                continue
+        persons.append(
+            Person(int(people.track_ids[number]), people.boxes[number], float(people.scores[number]), points)
+        )
+    return FrameResult(frame.index, frame.pts, frame.time, tuple(persons), frame.damaged)
+
+
+def _own_joints(points: NDArray[np.float32], height: float, others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The joints of somebody who was only expected, without those that are another's: (17, 3), absent ones 0.
+
+    Behind somebody else the network tends to find the joints of the person in front. height: of the box, pixels.
+    others: (N, 17, 3).
+    """
+    apart = np.linalg.norm(others[:, :, :2] - points[None, :, :2], axis=2)
+    shared = (apart < SAME_JOINT * height).any(axis=0)
+    return np.where(shared[:, None], np.float32(0), points)

@@ -1,0 +1,52 @@
+"""The settings of one video after every automatic choice is made.
+
+They are resolved once per video, before its first frame. The header of the result and the segment store hold them, and
+every part, worker and resumed run of the video uses the stored ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedSettings:
+    """What decides the joints of a video besides its frames and the weights. Nothing here is "auto".
+
+    conf: least confidence of a detection. interval: frames between the current frame and its neighbours.
+    box_scale: enlargement of a person's box before cropping. flip_test: the network also sees
+    mirrored crops. share_crops: windows of a person share crops.
+    detect_every: the detector runs on every n-th frame. device: type of the device ("cpu", "cuda", "mps").
+    precision: of the pose network ("float32", "bfloat16", "float16").
+    batch: person windows in one pass of the network; it changes results by rounding only.
+    """
+
+    conf: float
+    interval: int
+    box_scale: float
+    flip_test: bool
+    share_crops: bool
+    detect_every: int
+    device: str
+    precision: str
+    batch: int
+
+    def header(self) -> dict[str, Any]:
+        """The settings as the header of a result has them: without the batch."""
+        values = asdict(self)
+        del values["batch"]
+        return values
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of them, as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `as_dict`. Raises ValueError for anything else."""
+        known = {field.name: field.type for field in fields(cls)}
+        if values.keys() != known.keys() or any(type(v).__name__ != known[k] for k, v in values.items()):
+            raise ValueError("these are no resolved settings")
+        return cls(**values)

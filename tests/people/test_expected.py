@@ -1,0 +1,30 @@
+"""Who is only expected is kept by joints of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcpose_cli import Frame, TrackedBoxes
+from dcpose_cli.people.expected import frame_result
+
+
+def test_someone_expected_keeps_only_joints_of_their_own():
+    """Who is only expected, behind somebody else, does not get the other's joints, and goes with too few left."""
+    frame = Frame(0, 0, 0.0, np.zeros((48, 64, 3), np.uint8))
+    tracked = TrackedBoxes(
+        np.array([[0, 0, 20, 40], [5, 5, 20, 40]], np.float32),
+        np.array([0.9, 0.5], np.float32),
+        np.array([3, 4]),
+        predicted=1,
+    )
+    front = np.stack([np.arange(17) * 2.0, np.arange(17) * 2.0, np.full(17, 0.8)], axis=1).astype(np.float32)
+    behind = front.copy()
+    behind[[15, 16], 0] += 30  # two joints elsewhere
+    seen = frame_result(frame, tracked, np.stack([front, behind])).people
+    assert [person.track_id for person in seen] == [3, 4]
+    assert (seen[1].keypoints[:15] == 0).all()
+    np.testing.assert_array_equal(seen[1].keypoints[15:], behind[15:])
+    behind[15] = front[15]
+    seen = frame_result(frame, tracked, np.stack([front, behind])).people
+    assert [person.track_id for person in seen] == [3]
+    np.testing.assert_array_equal(seen[0].keypoints, front)
