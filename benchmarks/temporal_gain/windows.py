@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from dcpose_cli.evaluation.sample_truth import TruePerson, read_truth
 from dcpose_cli.training.data.augment import motion_direction, plain_crops
-from dcpose_cli.training.data.pack import PoseSample, read_parts
-from dcpose_cli.training.data.readers import is_held_out
+from dcpose_cli.training.data.pack import PoseSample, is_held_out, read_parts
 from dcpose_cli.training.dcpose.recipe import DataConfig
 from dcpose_cli.video.reader import VideoReader
 

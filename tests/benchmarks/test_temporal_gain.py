@@ -13,8 +13,7 @@ import torch
 
 from dcpose_cli.checkpoints.files import save_model
 from dcpose_cli.nets import DCPose
-from dcpose_cli.training.data.pack import read_parts
-from dcpose_cli.training.data.readers import is_held_out
+from dcpose_cli.training.data.pack import is_held_out, read_parts
 from dcpose_cli.training.dcpose.recipe import load_recipe
 
 MODULES = ("damage", "heads", "measure", "windows", "gain_main")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +61,18 @@ def read_parts(
     limit: int | None = None,
     store: PictureStore | None = None,
     by_score: bool = False,
+    held_out: Mapping[str, float] | None = None,
 ) -> list[PoseSample]:
     """Read the named parts (`stills`, `triplets2`, ...) of the pack in `root`.
 
     split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spread.
     store: decodes pictures when they are asked for, where all of them together are more than it keeps; otherwise they
-    are all decoded here. by_score: as in `joints_of`. Raises InputError when a part or its pictures cannot be read.
+    are all decoded here. by_score: as in `joints_of`. held_out: the share of a source's people that belong to "val"
+    whatever the part says, by a hash of their photograph's or clip's name. Raises InputError when a part or its
+    pictures cannot be read.
     """
     exclude = frozenset(exclude)
-    chosen = [_open_part(root, part, split, exclude, limit) for part in parts]
+    chosen = [_open_part(root, part, split, exclude, limit, held_out or {}) for part in parts]
     lazy = store is not None and sum(part.decoded_bytes() for part in chosen) > store.limit
     out: list[PoseSample] = []
     for part in chosen:
@@ -107,18 +111,29 @@ class _Part:
         return sum(3 * int(image.get("width", 0)) * int(image.get("height", 0)) for image in images)
 
 
-def _open_part(root: Path, part: str, split: str | None, exclude: frozenset[str], limit: int | None) -> _Part:
+def _open_part(
+    root: Path,
+    part: str,
+    split: str | None,
+    exclude: frozenset[str],
+    limit: int | None,
+    held_out: Mapping[str, float],
+) -> _Part:
     path = root / f"{part}.json"
     folder = root / "images"
     if not path.is_file() and (root / part / f"{part}.json").is_file():
         path, folder = root / part / f"{part}.json", root / part
     with _named(path):
         data = json.loads(path.read_text(encoding="utf-8"))
-        return _Part(path, folder, _chosen(data, split, exclude, limit))
+        return _Part(path, folder, _chosen(data, split, exclude, limit, held_out))
 
 
 def _chosen(
-    data: dict[str, Any], split: str | None, exclude: frozenset[str], limit: int | None
+    data: dict[str, Any],
+    split: str | None,
+    exclude: frozenset[str],
+    limit: int | None,
+    held_out: Mapping[str, float],
 ) -> list[list[_Labelled]]:
     """The images of a part that are wanted: stills alone, the frames of a window together and in their order."""
     people: dict[int, list[dict[str, Any]]] = {}
@@ -126,13 +141,29 @@ def _chosen(
         people.setdefault(annotation["image_id"], []).append(annotation)
     groups: dict[Any, list[_Labelled]] = {}
     for image in data["images"]:
-        if (split is None or image.get("split") == split) and image.get("source") not in exclude:
+        if (split is None or _split_of(image, held_out) == split) and image.get("source") not in exclude:
             key = image.get("triplet", ("still", image["id"]))
             groups.setdefault(key, []).append((image, people.get(image["id"], [])))
     found = [sorted(group, key=lambda item: "pcn".index(item[0].get("role", "c"))) for group in groups.values()]
     if limit is not None and len(found) > limit:
         found = [found[i] for i in np.linspace(0, len(found) - 1, limit).astype(int)]
     return found
+
+
+def _split_of(image: dict[str, Any], held_out: Mapping[str, float]) -> str | None:
+    """Where an image belongs: what its part says, or "val" where it is held out. People cut out of one photograph, and
+    frames of one clip, stay together."""
+    source = str(image.get("source", ""))
+    photograph = image.get("clip") or image.get("origin") or image["file_name"]
+    if is_held_out(f"{source}/{photograph}", held_out.get(source, 0.0)):
+        return "val"
+    split: str | None = image.get("split")
+    return split
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Whether a clip or photograph belongs to the `share` that is never trained on: a hash of its name decides."""
+    return int(hashlib.sha1(name.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 class _Tars:

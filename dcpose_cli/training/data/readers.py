@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from ...datasets import (
 from ...errors import UsageError
 from ...files import shown
 from ..dcpose.recipe import DataConfig
-from .pack import Neighbours, PoseSample, read_parts
+from .pack import Neighbours, PoseSample, is_held_out, read_parts
 from .pictures import PictureFile, PictureStore, StoredPictures, memory_limit
 
 _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
@@ -44,7 +43,14 @@ def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None 
         parts = (*data.stills, *data.triplets)
         store = PictureStore(memory_limit(data.memory_gib))
         found = read_parts(
-            root, parts, split=split, exclude=data.exclude, limit=limit, store=store, by_score=data.label_scores
+            root,
+            parts,
+            split=split,
+            exclude=data.exclude,
+            limit=limit,
+            store=store,
+            by_score=data.label_scores,
+            held_out={one.source: one.share for one in data.validate},
         )
         if not data.hold_out_clips:
             return found
@@ -55,11 +61,6 @@ def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None 
     videos = _READERS[data.format](_below(root, named), root / data.images)
     kept = [v for v in videos if not is_held_out(v.name, data.hold_out_clips)]
     return spread(list(_samples(kept, data)), limit)
-
-
-def is_held_out(clip: str, share: float) -> bool:
-    """Whether a clip belongs to the `share` that is never trained on: a hash of its name decides."""
-    return int(hashlib.sha1(clip.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def spread(samples: list[PoseSample], limit: int | None) -> list[PoseSample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,22 @@ class RepeatConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOutConfig:
+    """The share of a source's people, in 0..1, that training only validates on: a hash of their picture decides."""
+
+    source: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureConfig:
+    """A group of validation people with joints placed by people, measured apart: those of the sources."""
+
+    name: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """Which data is used, and what part of it. All paths are relative to --data.
 
@@ -34,7 +51,9 @@ class DataConfig:
     train, val: of the other formats, a JSON file, or a folder of one per video. images: folder of the pictures.
     distance: a neighbour lies 1 to distance - 1 frames away (SPEC 6.4); random_neighbours: a random one of them,
     otherwise the farthest. hold_out_clips: share of the clips, chosen by a hash of their names, that is never trained
-    on. human_repeat: how often an epoch shows a person whose joints people labelled, when networks labelled others;
+    on. validate: people to validate on besides those the data set itself keeps for it; people of one photograph stay
+    together. measure: groups of validation people whose human labels are measured apart, as columns of validation.csv.
+    human_repeat: how often an epoch shows a person whose joints people labelled, when networks labelled others;
     repeat: the same by source, which goes first.
     memory_gib: decoded pictures are kept up to this much, and decoded when needed beyond it.
     """
@@ -50,6 +69,8 @@ class DataConfig:
     distance: int = 2
     random_neighbours: bool = True
     hold_out_clips: float = 0.0
+    validate: tuple[HoldOutConfig, ...] = ()
+    measure: tuple[MeasureConfig, ...] = ()
     human_repeat: int = 1
     repeat: tuple[RepeatConfig, ...] = ()
     memory_gib: float = 6.0
@@ -62,6 +83,8 @@ class AugmentConfig:
     enlarge: box factor. scale: spread of the size. rotation: spread of the angle, at most rotation_limit
     times it, rotation_prob its chance.
     shift: spread of the box centre, in box sides. half_body_prob, flip_prob, color: chances and strength.
+    cut_prob: chance that the edge of the frame cuts the person, as of people close to the camera: what lies beyond it
+    is not seen, and the box ends there.
     damage: chance that a still, or the current frame of a window, is blurred, covered or coarsened; neighbours are
     damaged with neighbour_damage. still_motion: how far stills are moved to make windows of them, 1 for a drift of
     about 2.5 % of the crop's height between frames.
@@ -75,6 +98,7 @@ class AugmentConfig:
     turn_prob: float = 0.05
     shift: float = 0.04
     half_body_prob: float = 0.2
+    cut_prob: float = 0.0
     flip_prob: float = 0.5
     color: float = 0.25
     damage: float = 0.3
@@ -96,14 +120,17 @@ class StageConfig:
 
     Length: `steps`, or `epochs` over the samples of the stage. optimizer: "adamw", "muon" (of which a backbone learns
     most in a given time), or "adam" (weight_decay is then added to the gradient). schedule: after `warmup` steps,
-    "cosine" down to `final_lr` of the peak, or "multistep", times `gamma` at each of the `milestones` (in epochs where
-    the length is, otherwise in steps). ema: decay of the averaged weights, 0 for the last ones. clip: largest norm of
-    the gradient, 0 for no limit. bf16: autocast.
+    "cosine" down to `final_lr` of the peak, "multistep", times `gamma` at each of the `milestones` (in epochs where
+    the length is, otherwise in steps), or "trapezoid", the peak until the last `decay` (a share of the steps), then
+    down to `final_lr` of it as 1 - sqrt: it may be made longer while it runs, and brought down whenever wanted.
+    ema: decay of the averaged weights, 0 for the last ones. clip: largest norm of the gradient, 0 for no limit.
+    bf16: autocast.
 
     sigma: of the target Gaussian in heatmap pixels at full crop size. coding: "unbiased", or "rounded" to whole pixels
     (SPEC 8.1); the joints of a model whose last stage is unbiased are read from smoothed heatmaps. loss: "sum" over
     pixels, mean over labelled joints, or "mean" over everything (SPEC 8.2).
     hard_joints: only so many joints of each person count, those with the largest losses; 0 for all.
+    swap_weight: how much more an error counts where the other joint of its left/right pair is, 0 for no more.
     backbone_norm: "fixed" batch-norm statistics of the backbone in stages 2 and 3, or "running" ones (SPEC 4.3, 13).
     init: of the head in stage 2, "mean" of the three frames, or "published" (SPEC 8.2).
     stills_share: stills set in motion, per real window, in stages 2 and 3.
@@ -117,6 +144,7 @@ class StageConfig:
     schedule: str = "cosine"
     warmup: int = 500
     final_lr: float = 0.01
+    decay: float = 0.2
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     weight_decay: float = 0.01
@@ -127,6 +155,7 @@ class StageConfig:
     coding: str = "unbiased"
     loss: str = "sum"
     hard_joints: int = 0
+    swap_weight: float = 0.0
     backbone_norm: str = "fixed"
     init: str = "mean"
     stills_share: float = 1.0
@@ -197,7 +226,7 @@ def load_recipe(path: Path) -> Recipe:
 #: Keys whose value is one of a few words.
 _WORDS = {
     "optimizer": ("adamw", "adam", "muon"),
-    "schedule": ("cosine", "multistep"),
+    "schedule": ("cosine", "multistep", "trapezoid"),
     "coding": ("unbiased", "rounded"),
     "loss": ("sum", "mean"),
     "backbone_norm": ("fixed", "running"),
@@ -211,7 +240,15 @@ def _check(recipe: Recipe) -> None:
     need(bool(recipe.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
     check_stages(recipe.model.input_size, recipe.stages())
     for key, augment in (("augment", recipe.augment), ("augment_windows", recipe.augment_windows)):
-        for name in ("rotation_prob", "turn_prob", "half_body_prob", "flip_prob", "damage", "neighbour_damage"):
+        for name in (
+            "rotation_prob",
+            "turn_prob",
+            "half_body_prob",
+            "cut_prob",
+            "flip_prob",
+            "damage",
+            "neighbour_damage",
+        ):
             need(augment is None or 0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
         need(augment is None or augment.still_motion >= 0, f"{key}.still_motion must not be negative")
     check_data(recipe.data)
@@ -238,6 +275,9 @@ def _check_stage(name: str, stage: StageConfig) -> None:
     need(stage.sigma > 0, f"{name}.sigma must be above 0")
     need(stage.clip >= 0, f"{name}.clip must not be negative")
     need(0 <= stage.hard_joints <= NUM_JOINTS, f"{name}.hard_joints must be in 0..{NUM_JOINTS}")
+    need(0 <= stage.decay <= 1, f"{name}.decay must be in 0..1")
+    need(stage.swap_weight >= 0, f"{name}.swap_weight must not be negative")
+    need(not stage.swap_weight or stage.loss == "sum", f"{name}.swap_weight needs the loss sum")
     need(stage.stills_share >= 0, f"{name}.stills_share must not be negative")
     need(list(stage.milestones) == sorted(stage.milestones), f"{name}.milestones must rise")
     for key, words in _WORDS.items():
@@ -253,12 +293,19 @@ def check_data(data: DataConfig) -> None:
         need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")
     else:
         need(bool(data.train), f"missing key data.train, which {data.format} needs")
+        need(not data.validate, "data.validate is of the format pack alone; give data.val")
     need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
     need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
     need(data.human_repeat >= 1, "data.human_repeat must be at least 1")
     need(all(one.times >= 1 for one in data.repeat), "data.repeat: times must be at least 1")
-    sources = [one.source for one in data.repeat]
-    need(len(set(sources)) == len(sources), "data.repeat names a source twice")
+    need(all(0 <= one.share <= 1 for one in data.validate), "data.validate: share must be in 0..1")
+    for key, names in (
+        ("repeat names a source", [one.source for one in data.repeat]),
+        ("validate names a source", [one.source for one in data.validate]),
+        ("measure has a name", [one.name for one in data.measure]),
+    ):
+        need(len(set(names)) == len(names), f"data.{key} twice")
+    need(all(re.fullmatch(r"[a-z0-9_]+", one.name) for one in data.measure), "data.measure: name must be like_this")
     need(data.memory_gib >= 0, "data.memory_gib must not be negative")
 
 

@@ -123,9 +123,15 @@ def read_splits(
     if not samples:
         raise UsageError(nothing)
     times = {one.source: one.times for one in config.repeat}
-    unknown = sorted(set(times) - {s.source for s in samples})
-    if unknown:
-        raise UsageError(f"data.repeat names {unknown[0]}, a source that no person to train on has")
+    measured = {source for group in config.measure for source in group.sources}
+    for key, named, there, what in (
+        ("repeat", set(times), samples, "train"),
+        ("validate", {one.source for one in config.validate}, held, "validate"),
+        ("measure", measured, held, "validate"),
+    ):
+        unknown = sorted(named - {s.source for s in there})
+        if unknown:
+            raise UsageError(f"data.{key} names {unknown[0]}, a source that no person to {what} on has")
     more = [[s] * (times.get(s.source, config.human_repeat if s.human else 1) - 1) for s in samples]
     return samples + list(chain.from_iterable(more)), held
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.errors import InputError
-from dcpose_cli.training.data.pack import SUSPECT_WEIGHT, UNSURE_WEIGHT, joints_of, read_parts
+from dcpose_cli.training.data.pack import SUSPECT_WEIGHT, UNSURE_WEIGHT, is_held_out, joints_of, read_parts
 
 BOX = (10, 10, 30, 60)
 
@@ -119,6 +119,36 @@ def test_split_exclude_and_limit(writer, tmp_path, person):
     assert lefts(limit=3) == [0, 3, 8]
     assert lefts(limit=99) == lefts()
     assert lefts(limit=0) == []
+
+
+def test_people_held_out_by_their_photograph(writer, tmp_path, person):
+    pack = writer()
+    for k in range(60):
+        people = [person((10 + k % 3, 10, 30, 60))]
+        pack.add(people, source="ab"[k % 2], origin=f"photo{k // 6}", split="val" if k >= 58 else "train")
+    pack.write()
+
+    def photos(split, **held_out):
+        images = {f"stills/{k + 1:05d}.jpg": ("ab"[k % 2], k // 6) for k in range(60)}
+        return [images[s.name] for s in read(tmp_path, split=split, held_out=held_out)]
+
+    kept, held = photos("train", a=0.5), photos("val", a=0.5)
+    assert len(kept) + len(held) == 60
+    assert 3 < len(held) < 30
+    assert not set(kept) & set(held) - {("a", 9), ("b", 9)}  # people of one photograph stay together
+    assert {source for source, _ in held if (source, _) != ("b", 9)} == {"a"}
+    assert photos("val", a=1.0, c=1.0) == [("a", k // 6) for k in range(0, 60, 2)] + [("b", 9)]
+    assert len(photos("val")) == 2
+
+
+def test_windows_are_held_out_by_their_clip(writer, tmp_path):
+    pack = writer("triplets")
+    for k in range(20):
+        pack.add_window(k)
+    pack.write()
+    names = [{s.name for s in read(tmp_path, "triplets", split, held_out={"own": 0.4})} for split in ("train", "val")]
+    assert sum(map(len, names)) == 20
+    assert names[1] == {f"clip{k}" for k in range(20) if is_held_out(f"own/clip{k}", 0.4)}
 
 
 def test_a_part_in_its_own_folder(writer, tmp_path, person):
