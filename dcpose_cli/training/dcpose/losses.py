@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...skeleton import FLIP_ORDER, FLIP_PAIRS
 from .recipe import StageConfig
 
 
@@ -40,12 +41,15 @@ def rounded_targets(joints: Tensor, size: tuple[int, int], sigma: float) -> tupl
     return gy[..., :, None] * gx[..., None, :] * drawn, weight
 
 
-def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, swap_weight: float = 0.0) -> Tensor:
     """Weighted squared error, summed over pixels, mean over the labelled joints.
 
-    predicted, target: (B, J, h, w). weight: (B, J) in 0..1. Returns a scalar.
+    predicted, target: (B, J, h, w). weight: (B, J) in 0..1. swap_weight: as in `swap_emphasis`. Returns a scalar.
     """
-    per_joint = (predicted.float() - target).square().sum(dim=(2, 3))
+    error = (predicted.float() - target).square()
+    if swap_weight:
+        error = error * swap_emphasis(target, weight, swap_weight)
+    per_joint = error.sum(dim=(2, 3))
     return (per_joint * weight).sum() / weight.sum().clamp(min=1.0)
 
 
@@ -53,6 +57,20 @@ def published_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Squared error of the weighted maps, mean over people, pixels and all joints (SPEC 8.2); arguments as above."""
     per_joint = (predicted.float() - target).square().mean(dim=(2, 3))
     return (per_joint * weight.square()).mean()
+
+
+def swap_emphasis(target: Tensor, weight: Tensor, swap_weight: float) -> Tensor:
+    """How much each pixel counts (B, J, h, w): 1, and up to 1 + `swap_weight` where the other joint of a left/right
+    pair is and the joint itself is not, so that taking one for the other costs more. Joints whose partner has no label
+    count as ever.
+
+    target: (B, J, h, w) Gaussians. weight: (B, J) in 0..1.
+    """
+    paired = torch.zeros(target.shape[1], device=target.device)
+    paired[[slot for pair in FLIP_PAIRS for slot in pair]] = 1
+    order = list(FLIP_ORDER)
+    partner = target[:, order] * (weight[:, order] * paired)[..., None, None]
+    return 1 + swap_weight * (partner - target).clamp(min=0)
 
 
 def hardest(predicted: Tensor, target: Tensor, weight: Tensor, count: int) -> Tensor:
@@ -75,4 +93,4 @@ def stage_loss(config: StageConfig, predicted: Tensor, joints: Tensor, sigma: fl
     if config.loss == "mean":
         scale = predicted.shape[1] / config.hard_joints if config.hard_joints else 1.0
         return scale * published_loss(predicted, target, weight)
-    return heatmap_loss(predicted, target, weight)
+    return heatmap_loss(predicted, target, weight, config.swap_weight)

@@ -13,6 +13,7 @@ from dcpose_cli.training.dcpose.losses import (
     published_loss,
     rounded_targets,
     stage_loss,
+    swap_emphasis,
 )
 from dcpose_cli.training.dcpose.recipe import StageConfig
 
@@ -170,3 +171,45 @@ def test_stages_choose_their_loss():
     assert hard[0] > hard[1] > hard[2] == pytest.approx(float(plain))
     mean = [float(stage_loss(replace(base, loss="mean", hard_joints=k), predicted, joints, 2.0)) for k in (4, 17)]
     assert mean[0] > mean[1]
+
+
+def pair_of(left, right):
+    """Joints (1, 17, 3) of which only the knees are labelled, at `left` and `right`."""
+    joints = torch.zeros(1, 17, 3)
+    for slot, place in zip((13, 14), (left, right), strict=True):
+        if place is not None:
+            joints[0, slot] = torch.tensor([*place, 1.0])
+    return joints
+
+
+def emphasis(joints, swap_weight=2.0):
+    return swap_emphasis(gaussian_targets(joints, (24, 20), 2.0), joints[..., 2], swap_weight)[0]
+
+
+def test_an_error_counts_more_where_the_other_of_a_pair_is():
+    weights = emphasis(pair_of((5, 10), (18, 10)))
+    assert weights.shape == (17, 20, 24)
+    assert float(weights[13, 10, 18]) == float(weights[14, 10, 5]) == pytest.approx(3.0, abs=1e-3)
+    assert float(weights[13, 10, 5]) == float(weights[14, 10, 18]) == 1
+    assert (weights[13, :, 12:].max(), weights[0].max(), weights[12].max()) == (weights.max(), 1, 1)
+
+
+def test_joints_that_cannot_be_told_apart_count_as_ever():
+    assert torch.equal(emphasis(pair_of((9, 9), (9, 9))), torch.ones(17, 20, 24))  # both in one place
+    alone = emphasis(pair_of((5, 10), None))
+    assert torch.equal(alone[13], torch.ones(20, 24))  # nobody says where the partner is
+
+
+def test_a_swap_costs_more_than_another_error():
+    joints = pair_of((5, 10), (18, 10))
+    truth, weight = gaussian_targets(joints, (24, 20), 2.0), joints[..., 2]
+    swapped = truth.clone()
+    swapped[:, [13, 14]] = truth[:, [14, 13]]
+    elsewhere = gaussian_targets(pair_of((5, 2), (18, 18)), (24, 20), 2.0)
+    plain = [heatmap_loss(maps, truth, weight) for maps in (truth, swapped, elsewhere)]
+    more = [heatmap_loss(maps, truth, weight, 2.0) for maps in (truth, swapped, elsewhere)]
+    assert plain[0] == more[0] == 0
+    assert more[1] > 1.5 * plain[1]
+    assert more[2] == pytest.approx(float(plain[2]), rel=0.05)
+    config = StageConfig(steps=1, swap_weight=2.0)
+    assert stage_loss(config, swapped, joints, 2.0) == more[1]
