@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,8 +16,14 @@ from .pack import PoseSample
 
 #: Crop pixels that the fastest joint must move over a window for its blur to have a direction.
 _LEAST_MOTION = 3.0
+#: So many labelled joints of a person must stay in view for the edge of the frame to cut it.
+_LEAST_JOINTS = 5
 _UPPER = np.zeros(17, bool)
 _UPPER[list(UPPER_BODY)] = True
+
+
+#: xyxy in whole pixels of a picture; the last row and column are no longer in it.
+Rectangle = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +56,8 @@ def random_crops(
     the sample has only one; otherwise one frame, a random one of a window.
     """
     geometry = draw_geometry(sample, size, config, rng, window=window)
-    crops = _cut([sample.pictures[k] for k in geometry.frames], geometry.joints, geometry.matrices, size)
+    pictures = [sample.pictures[k] for k in geometry.frames]
+    crops = _cut(pictures, geometry.joints, geometry.matrices, size, geometry.seen)
     if rng.random() < config.flip_prob:
         crops = flip(crops)
     images = _colour(crops.images, config.color, rng)
@@ -66,11 +73,13 @@ def random_crops(
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
     """How the frames of one sample are cut. frames: which pictures of the sample, one per crop. joints: (K, 17, 3) in
-    pixels of those pictures. matrices: picture to crop, one per crop."""
+    pixels of those pictures. matrices: picture to crop, one per crop. seen: xyxy, the part of the pictures that is not
+    black, None for all."""
 
     frames: tuple[int, ...]
     joints: NDArray[np.float32]
     matrices: list[NDArray[np.float64]]
+    seen: Rectangle | None = None
 
 
 def draw_geometry(
@@ -84,7 +93,14 @@ def draw_geometry(
         pick = pick if joints[pick, :, 2].any() else 1  # of some windows only the current frame is labelled
         frames, joints, boxes = (pick,), joints[pick : pick + 1], boxes[pick : pick + 1]
     current = len(frames) // 2
-    center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
+    seen = None
+    if config.cut_prob and rng.random() < config.cut_prob:
+        seen = edge_of_frame(joints[current], boxes[current], sample.pictures[frames[current]].shape, rng)
+    if seen is None:
+        center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
+    else:
+        joints, box = _within(joints, seen), _overlap(boxes[current], seen)
+        center, scale = _choose_box(joints[current], box, size, replace(config, half_body_prob=0.0), rng)
     degrees = 0.0
     if rng.random() < config.rotation_prob:
         limit = config.rotation_limit
@@ -93,10 +109,47 @@ def draw_geometry(
         degrees += 180.0
     matrix = crop_affine(center, scale, size, degrees)
     if window and len(frames) == 1:
-        return Geometry(
-            frames * 3, np.repeat(joints, 3, axis=0), _smooth_motion(matrix, size, rng, config.still_motion)
-        )
-    return Geometry(frames, joints, [matrix] * len(frames))
+        moving = _smooth_motion(matrix, size, rng, config.still_motion)
+        return Geometry(frames * 3, np.repeat(joints, 3, axis=0), moving, seen)
+    return Geometry(frames, joints, [matrix] * len(frames), seen)
+
+
+def edge_of_frame(
+    joints: NDArray[np.float32], box: NDArray[np.float32], shape: tuple[int, ...], rng: np.random.Generator
+) -> Rectangle | None:
+    """What is left of a picture (height, width, ...) whose edge cuts the person in `box` (xywh): mostly below, as of
+    people close to the camera. None where too few joints (17, 3) would be left."""
+    height, width = shape[:2]
+    side, share = rng.random(), float(rng.uniform(0.1, 0.4))
+    x0, y0, x1, y1 = 0, 0, width, height
+    if side < 0.7:
+        y1 = round(float(box[1] + box[3] * rng.uniform(0.35, 0.9)))
+    elif side < 0.8:
+        y0 = round(float(box[1] + box[3] * share))
+    elif side < 0.9:
+        x0 = round(float(box[0] + box[2] * share))
+    else:
+        x1 = round(float(box[0] + box[2] * (1 - share)))
+    left: Rectangle = (max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
+    remains = _overlap(box, left)
+    enough = (_within(joints, left)[:, 2] > 0).sum() >= _LEAST_JOINTS
+    return left if enough and remains[2] >= 8 and remains[3] >= 8 else None
+
+
+def _within(joints: NDArray[np.float32], seen: Rectangle) -> NDArray[np.float32]:
+    """Joints (..., 17, 3), of which those outside the rectangle have lost their weight."""
+    x0, y0, x1, y1 = seen
+    out = joints.copy()
+    x, y = joints[..., 0], joints[..., 1]
+    out[..., 2] *= (x >= x0) & (x <= x1 - 1) & (y >= y0) & (y <= y1 - 1)
+    return out
+
+
+def _overlap(box: NDArray[np.float32], seen: Rectangle) -> NDArray[np.float32]:
+    """The part of a box (4,) xywh inside the rectangle; sides of 0 where there is none."""
+    low = np.maximum(box[:2], seen[:2])
+    high = np.minimum(box[:2] + box[2:], seen[2:])
+    return np.concatenate([low, np.maximum(high - low, 0)]).astype(np.float32)
 
 
 def flip(crops: Crops) -> Crops:
@@ -296,10 +349,14 @@ def _cut(
     joints: NDArray[np.float32],
     matrices: list[NDArray[np.float64]],
     size: tuple[int, int],
+    seen: Rectangle | None = None,
 ) -> Crops:
-    images = np.stack(
-        [cv2.warpAffine(p, m, size, flags=cv2.INTER_LINEAR) for p, m in zip(pictures, matrices, strict=True)]
-    )
+    cut = matrices
+    if seen is not None:
+        x0, y0, x1, y1 = seen
+        pictures = [p[y0:y1, x0:x1] for p in pictures]
+        cut = [np.concatenate([m[:, :2], (m[:, :2] @ [x0, y0] + m[:, 2])[:, None]], axis=1) for m in matrices]
+    images = np.stack([cv2.warpAffine(p, m, size, flags=cv2.INTER_LINEAR) for p, m in zip(pictures, cut, strict=True)])
     return Crops(images.astype(np.uint8, copy=False), moved_joints(joints, matrices, size))
 
 

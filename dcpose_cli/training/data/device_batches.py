@@ -17,7 +17,7 @@ from torch import Tensor
 from ...pose.crop import normalise
 from ...skeleton import FLIP_ORDER
 from ..dcpose.recipe import AugmentConfig
-from .augment import body_box, draw_geometry, motion_direction, moved_joints
+from .augment import Rectangle, body_box, draw_geometry, motion_direction, moved_joints
 from .batches import STRIDE, Batch, epoch_order_cached
 from .device_damage import (
     KINDS,
@@ -40,6 +40,7 @@ class _Plan:
 
     pictures: list[int] = field(default_factory=list)
     matrices: list[NDArray[np.float64]] = field(default_factory=list)
+    seen: list[Rectangle | None] = field(default_factory=list)
     gain: list[NDArray[np.float64]] = field(default_factory=list)
     shift: list[float] = field(default_factory=list)
     grey: list[bool] = field(default_factory=list)
@@ -94,6 +95,7 @@ class DeviceBatches:
             joints[..., 0] = size[0] - 1 - joints[..., 0]
         first, count = len(plan.pictures), len(matrices)
         plan.pictures += [self.pictures.of_sample[number][frame] for frame in geometry.frames]
+        plan.seen += [geometry.seen] * count
         plan.matrices += matrices
         plan.joints.append(joints[count // 2])
         plan.margins.append(sample.margin)
@@ -130,7 +132,7 @@ class DeviceBatches:
             plan.overlays[crop] = picture, draw_person(body, sample, rng)
 
     def _coloured(self, plan: _Plan, size: tuple[int, int]) -> Tensor:
-        images = self.pictures.cut(plan.pictures, np.stack(plan.matrices), size)
+        images = self.pictures.cut(plan.pictures, np.stack(plan.matrices), size, plan.seen)
         device = images.device
         gain = torch.from_numpy(np.stack(plan.gain)).to(device, torch.float32)[:, None, None]
         shift = torch.tensor(plan.shift, dtype=torch.float32, device=device)[:, None, None, None]

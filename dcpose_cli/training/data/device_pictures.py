@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pose.crop import invert_affine
+from .augment import Rectangle
 from .pack import PoseSample
 
 #: Pictures are copied to the device in pieces of so many bytes.
@@ -44,10 +45,17 @@ class DevicePictures:
             self._bytes[int(starts[first]) : int(starts[last])] = torch.from_numpy(piece).to(self.device)
             first = last
 
-    def cut(self, numbers: Sequence[int], matrices: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+    def cut(
+        self,
+        numbers: Sequence[int],
+        matrices: NDArray[np.float64],
+        size: tuple[int, int],
+        seen: Sequence[Rectangle | None] = (),
+    ) -> Tensor:
         """Crops (N, h, w, 3) float32 in 0..255: bilinear, black outside.
 
         numbers: of the pictures, one per crop. matrices: (N, 2, 3) from picture to crop pixels. size: width, height.
+        seen: the part of each picture that is not black, None for all of it.
         """
         w, h = size
         which = torch.tensor(numbers, dtype=torch.int64, device=self.device)
@@ -61,12 +69,18 @@ class DevicePictures:
         fx, fy = px - x0, py - y0
         x0, y0 = x0.long(), y0.long()
         width, height, start = (t[which][:, None, None] for t in (self._width, self._height, self._start))
+        low_x, low_y = torch.zeros_like(width), torch.zeros_like(height)
+        high_x, high_y = width, height
+        if any(rectangle is not None for rectangle in seen):
+            whole = torch.stack([low_x, low_y, width, height]).view(4, -1).T.tolist()
+            edges = [list(s) if s is not None else w for s, w in zip(seen, whole, strict=True)]
+            low_x, low_y, high_x, high_y = torch.tensor(edges, device=self.device).T[..., None, None]
         out = torch.zeros(len(which), h, w, 3, device=self.device)
         channel = torch.arange(3, device=self.device)
         for dy, wy in ((0, 1 - fy), (1, fy)):
             for dx, wx in ((0, 1 - fx), (1, fx)):
                 x, y = x0 + dx, y0 + dy
-                inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+                inside = (x >= low_x) & (x < high_x) & (y >= low_y) & (y < high_y)
                 at = start + 3 * (torch.minimum(y.clamp(min=0), height - 1) * width
                                   + torch.minimum(x.clamp(min=0), width - 1))  # fmt: skip
                 values = self._bytes[at[..., None] + channel]

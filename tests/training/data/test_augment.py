@@ -194,6 +194,48 @@ def test_published_target_weights_agree_on_the_crop(prepost):
     assert np.all(weight[~seen] == 0)
 
 
+def test_the_edge_of_the_frame_cuts_people():
+    config = replace(GEOMETRY, cut_prob=1.0, turn_prob=0.0, rotation_prob=0.0)
+    compared, dark, lost = 0, 0, 0
+    for seed in range(40):
+        crops = vary(sample(), seed, config)
+        image, joints = crops.images[0], crops.joints[0]
+        order = FLIP_ORDER if _is_mirrored(crops) else tuple(range(17))
+        for slot in np.flatnonzero(joints[:, 2]):
+            x, y = joints[slot, :2].round().astype(int)
+            if 3 < x < SIZE[0] - 4 and 3 < y < SIZE[1] - 4:
+                near = image[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3).astype(int) - COLOURS[order[slot]]
+                assert np.abs(near).max(axis=1).min() < 30
+                compared += 1
+        dark += bool((image == 0).all(axis=2).mean() > 0.05)  # the ground is white
+        lost += bool((joints[:, 2] == 0).any())
+    assert compared > 100
+    assert dark > 20
+    assert lost > 20
+
+
+def test_what_the_edge_of_the_frame_leaves():
+    picture, joints = dots()
+    box = np.array([100, 30, 200, 230], np.float32)
+    found = [augment.edge_of_frame(joints, box, picture.shape, np.random.default_rng(k)) for k in range(200)]
+    left = [rectangle for rectangle in found if rectangle is not None]
+    assert len(left) > 150
+    below = [y1 for x0, y0, x1, y1 in left if y1 < 320]
+    assert 80 < len(below) < 160
+    assert all((x0 == 0) + (y0 == 0) + (x1 == 400) + (y1 == 320) == 3 for x0, y0, x1, y1 in left)
+    assert 30 + 0.35 * 230 - 1 <= min(below) <= max(below) <= 30 + 0.9 * 230 + 1
+    assert augment.edge_of_frame(joints * [1, 1, 0], box, picture.shape, np.random.default_rng(0)) is None
+
+
+def test_a_cut_is_the_same_for_three_frames():
+    config = replace(GEOMETRY, cut_prob=1.0)
+    for person in (sample(frames=3, step=4), sample()):
+        for seed in range(8):
+            crops = vary(person, seed, config, window=True)
+            shares = [(image == 0).all(axis=2).mean() for image in crops.images]
+            assert max(shares) - min(shares) < 0.15
+
+
 # --- windows
 
 

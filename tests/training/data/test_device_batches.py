@@ -55,11 +55,12 @@ def test_crops_are_those_of_opencv(samples):
         assert np.abs(crop - theirs)[4:-4, 4:-4].max() < 12  # OpenCV rounds positions to 1/32 pixel
 
 
+@pytest.mark.parametrize("config", [PLAIN, replace(PLAIN, cut_prob=0.7)])
 @pytest.mark.parametrize("window", [False, True])
-def test_geometry_is_that_of_the_other_path(samples, batches, window):
+def test_geometry_is_that_of_the_other_path(samples, batches, window, config):
     for step in range(4):
-        ours = batches(step, **options(window=window))
-        theirs = training_batch(samples, step, **options(window=window))
+        ours = batches(step, **options(window=window, config=config))
+        theirs = training_batch(samples, step, **options(window=window, config=config))
         assert ours.images.shape == theirs.images.shape
         assert torch.equal(ours.margin, theirs.margin)
         assert torch.allclose(ours.joints, theirs.joints, atol=1e-4)
