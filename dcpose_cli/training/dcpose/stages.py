@@ -14,11 +14,11 @@ from ...pose.heatmaps import DECODERS
 from ..data.batches import Batch, Prefetched, training_batch
 from ..data.device_batches import DeviceBatches, fits
 from ..data.pack import PoseSample
-from ..engine.loop import Loop
+from ..engine.loop import Loop, Measured
 from ..engine.run import Run, phase
 from .losses import stage_loss
 from .recipe import Recipe, StageConfig
-from .validation import Forward, draw_worst, find
+from .validation import Forward, draw_worst, find, human_measures
 
 
 def train_backbone(
@@ -41,7 +41,7 @@ def train_backbone(
                 maps = backbone(x)
             return stage_loss(config, maps, batch.joints.to(device), _sigma(recipe, config, step))
 
-        def validate() -> dict[str, float]:
+        def validate() -> Measured:
             probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last).eval()
             probe.load_state_dict(loop.average.state)
             size, _ = phase(config, loop.step - 1, recipe.model.input_size)
@@ -124,7 +124,7 @@ def _train_windows(
             current, previous, following = maps.float().split(len(x))
             return losses((current, previous, following), batch, _sigma(recipe, config, step))
 
-        def validate() -> dict[str, float]:
+        def validate() -> Measured:
             probe = DCPose(recipe.model).to(device).to(memory_format=torch.channels_last).eval()
             probe.load_state_dict(loop.average.state)
             three = [s for s in held if len(s.pictures) == 3]
@@ -136,7 +136,19 @@ def _train_windows(
             single, _ = find(
                 lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, decoder, device
             )
-            return {"windows": out["windows"], "single": single["windows"]} if out else {}
+            if not out:
+                return {}
+            stills = [s for s in held if len(s.pictures) == 1 and s.human] if recipe.data.measure else []
+            _, people = find(
+                lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin),  # a still stands still
+                stills,
+                size,
+                recipe.augment.enlarge,
+                decoder,
+                device,
+            )
+            measured = human_measures(people, recipe.data.measure)
+            return {"size": out["size"], "windows": out["windows"], "single": single["windows"], **measured}
 
         loop.run(loss_of, validate)
     net.load_state_dict(loop.average.state)
@@ -170,7 +182,9 @@ def _validate(
     recipe: Recipe,
     config: StageConfig,
     run: Run,
-) -> dict[str, float]:
+) -> Measured:
     shares, people = find(forward, held, size, recipe.augment.enlarge, DECODERS[config.decoding], run.device)
     draw_worst(people, size, recipe.augment.enlarge, run.work / f"worst-{stage}.png")
-    return shares
+    if not shares:
+        return {}
+    return {"size": f"{size[0]}x{size[1]}", **shares, **human_measures(people, recipe.data.measure)}

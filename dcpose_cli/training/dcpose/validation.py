@@ -14,15 +14,22 @@ from torch import Tensor
 
 from ...files import output_error
 from ...pose.heatmaps import Decoder
-from ...skeleton import EDGES
+from ...skeleton import EDGES, JOINT_GROUPS, JOINT_NAMES
 from ..data.augment import plain_crops
 from ..data.batches import STRIDE, plain_batch
 from ..data.pack import PoseSample
+from .recipe import MeasureConfig
 
 #: A joint is found within this share of the longer side of the person's box.
 WITHIN = 0.1
 #: Labels of less weight are not measured: nobody was sure of them.
 SURE = 0.99
+#: How the columns of what human labels say begin.
+PCK, SWAPPED = "pck_", "swapped_"
+#: Slots of the limbs' joints, shoulders and hips among them, of the ends of the torso, and the pairs that get swapped.
+_LIMBS = tuple(slot for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for slot in JOINT_GROUPS[name])
+_TORSO = (JOINT_NAMES.index("left_shoulder"), JOINT_NAMES.index("right_hip"))
+_PAIRS = tuple(JOINT_GROUPS[name] for name in ("elbow", "wrist", "knee", "ankle"))
 #: How many people the picture of the worst cases shows, and how many to a row.
 WORST, COLUMNS = 24, 8
 #: Green what the labels say, red what the network found (RGB).
@@ -34,11 +41,13 @@ Forward = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a network found of one person: (17, 3) in heatmap pixels; share of the sure joints that are right, NaN
-    without any."""
+    """What a network found of one person, points (17, 3), and what the labels say, truth (17, 3), in heatmap pixels.
+    side: the longer one of the box, in them. share: of the sure joints that are right, NaN without any."""
 
     sample: PoseSample
     points: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    side: float
     share: float
 
 
@@ -70,9 +79,42 @@ def find(
             hits[kind].extend(near[seen].tolist())
             for k, sample in enumerate(chunk):
                 share = float(near[k][seen[k]].mean()) if seen[k].any() else float("nan")
-                people.append(Found(sample, found[k], share))
+                people.append(Found(sample, found[k], truth[k], float(side[k]), share))
     hits["all"] = [*hits["stills"], *hits["windows"]]
     return {name: float(np.mean(values)) for name, values in hits.items() if values}, people
+
+
+def human_measures(people: Sequence[Found], groups: Sequence[MeasureConfig]) -> dict[str, float]:
+    """Of each group with people whose joints people placed: the share of their limbs' joints within 0.2 of the torso
+    (left shoulder to right hip, at least a quarter of the box's longer side), named pck_GROUP; and of the left/right
+    pairs labelled more than 0.3 torso apart the share that fits better exchanged, swapped_GROUP."""
+    out: dict[str, float] = {}
+    for group in groups:
+        hits: list[bool] = []
+        swapped: list[bool] = []
+        for person in people:
+            if person.sample.human and person.sample.source in group.sources:
+                _measure(person, hits, swapped)
+        if hits:
+            out[PCK + group.name] = float(np.mean(hits))
+        if swapped:
+            out[SWAPPED + group.name] = float(np.mean(swapped))
+    return out
+
+
+def _measure(person: Found, hits: list[bool], swapped: list[bool]) -> None:
+    truth, points = person.truth[:, :2], person.points[:, :2]
+    sure = person.truth[:, 2] >= SURE
+    torso = 0.25 * person.side
+    if sure[list(_TORSO)].all():
+        torso = max(torso, float(np.linalg.norm(truth[_TORSO[0]] - truth[_TORSO[1]])))
+    apart = np.linalg.norm(points - truth, axis=1)
+    hits += [bool(apart[j] <= 0.2 * torso) for j in _LIMBS if sure[j]]
+    for pair in _PAIRS:
+        left, right = pair
+        if sure[left] and sure[right] and np.linalg.norm(truth[left] - truth[right]) > 0.3 * torso:
+            exchanged = np.linalg.norm(points[[right, left]] - truth[[left, right]], axis=1)
+            swapped.append(bool(exchanged.sum() < apart[left] + apart[right]))
 
 
 def truth_side(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from ...skeleton import EAR_SLOTS
 from ..data.batches import STRIDE, Batch, Prefetched, plain_batch, training_batch
 from ..data.pack import PoseSample
 from ..dcpose.recipe import StageConfig
-from ..engine.loop import Progress
+from ..engine.loop import Measured, Progress
 from ..engine.run import Run, open_run, phase, read_splits, stages_to_run, with_motion
 from .recipe import DSTARecipe
 from .rle import regression_targets, rle_loss
@@ -158,11 +158,11 @@ def _stage(
             target, weight = targets_of(batch.joints.to(device), size)
             return rle_loss(poses.coordinates, poses.sigma, target, weight, trainee.flow)
 
-        def validate() -> dict[str, float]:
+        def validate() -> Measured:
             probe = deepcopy(trainee)  # not built anew: that would draw from torch's generator
             probe.load_state_dict(loop.average.state)
             size, _ = phase(config, loop.step - 1, recipe.model.input_size)
-            return score(probe.net.eval(), held, size, recipe.augment.enlarge, device)
+            return {**score(probe.net.eval(), held, size, recipe.augment.enlarge, device)}
 
         loop.run(loss_of, validate)
     trainee.load_state_dict(loop.average.state)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files import output_error
+from ..dcpose.validation import PCK
 from .loop import Scalars
 
 CURVES_NAME = "curves.png"
@@ -85,7 +86,8 @@ def _plot_log(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
 
 
 def _plot_validation(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
-    for name in ("all", "stills", "windows", "single"):
+    measured = (name for row in rows for name in row if name.startswith(PCK))
+    for name in ("all", "stills", "windows", "single", *dict.fromkeys(measured)):
         points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=name)

@@ -26,8 +26,12 @@ CHECKPOINT_EVERY = 600.0
 #: Steps between lines of the log.
 LOG_EVERY = 50
 LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
-#: Shares of joints found; each stage fills those it measures. single: windows seen by the backbone alone.
-VALIDATION_COLUMNS = ("stage", "step", "all", "stills", "windows", "single")
+#: Shares of joints found; each stage fills those it measures, and adds columns of its own after them. size: of the
+#: crops. single: windows seen by the backbone alone.
+VALIDATION_COLUMNS = ("stage", "step", "size", "all", "stills", "windows", "single")
+
+#: What a validation found, by column.
+Measured = dict[str, float | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,16 @@ Scalars = Callable[[str, dict[str, float], int], None]
 
 
 def learning_rate(step: int, config: StageConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_lr` of the peak, or a fall by `gamma` at every milestone."""
+    """Linear warm-up, then a cosine down to `final_lr` of the peak, a fall by `gamma` at every milestone, or the peak
+    until the last `decay` of the steps and a fall as 1 - sqrt after that."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     if config.schedule == "multistep":
         return config.lr * config.gamma ** sum(step >= milestone for milestone in config.milestones)
+    if config.schedule == "trapezoid":
+        start = config.steps * (1 - config.decay)
+        t = min(max((step - start) / max(1.0, config.steps - start), 0.0), 1.0)
+        return config.lr * (config.final_lr + (1 - config.final_lr) * (1 - math.sqrt(t)))
     t = (step - config.warmup) / max(1, config.steps - config.warmup)
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(t, 1.0))))
 
@@ -127,7 +136,7 @@ class Loop:
             raise WeightsError(f"cannot resume from {shown(self.path)}: {reason}; delete it to start over") from error
         return True
 
-    def run(self, loss_of: Callable[[int], Tensor], validate: Callable[[], dict[str, float]] | None = None) -> None:
+    def run(self, loss_of: Callable[[int], Tensor], validate: Callable[[], Measured] | None = None) -> None:
         """Train to the last step; a checkpoint every CHECKPOINT_EVERY seconds and one at the end.
 
         `between` is called after every step; what it raises ends the training, with a checkpoint.
@@ -210,10 +219,25 @@ class Loop:
         self.scalars(self.name, {"loss": progress.loss, "lr": progress.lr, "samples_per_s": progress.rate}, self.step)
         self.report(progress)
 
-    def _note(self, values: dict[str, float]) -> None:
-        shares = [f"{values[name]:.4f}" if name in values else "" for name in VALIDATION_COLUMNS[2:]]
-        self._append("validation.csv", VALIDATION_COLUMNS, [self.name, self.step, *shares])
-        self.scalars(f"{self.name}/validation", values, self.step)
+    def _note(self, values: Measured) -> None:
+        own = tuple(name for name in values if name not in VALIDATION_COLUMNS)
+        columns = self._columns("validation.csv") or (*VALIDATION_COLUMNS, *own)
+        known: dict[str, object] = {"stage": self.name, "step": self.step, **values}
+        row = [f"{value:.4f}" if isinstance(value, float) else value for value in map(known.get, columns)]
+        self._append("validation.csv", columns, ["" if value is None else value for value in row])
+        numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+        self.scalars(f"{self.name}/validation", numbers, self.step)
+
+    def _columns(self, name: str) -> tuple[str, ...]:
+        """Those of a CSV file that is there already."""
+        path = self.folder / name
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return tuple(next(csv.reader(file), ()))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise output_error(error, path) from error
 
     def _append(self, name: str, columns: tuple[str, ...], row: list[object]) -> None:
         path = self.folder / name

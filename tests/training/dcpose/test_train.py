@@ -19,7 +19,14 @@ from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import PhaseConfig, RepeatConfig, StageConfig, load_recipe
+from dcpose_cli.training.dcpose.recipe import (
+    HoldOutConfig,
+    MeasureConfig,
+    PhaseConfig,
+    RepeatConfig,
+    StageConfig,
+    load_recipe,
+)
 from dcpose_cli.training.dcpose.train import train
 from dcpose_cli.training.engine.run import phase, read_splits, with_motion
 
@@ -97,7 +104,36 @@ def test_validation_names_what_each_stage_measures(trained):
     assert (first["stage"], second["stage"]) == ("stage1", "stage2")
     assert {k for k, v in first.items() if not v} == {"single"}
     assert {k for k, v in second.items() if not v} == {"all", "stills"}
-    assert all(0 <= float(v) <= 1 for k, v in (first | second).items() if v and k not in ("stage", "step"))
+    assert first["size"] == second["size"] == "48x64"
+    assert all(0 <= float(v) <= 1 for k, v in (first | second).items() if v and k not in ("stage", "step", "size"))
+
+
+def test_what_people_labelled_is_measured_apart(recipe, tools, writer, tmp_path):
+    pack, windows = writer(), writer("triplets")
+    for k in range(8):
+        pack.add([tools["person"]((8 + k, 8, 36, 64)) | {"label_kind": "human"}], source="ab"[k % 2], origin=str(k))
+    for k in range(3):
+        windows.add_window(k + 1, split="val" if k == 2 else "train", source="clips")
+    pack.write()
+    windows.write()
+    data = replace(
+        recipe.data,
+        validate=(HoldOutConfig(source="a", share=1.0),),
+        measure=(MeasureConfig(name="indoors", sources=("a",)),),
+        memory_gib=0.0,
+    )
+    train(replace(recipe, data=data), tmp_path, tmp_path / "run", threads=1)
+    with (tmp_path / "run" / "validation.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    for row in (first, second):
+        assert {"pck_indoors", "swapped_indoors"} < set(row)
+        assert 0 <= float(row["pck_indoors"]) <= 1
+    with pytest.raises(UsageError, match=r"data\.measure names c, a source that no person to validate on has"):
+        wrong = replace(data, measure=(MeasureConfig(name="x", sources=("c",)),))
+        read_splits(tmp_path, wrong, None, nothing="")
+    with pytest.raises(UsageError, match=r"data\.validate names c"):
+        wrong = replace(data, validate=(*data.validate, HoldOutConfig(source="c", share=1.0)))
+        read_splits(tmp_path, wrong, None, nothing="")
 
 
 def test_stage_two_leaves_the_backbone_as_stage_one_made_it(recipe, trained, tiny_pack, tmp_path):

@@ -70,6 +70,16 @@ def test_multistep_falls_at_its_milestones():
     assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
 
 
+def test_a_trapezoid_stays_at_the_peak_and_falls_at_the_end():
+    config = StageConfig(steps=100, warmup=10, lr=1.0, final_lr=0.1, schedule="trapezoid", decay=0.25)
+    wanted = {0: 0.1, 9: 1.0, 10: 1.0, 75: 1.0, 100: 0.1, 999: 0.1}
+    assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
+    assert learning_rate(81, config) == pytest.approx(0.1 + 0.9 * (1 - (6 / 25) ** 0.5))  # as 1 - sqrt
+    longer = replace(config, steps=200)
+    assert [learning_rate(s, longer) for s in range(75)] == [learning_rate(s, config) for s in range(75)]
+    assert learning_rate(100, replace(config, decay=0.0)) == pytest.approx(1.0)
+
+
 def test_an_average_without_memory_is_the_last_state():
     net = nn.Linear(2, 2)
     average = Average(net, 0.0)
@@ -110,7 +120,7 @@ def test_a_run_learns_and_tells(tmp_path, monkeypatch):
     told = []
     loop = make(tmp_path, config=StageConfig(steps=120, batch=4, lr=0.05, warmup=5), report=told.append)
     first = float(loss_for(loop)(0).detach())
-    loop.run(loss_for(loop), lambda: {"all": 0.5, "windows": 0.25})
+    loop.run(loss_for(loop), lambda: {"size": "48x64", "all": 0.5, "windows": 0.25, "pck_own": 0.125})
     assert [type(p) for p in told] == [Progress] * 3
     assert [(p.stage, p.step, p.steps) for p in told] == [("stage1", s, 120) for s in (50, 100, 120)]
     assert told[-1].loss < first / 2
@@ -119,8 +129,19 @@ def test_a_run_learns_and_tells(tmp_path, monkeypatch):
     assert [row[:2] for row in log[1:]] == [["stage1", "50"], ["stage1", "100"], ["stage1", "120"]]
     assert float(log[-1][2]) == pytest.approx(told[-1].loss, abs=1e-4)
     assert rows(tmp_path / "validation.csv") == [
-        list(VALIDATION_COLUMNS),
-        ["stage1", "120", "0.5000", "", "0.2500", ""],
+        [*VALIDATION_COLUMNS, "pck_own"],
+        ["stage1", "120", "48x64", "0.5000", "", "0.2500", "", "0.1250"],
+    ]
+
+
+def test_validation_keeps_to_the_columns_that_are_there(tmp_path):
+    (tmp_path / "validation.csv").write_text("stage,step,all\nstage1,3,0.1000\n")
+    loop = make(tmp_path)
+    loop.run(loss_for(loop), lambda: {"all": 0.5, "pck_own": 0.25})
+    assert rows(tmp_path / "validation.csv") == [
+        ["stage", "step", "all"],
+        ["stage1", "3", "0.1000"],
+        ["stage1", "6", "0.5000"],
     ]
 
 
@@ -151,7 +172,7 @@ def test_gradients_are_clipped_only_where_asked(tmp_path, monkeypatch):
 def test_other_logs_get_the_same_numbers(tmp_path):
     got = []
     loop = make(tmp_path, scalars=lambda group, values, step: got.append((group, set(values), step)))
-    loop.run(loss_for(loop), lambda: {"all": 0.5})
+    loop.run(loss_for(loop), lambda: {"all": 0.5, "size": "48x64"})
     assert got == [("stage1", {"loss", "lr", "samples_per_s"}, 6), ("stage1/validation", {"all"}, 6)]
 
 
