@@ -24,13 +24,7 @@ from detector import with_interval
 
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.people.detector import WEIGHTS_NAME, load_detector
-from dcpose_cli.training.detector.data import (
-    CROP_PARTS,
-    DETECTION_PARTS,
-    DROPPED_SOURCES,
-    PackReader,
-    origins_of,
-)
+from dcpose_cli.training.detector.data import PackReader, origins_of
 from dcpose_cli.training.detector.recipe import DetectorRecipe, load_detector_recipe
 
 
@@ -132,21 +126,28 @@ def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str,
         "|---|---|---|---|---|",
     ]
     sources: Counter[str] = Counter()
-    with PackReader(data) as reader:
-        held = reader.origins([part for part in DETECTION_PARTS if (data / f"{part}.json").is_file()], "val")
-    for part in (*DETECTION_PARTS, *CROP_PARTS):
+    with PackReader(data, recipe.data) as reader:
+        held = reader.origins((*recipe.data.whole, *recipe.data.crops, *recipe.data.validation), "val")
+    seen: set[str] = set()
+    for part in (*recipe.data.whole, *recipe.data.crops):
         path = data / f"{part}.json"
-        if not path.is_file():
-            continue
         content = json.loads(path.read_text(encoding="utf-8"))
         images = {
             image["id"]: image["source"].removeprefix("clip_")
             for image in content["images"]
             if image["split"] == "train"
-            and image["source"].removeprefix("clip_") not in DROPPED_SOURCES
+            and image["source"].removeprefix("clip_") not in recipe.data.exclude
+            and not (part in recipe.data.crops and image["source"] in recipe.data.exclude_crops)
             and image.get("role", "c") == "c"
-            and not origins_of(image) & held
+            and not origins_of(image) & (held if part in recipe.data.crops else held | seen)
         }
+        if part in recipe.data.whole:
+            seen |= {
+                name
+                for image in content["images"]
+                if image["id"] in images and not image["source"].startswith("clip_")
+                for name in origins_of(image)
+            }
         boxes = [a for a in content["annotations"] if a["image_id"] in images and not a.get("ignore")]
         human = sum(a.get("label_kind") == "human" for a in boxes)
         sources.update(images.values())
@@ -156,7 +157,7 @@ def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str,
     lines += [f"| {name} | {count:,} | {known.get(name, 'not stated')} |" for name, count in sources.most_common()]
     lines += [
         "",
-        f"Left out: {', '.join(sorted(DROPPED_SOURCES))}, and what shares a photograph or clip with validation.",
+        f"Left out: {', '.join(recipe.data.exclude)}, and what shares a photograph or clip with validation.",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,7 @@
-"""Pictures for the person detector: the parts of the training pack, decoded, with boxes and doubtful places."""
+"""Pictures for the person detector: where they lie in the training pack, with boxes, joints and doubtful places.
+
+Pictures are decoded when they are looked at: tens of thousands of them do not fit into memory.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli.errors import InputError
+from dcpose_cli.training.data.pictures import PictureFile
+from dcpose_cli.training.detector.recipe import DetectorData
 from dcpose_cli.types import Detections
 
-#: Whole pictures with boxes, and crops around one labelled person.
-DETECTION_PARTS: Final = ("det", "det2", "det3", "det4")
-CROP_PARTS: Final = ("stills", "stills2", "stills3", "stills4", "stills5", "triplets", "triplets2")
-#: Sources that share footage with test clips or whose licence forbids training for release.
-DROPPED_SOURCES: Final = frozenset({"peers", "sapiens_itw", "propainter"})
-#: Sources whose boxes are complete by human work; elsewhere an unboxed person is possible.
-COMPLETE_SOURCES: Final = frozenset({"voc_animal", "capston2_coco", "coco128", "clinic_cctv", "voc_map"})
+#: Joints kept per person, in any order but that the first is the nose.
+JOINTS: Final = 17
+#: Of a part without validation pictures of its own, this share is held out: one stretch of its names in order.
+HELD_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One training picture.
 
-    image: (H, W, 3) uint8 RGB. boxes, ignore: (N, 4), (M, 4) float32 xyxy pixels; `ignore` marks doubtful places.
-    complete: every person is boxed, so the rest is background for certain.
+    pixels: (H, W, 3) uint8 RGB, or the file that holds it. boxes, ignore: (N, 4), (M, 4) float32 xyxy pixels;
+    `ignore` marks doubtful places. complete: every person is boxed, so the rest is background for certain.
+    joints: (N, JOINTS, 2) pixels, NaN where unknown, or None. shape: (H, W), needed with a file.
+    squashed: the picture was made square; it looks right when widened.
     """
 
-    image: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | PictureFile
     boxes: NDArray[np.float32]
     ignore: NDArray[np.float32]
     complete: bool
+    joints: NDArray[np.float32] | None = None
+    shape: tuple[int, int] | None = None
+    squashed: bool = False
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB; read and decoded by every call where a file holds it."""
+        if not isinstance(self.pixels, PictureFile):
+            return self.pixels
+        image = self.pixels.decode()
+        if image.shape[:2] != self.shape:
+            raise InputError(f"{self.pixels.name} in {self.pixels.path} has another size than its labels say")
+        return image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels, without decoding."""
+        if self.shape is not None:
+            return self.shape
+        if isinstance(self.pixels, PictureFile):
+            raise ValueError("a picture in a file needs its shape")
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 def as_boxes(rows: Iterable[Sequence[float]]) -> NDArray[np.float32]:
@@ -94,88 +119,150 @@ def crop_labels(
 
 
 class PackReader:
-    """Reads the pictures and boxes of the training pack in `root` (DATA.md describes the format); a context manager.
+    """Finds the pictures and boxes of the training pack in `root` (DATA.md describes the format).
 
-    others: file with a stock detector's boxes on the crops ({file_name: [[x1, y1, x2, y2, score], ...]}), or None.
+    data: which parts and sources serve for what. others: file with a stock detector's boxes on the crops
+    ({file_name: [[x1, y1, x2, y2, score], ...]}), or None.
     """
 
-    def __init__(self, root: Path, others: Path | None = None) -> None:
-        self._root = root
-        self._tars: dict[str, tarfile.TarFile] = {}
+    def __init__(self, root: Path, data: DetectorData, others: Path | None = None) -> None:
+        self._root, self._data = root, data
+        self._members: dict[str, dict[str, tuple[int, int]]] = {}
+        self._indices: dict[str, dict[str, Any]] = {}
         self._others: dict[str, list[list[float]]] = json.loads(others.read_text()) if others else {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for tar in self._tars.values():
-            tar.close()
-        self._tars.clear()
+        self._members.clear()
+        self._indices.clear()
 
-    def pictures(self, parts: Sequence[str], split: str, without: frozenset[str] = frozenset()) -> list[Picture]:
-        """The pictures of `parts` on one side of the split, less those whose origin is in `without`."""
-        out: list[Picture] = []
-        for part in parts:
-            data = self._index(part)
-            people: dict[int, list[dict[str, Any]]] = {}
-            for row in data["annotations"]:
-                people.setdefault(row["image_id"], []).append(row)
-            out += [
-                self._picture(part, info, people.get(info["id"], []))
-                for info in data["images"]
-                if info["split"] == split and self._wanted(info) and not (origins_of(info) & without)
+    def training(self) -> tuple[list[Picture], list[Picture], list[Picture]]:
+        """(whole pictures, crops, pictures without people) to learn from, none that shares its origin with validation.
+
+        A photograph that several parts hold is taken from the part named first.
+        """
+        data = self._data
+        held = self.origins((*data.whole, *data.crops, *data.validation), "val")
+        whole, crops, empty = [], [], []
+        seen: set[str] = set()
+        for part in data.whole:
+            mine: set[str] = set()
+            for info, people in self._rows(part, "train"):
+                if origins_of(info) & (held | seen):
+                    continue
+                mine |= origins_of(info) if not info["source"].startswith("clip_") else set()
+                picture = self._picture(part, info, people)
+                (empty if not people and info["source"] in data.backgrounds else whole).append(picture)
+            seen |= mine
+        for part in data.crops:
+            crops += [
+                self._picture(part, info, people)
+                for info, people in self._rows(part, "train")
+                if people and info["source"] not in data.exclude_crops and not origins_of(info) & held
             ]
+        return whole, crops, empty
+
+    def validation(self, parts: Sequence[str] | None = None, limit: int | None = None) -> dict[str, list[Picture]]:
+        """Validation pictures by part, at most `limit` (else the recipe's) of each, evenly spread."""
+        out = {}
+        for part in self._data.validation if parts is None else parts:
+            rows = list(self._rows(part, "val"))
+            most = limit or self._data.validation_limit
+            chosen = sorted({round(i * (len(rows) - 1) / max(most - 1, 1)) for i in range(min(most, len(rows)))})
+            if len(rows) <= most:
+                chosen = list(range(len(rows)))
+            out[part] = [self._picture(part, *rows[i]) for i in chosen]
         return out
 
     def origins(self, parts: Sequence[str], split: str) -> frozenset[str]:
         """Names of the photographs and clips on one side of the split, to keep them off the other."""
         found: set[str] = set()
         for part in parts:
-            for info in self._index(part)["images"]:
-                if info["split"] == split:
-                    found |= origins_of(info)
+            for info, _ in self._rows(part, split, every=True):
+                found |= origins_of(info)
         return frozenset(found)
 
     def crops(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """File name and picture of every wanted crop."""
-        for part in CROP_PARTS:
-            for info in self._index(part)["images"]:
-                if self._wanted(info):
-                    yield info["file_name"], self._decode(info)
+        for part in self._data.crops:
+            for split in ("train", "val"):
+                for info, people in self._rows(part, split):
+                    if people and info["source"] not in self._data.exclude_crops:
+                        yield info["file_name"], self._file(info).decode()
+
+    def _rows(
+        self, part: str, split: str, every: bool = False
+    ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Pictures of one side of the split with their people; unwanted ones too when `every`."""
+        content = self._index(part)
+        people: dict[int, list[dict[str, Any]]] = {}
+        for row in content["annotations"]:
+            people.setdefault(row["image_id"], []).append(row)
+        for info in content["images"]:
+            if info["split"] == split and (every or self._wanted(info)):
+                yield info, people.get(info["id"], [])
 
     def _index(self, part: str) -> dict[str, Any]:
-        path = self._root / f"{part}.json"
-        try:
-            return dict(json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}: {error}; give the folder of the training pack") from error
+        if part not in self._indices:
+            path = self._root / f"{part}.json"
+            try:
+                content = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError) as error:
+                raise InputError(f"cannot read {path}: {error}; give the folder of the training pack") from error
+            images = content["images"]
+            if part in self._data.validation and images and all(info["split"] == "train" for info in images):
+                names = sorted(info.get("origin", info["file_name"]) for info in images)
+                last = names[-max(1, round(HELD_SHARE * len(names))) :]
+                for info in images:
+                    info["split"] = "val" if info.get("origin", info["file_name"]) in last else "train"
+            self._indices[part] = content
+        return self._indices[part]
 
-    @staticmethod
-    def _wanted(info: dict[str, Any]) -> bool:
-        return info["source"].removeprefix("clip_") not in DROPPED_SOURCES and info.get("role", "c") == "c"
+    def _wanted(self, info: dict[str, Any]) -> bool:
+        source = info["source"]
+        excluded = {source, source.removeprefix("clip_")} & set(self._data.exclude)
+        return not excluded and info.get("role", "c") == "c"
 
     def _picture(self, part: str, info: dict[str, Any], people: list[dict[str, Any]]) -> Picture:
-        image = self._decode(info)
-        if part in DETECTION_PARTS:
-            boxes = as_boxes(_xyxy(p["bbox"]) for p in people if not p["ignore"])
+        shape = (int(info["height"]), int(info["width"]))
+        source, squashed = info["source"], info["source"] in self._data.squashed
+        if part not in self._data.crops:
+            sure = [p for p in people if not p["ignore"]]
+            boxes = as_boxes(_xyxy(p["bbox"]) for p in sure)
             ignore = as_boxes(_xyxy(p["bbox"]) for p in people if p["ignore"])
-            complete = info["source"] in COMPLETE_SOURCES or not people
-            return Picture(image, boxes, ignore, complete)
+            complete = source in self._data.complete or (not people and source in self._data.backgrounds)
+            return Picture(self._file(info), boxes, ignore, complete, _joints(sure, len(boxes)), shape, squashed)
         row = people[0]
-        human = [_xyxy(b) for b in row.get("other_boxes", ())] if part == "stills3" else []
-        boxes, ignore = crop_labels(_xyxy(row["bbox"]), info["source"], self._others.get(info["file_name"], []), human)
-        return Picture(image, boxes, ignore, complete=False)
+        human = [_xyxy(b) for b in row.get("other_boxes", ())] if row.get("label_kind") == "human" else []
+        others = self._others.get(info["file_name"], [])
+        boxes, ignore = crop_labels(_xyxy(row["bbox"]), source, others, human)
+        return Picture(self._file(info), boxes, ignore, False, _joints([row], len(boxes)), shape, squashed)
 
-    def _decode(self, info: dict[str, Any]) -> NDArray[np.uint8]:
-        shard = info["shard"]
-        if shard not in self._tars:
-            self._tars[shard] = tarfile.open(self._root / "images" / shard)  # noqa: SIM115 - closed on exit
-        member = self._tars[shard].extractfile(info["file_name"])
-        data = member.read() if member else b""
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise InputError(f"{info['file_name']} in {shard} is not a picture; unpack the training pack again")
-        return np.ascontiguousarray(image[..., ::-1])
+    def _file(self, info: dict[str, Any]) -> PictureFile:
+        shard, name = info["shard"], info["file_name"]
+        path = self._root / "images" / shard
+        if shard not in self._members:
+            try:
+                with tarfile.open(path) as tar:
+                    self._members[shard] = {m.name: (m.offset_data, m.size) for m in tar.getmembers()}
+            except (OSError, tarfile.TarError) as error:
+                raise InputError(f"cannot read {path}: {error}; unpack the training pack again") from error
+        if name not in self._members[shard]:
+            raise InputError(f"{name} is not in {shard}; unpack the training pack again")
+        return PictureFile(path, name, *self._members[shard][name])
+
+
+def _joints(people: Sequence[dict[str, Any]], count: int) -> NDArray[np.float32] | None:
+    """Joints of the first of `count` people, (count, JOINTS, 2), NaN where unknown; None when none has any."""
+    if not any(p.get("keypoints") for p in people):
+        return None
+    out = np.full((count, JOINTS, 2), np.nan, np.float32)
+    for row, person in zip(out, people, strict=False):
+        known = np.array([*person.get("keypoints", ()), *person.get("ears", ())], np.float32).reshape(-1, 3)[:JOINTS]
+        row[: len(known)][known[:, 2] > 0] = known[known[:, 2] > 0, :2]
+    return out
 
 
 def label_others(
@@ -195,7 +282,7 @@ def label_others(
 
 def origins_of(info: dict[str, Any]) -> set[str]:
     """Names of the photograph and the clip a picture of the pack comes from."""
-    source = info["source"].removeprefix("clip_")
+    source = info["source"].removeprefix("clip_").removeprefix("pool_")
     names = set()
     if "clip" in info:
         names.add(f"clip:{info['clip']}")

@@ -1,6 +1,6 @@
 """How good a detector is on labelled pictures: average precision, recall by size, false boxes.
 
-python -m dcpose_cli.training.detector.score DATA person-n --size 416 --conf 0.3
+python -m dcpose_cli.training.detector.score DATA person-n --recipe models/person-n/recipe.toml --size 416 --conf 0.3
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import nn
 
 from dcpose_cli.people.detector import Letterbox, load_detector, select
 from dcpose_cli.training.detector.data import PackReader, Picture, box_iou, intersection
+from dcpose_cli.training.detector.recipe import load_detector_recipe
 
 #: A box is right from this intersection over union on.
 RIGHT_IOU: Final = 0.5
@@ -63,13 +64,14 @@ def evaluate(
     records: list[tuple[float, bool]] = []
     large, small, wrong_all, wrong_sure = [], [], [], []
     for picture in pictures:
-        rows = predict(model, picture.image, size, 0.01, iou, reduced)
+        image = picture.image
+        rows = predict(model, image, size, 0.01, iou, reduced)
         hits = _match(rows, picture)
         records += hits
         heights = picture.boxes[:, 3] - picture.boxes[:, 1]
         found = _found(rows[rows[:, 4] >= conf], picture.boxes)
-        large += found[heights > picture.image.shape[0] * LARGE_SHARE].tolist()
-        small += found[heights <= picture.image.shape[0] * LARGE_SHARE].tolist()
+        large += found[heights > image.shape[0] * LARGE_SHARE].tolist()
+        small += found[heights <= image.shape[0] * LARGE_SHARE].tolist()
         wrong = sum(1 for score, right in hits if score >= conf and not right)
         wrong_all.append(wrong)
         if picture.complete:
@@ -134,19 +136,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path, help="folder of the training pack")
     parser.add_argument("detector", help="model, file or stock name; its class 0 must be the person")
-    parser.add_argument("--parts", nargs="+", default=["det", "det3"], help="parts of the pack")
+    parser.add_argument("--recipe", type=Path, required=True, help="recipe.toml, for its validation parts")
+    parser.add_argument("--parts", nargs="+", help="parts of the pack instead of the recipe's")
+    parser.add_argument("--limit", type=int, default=100_000, help="most pictures of a part")
     parser.add_argument("--size", type=int, nargs="+", help="long side in pixels; the model's own by default")
     parser.add_argument("--conf", type=float, nargs="+", default=[0.3], help="least score for recall and false boxes")
     parser.add_argument("--iou", type=float, default=NMS_IOU, help="overlap above which the weaker box is dropped")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     model = load_detector(options.detector)
-    with PackReader(options.data) as reader:
-        pictures = reader.pictures(options.parts, "val")
-    for size in options.size or [model.imgsz]:
-        for conf in options.conf:
-            row = evaluate(model.net, pictures, size, conf, options.iou, reduced=False)
-            log.info("%s on %d pictures: %s", model.name, len(pictures), json.dumps(row))
+    with PackReader(options.data, load_detector_recipe(options.recipe).data) as reader:
+        parts = reader.validation(options.parts, options.limit)
+    for part, pictures in parts.items():
+        for size in options.size or [model.imgsz]:
+            for conf in options.conf:
+                row = evaluate(model.net, pictures, size, conf, options.iou, reduced=False)
+                log.info("%s on %d pictures of %s: %s", model.name, len(pictures), part, json.dumps(row))
 
 
 if __name__ == "__main__":

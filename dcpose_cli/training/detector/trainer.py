@@ -16,7 +16,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from dcpose_cli import _ultralytics
 from dcpose_cli.errors import UsageError
 from dcpose_cli.people.detector import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector, load_detector
 from dcpose_cli.training.detector.canvas import Canvas, CanvasMaker
-from dcpose_cli.training.detector.data import CROP_PARTS, DETECTION_PARTS, PackReader, Picture, label_others
+from dcpose_cli.training.detector.data import PackReader, Picture, label_others
 from dcpose_cli.training.detector.recipe import DetectorRecipe, load_detector_recipe
 from dcpose_cli.training.detector.score import evaluate
 from dcpose_cli.training.detector.teacher import Teacher, distillation
@@ -102,16 +102,21 @@ def anchor_points(shapes: Sequence[tuple[int, int]], size: int) -> tuple[NDArray
 
 def collate(canvases: Sequence[Canvas], size: int) -> dict[str, torch.Tensor]:
     """Batch in ultralytics' form: img (B, 3, S, S) float in 0..1, boxes as normalised centre xywh."""
-    img = torch.from_numpy(np.stack([c.image for c in canvases])).permute(0, 3, 1, 2).float().div_(255)
     boxes = np.concatenate([c.boxes for c in canvases])
     centred = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1) / size
     owners = np.repeat(np.arange(len(canvases), dtype=np.float32), [len(c.boxes) for c in canvases])
     return {
-        "img": img.contiguous(memory_format=torch.channels_last),
+        "img": as_batch([c.image for c in canvases]),
         "bboxes": torch.from_numpy(centred.astype(np.float32)),
         "cls": torch.zeros(len(boxes), 1),
         "batch_idx": torch.from_numpy(owners),
     }
+
+
+def as_batch(images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+    """Images (S, S, 3) uint8 -> (B, 3, S, S) float in 0..1, channels last in memory."""
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255)
+    return batch.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(slots=True)
@@ -119,20 +124,22 @@ class _Progress:
     step: int = 0
     elapsed: float = 0.0
     samples: int = 0
+    validated: float = 0.0
 
 
 class DetectorTrainer:
     """Trains one detector in `folder` (checkpoint.pt, log.csv, validation.csv) and continues from what lies there.
 
     Set `stop` (from a signal handler, say) to end after the current step with a checkpoint.
-    teacher: whose answers are learnt beside the labels when the recipe's `distill` is above 0.
+    validation: pictures by part. teacher: whose answers are learnt beside the labels when the recipe's `distill` is
+    above 0.
     """
 
     def __init__(
         self,
         recipe: DetectorRecipe,
         maker: CanvasMaker,
-        validation: Sequence[Picture],
+        validation: Mapping[str, Sequence[Picture]],
         folder: Path,
         teacher: Teacher | None = None,
     ) -> None:
@@ -181,8 +188,10 @@ class DetectorTrainer:
                 sums[:], mark = 0, (self.progress.step, self.progress.elapsed)
             if self.progress.elapsed - saved >= self.recipe.checkpoint_seconds and self.share() < 1:
                 saved = self.progress.elapsed
+                if self.progress.elapsed - self.progress.validated >= self.recipe.validation_seconds:
+                    self.validate()
+                    self.progress.validated = self.progress.elapsed = time.process_time() - begin
                 self._save()
-                self.validate()
         self._save()
         if not self.stop:
             self.validate()
@@ -195,11 +204,12 @@ class DetectorTrainer:
 
     def validate(self) -> None:
         """Scores the averaged weights on the validation pictures and appends the rows to validation.csv."""
-        for size in self.recipe.validation_sizes if self.validation else ():
-            row: dict[str, float] = {"step": self.progress.step, "elapsed": round(self.progress.elapsed)}
-            row |= evaluate(self.average, self.validation, size)
-            _append(self.folder / "validation.csv", row)
-            log.info("validation %s", json.dumps(row))
+        for part, pictures in self.validation.items():
+            for size in self.recipe.validation_sizes:
+                row: dict[str, Any] = {"step": self.progress.step, "elapsed": round(self.progress.elapsed)}
+                row |= {"part": part, **evaluate(self.average, pictures, size)}
+                _append(self.folder / "validation.csv", row)
+                log.info("validation %s", json.dumps(row))
 
     def export(self, target: Path) -> Path:
         """Writes the averaged weights as a model folder; returns the file."""
@@ -207,28 +217,33 @@ class DetectorTrainer:
 
     def _rate(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.recipe.warmup_steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.share())))
+        falling = max(0.0, min(1.0, self.share()) - self.recipe.stable) / (1 - self.recipe.stable)
+        cosine = 0.5 * (1 + math.cos(math.pi * falling))
         return self.recipe.learning_rate * warm * (self.recipe.final_rate + (1 - self.recipe.final_rate) * cosine)
 
     def _step(self) -> NDArray[np.float64]:
         share = self.share()
         phase = [p for p in self.recipe.phases if p.start <= share][-1]
         mosaic = self.recipe.mosaic if share < self.recipe.mosaic_until else self.recipe.mosaic_end
-        canvases = [self.maker.make(self.rng, phase.size, mosaic) for _ in range(phase.batch)]
-        data = collate(canvases, phase.size)
+        size = int(self.rng.choice([phase.size, *phase.also])) if phase.also else phase.size
+        batch = max(1, round(phase.batch * (phase.size / size) ** 2))
+        canvases = [self.maker.make(self.rng, size, mosaic) for _ in range(batch)]
+        data = collate(canvases, size)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         with torch.autocast("cpu", torch.bfloat16):
             output = self.model(data["img"])
         output = {k: v.float() if isinstance(v, torch.Tensor) else v for k, v in output.items()}
-        points, strides = anchor_points([tuple(f.shape[2:]) for f in output["feats"]], phase.size)
+        points, strides = anchor_points([tuple(f.shape[2:]) for f in output["feats"]], size)
         weights = anchor_weights(canvases, points, strides, self.recipe.unsure_weight)
         self.bce.weight = torch.from_numpy(weights).unsqueeze(-1)
-        parts = self.criterion(output, data)[0] / phase.batch
+        parts = self.criterion(output, data)[0] / batch
         total = parts.sum()
         if self.teacher is not None and self.recipe.distill:
             inside = torch.from_numpy(labelled_anchors(canvases, points))
-            total = total + self.recipe.distill * distillation(output, self.teacher(data["img"]), inside)
+            damaged = any(c.clean is not None for c in canvases)
+            clean = as_batch([c.image if c.clean is None else c.clean for c in canvases]) if damaged else data["img"]
+            total = total + self.recipe.distill * distillation(output, self.teacher(clean), inside)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
@@ -236,7 +251,7 @@ class DetectorTrainer:
             self._update_average()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
-        self.progress.samples += phase.batch
+        self.progress.samples += batch
         return np.array([*parts.detach().tolist(), float(norm)])
 
     def _update_average(self) -> None:
@@ -316,17 +331,6 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-def load_pictures(root: Path, others: Path | None = None) -> tuple[list[Picture], list[Picture], list[Picture]]:
-    """(whole pictures, crops, validation pictures) of the training pack in `root`, nothing on both sides."""
-    with PackReader(root, others) as reader:
-        held = reader.origins(DETECTION_PARTS, "val")
-        return (
-            reader.pictures(DETECTION_PARTS, "train", without=held),
-            reader.pictures(CROP_PARTS, "train", without=held),
-            reader.pictures(("det", "det3"), "val"),
-        )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, or continues what lies in FOLDER, and exports when the budget is used."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -340,16 +344,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = load_detector_recipe(options.recipe)
     others = options.folder / OTHERS_NAME
-    if options.teacher and not others.exists():
+    if options.teacher and recipe.data.crops and not others.exists():
         options.folder.mkdir(parents=True, exist_ok=True)
         teacher = PersonDetector(options.teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
-        with PackReader(options.data) as reader:
+        with PackReader(options.data, recipe.data) as reader:
             label_others(reader, teacher.detect, others)
-    recipe = load_detector_recipe(options.recipe)
-    whole, crops, validation = load_pictures(options.data, others if others.exists() else None)
-    log.info("%d whole pictures, %d crops, %d for validation", len(whole), len(crops), len(validation))
-    maker = CanvasMaker(whole, crops, recipe.crop_share, recipe.graphics)
+    with PackReader(options.data, recipe.data, others if others.exists() else None) as reader:
+        whole, crops, empty = reader.training()
+        validation = reader.validation()
+    counts = {part: len(pictures) for part, pictures in validation.items()}
+    log.info(
+        "%d whole pictures, %d crops, %d without people; validation %s", len(whole), len(crops), len(empty), counts
+    )
+    maker = CanvasMaker(whole, crops, recipe, empty)
     dense = Teacher(load_detector(options.teacher)) if options.teacher and recipe.distill else None
     trainer = DetectorTrainer(recipe, maker, validation, options.folder, dense)
     if options.init and trainer.progress.step == 0:

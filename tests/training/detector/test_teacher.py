@@ -78,12 +78,12 @@ def test_training_with_a_teacher_needs_one_and_moves_elsewhere(teacher, tmp_path
     recipe = DetectorRecipe(
         steps=2, phases=(DetectorPhase(start=0, size=64, batch=2),), warmup_steps=1, distill=1.0, graphics=1.0
     )
-    maker = CanvasMaker([Picture(np.zeros((9, 9, 3), np.uint8), NOBODY, NOBODY, True)], [], 0.0, recipe.graphics)
+    maker = CanvasMaker([Picture(np.zeros((9, 9, 3), np.uint8), NOBODY, NOBODY, True)], [], recipe)
     with pytest.raises(UsageError, match="--teacher"):
-        DetectorTrainer(recipe, maker, [], tmp_path / "none")
+        DetectorTrainer(recipe, maker, {}, tmp_path / "none")
     ends = []
     for share in (1.0, 0.0):
-        trainer = DetectorTrainer(replace(recipe, distill=share), maker, [], tmp_path / str(share), teacher)
+        trainer = DetectorTrainer(replace(recipe, distill=share), maker, {}, tmp_path / str(share), teacher)
         trainer.run()
         ends.append(torch.cat([p.detach().flatten() for p in trainer.average.parameters()]))
     assert torch.isfinite(ends[0]).all()

@@ -17,7 +17,7 @@ from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.people.detector import PersonDetector, load_detector
 from dcpose_cli.training.detector.canvas import Canvas, CanvasMaker
 from dcpose_cli.training.detector.data import PackReader, Picture, box_iou, crop_labels, label_others
-from dcpose_cli.training.detector.recipe import DetectorPhase, DetectorRecipe, load_detector_recipe
+from dcpose_cli.training.detector.recipe import DetectorData, DetectorPhase, DetectorRecipe, load_detector_recipe
 from dcpose_cli.training.detector.score import average_precision, evaluate
 from dcpose_cli.training.detector.score import main as score
 from dcpose_cli.training.detector.trainer import (
@@ -26,7 +26,6 @@ from dcpose_cli.training.detector.trainer import (
     anchor_points,
     anchor_weights,
     collate,
-    load_pictures,
 )
 from dcpose_cli.types import Detections
 
@@ -35,7 +34,18 @@ RECIPE = DetectorRecipe(
     phases=(DetectorPhase(start=0, size=64, batch=2), DetectorPhase(start=0.5, size=96, batch=2)),
     warmup_steps=2,
     ema=0.5,
+    crop_share=0.5,
     validation_sizes=(64,),
+)
+DATA = DetectorData(
+    whole=("det", "det2"),
+    crops=("stills", "triplets"),
+    validation=("det", "det2"),
+    exclude=("peers", "propainter"),
+    exclude_crops=("dances",),
+    complete=("coco128",),
+    backgrounds=("coco128",),
+    squashed=("pool_sports22",),
 )
 
 
@@ -56,7 +66,7 @@ def block_people(seed: int, complete: bool = True) -> Picture:
 
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])
 def test_canvases_show_whom_they_box(mosaic: float) -> None:
-    maker = CanvasMaker([block_people(s) for s in range(3)], [block_people(9, complete=False)], 0.5)
+    maker = CanvasMaker([block_people(s) for s in range(3)], [block_people(9, complete=False)], RECIPE)
     rng = np.random.default_rng(1)
     counts = 0
     for _ in range(60):
@@ -74,12 +84,12 @@ def test_canvases_show_whom_they_box(mosaic: float) -> None:
 
 
 def test_canvases_repeat_with_the_generator_and_mark_where_people_may_be_unboxed() -> None:
-    maker = CanvasMaker([block_people(0)], [block_people(1, complete=False)], 0.5)
+    maker = CanvasMaker([block_people(0)], [block_people(1, complete=False)], RECIPE)
     first = [maker.make(np.random.default_rng(4), 96, 0.5) for _ in range(2)]
     np.testing.assert_array_equal(first[0].image, first[1].image)
     np.testing.assert_array_equal(first[0].boxes, first[1].boxes)
-    only_sure = CanvasMaker([block_people(0)], [], 0.5)
-    only_unsure = CanvasMaker([block_people(0, complete=False)], [], 0.5)
+    only_sure = CanvasMaker([block_people(0)], [], RECIPE)
+    only_unsure = CanvasMaker([block_people(0, complete=False)], [], RECIPE)
     assert len(only_sure.make(np.random.default_rng(0), 96, 1.0).unsure) == 0
     assert len(only_unsure.make(np.random.default_rng(0), 96, 1.0).unsure) in {2, 4, 9}
 
@@ -114,7 +124,7 @@ def test_collate_gives_normalised_centres() -> None:
 
 def trainer(folder: Path, recipe: DetectorRecipe = RECIPE) -> DetectorTrainer:
     pictures = [block_people(s) for s in range(3)]
-    return DetectorTrainer(recipe, CanvasMaker(pictures, pictures, 0.5), pictures[:1], folder)
+    return DetectorTrainer(recipe, CanvasMaker(pictures, pictures, recipe), {"own": pictures[:1]}, folder)
 
 
 def test_a_resumed_run_ends_with_the_same_weights_and_its_export_detects(tmp_path: Path) -> None:
@@ -172,6 +182,11 @@ def test_the_shipped_recipe_is_the_trainer_s_own(root: Path, tmp_path: Path) -> 
     recipe = load_detector_recipe(root / "models" / "person-n" / "recipe.toml")
     assert recipe.name == "person-n"
     assert [p.size for p in recipe.phases] == sorted(p.size for p in recipe.phases)
+    for path in (root / "models" / "person-n").glob("recipe*.toml"):
+        data = load_detector_recipe(path).data
+        assert {"peers", "sapiens_itw", "propainter"} <= set(data.exclude), path
+        assert data.whole, path
+        assert data.validation, path
     bad = tmp_path / "recipe.toml"
     bad.write_text("speed = 3\n")
     with pytest.raises(UsageError, match="unknown key speed"):
@@ -230,12 +245,26 @@ def pack(tmp_path: Path) -> Path:
         ],
         [person, {"image_id": 1, "bbox": [30, 5, 8, 20], "ignore": 1}, person | {"image_id": 2}],
     )
-    crop = {"image_id": 11, "bbox": [5, 5, 10, 30], "keypoints": []}
+    write_part(
+        tmp_path,
+        "det2",
+        [
+            image(31, "pool_sports22", "train", "a.jpg"),  # in det already
+            image(32, "pool_sports22", "train", "b.jpg"),  # in det's validation
+            *(image(40 + n, "pool_sports22", "train", f"d{n}.jpg") for n in range(4)),
+        ],
+        [person | {"image_id": 40, "keypoints": [7, 9, 2] + [0, 0, 0] * 16}],
+    )
+    crop = {"image_id": 11, "bbox": [5, 5, 10, 30], "keypoints": [8, 9, 2, 0, 0, 0]}
     write_part(
         tmp_path,
         "stills",
-        [image(11, "sports22", "train", "c.jpg"), image(12, "sports22", "train", "b.jpg")],
-        [crop, crop | {"image_id": 12}],
+        [
+            image(11, "sports22", "train", "c.jpg"),
+            image(12, "sports22", "train", "b.jpg"),
+            image(13, "dances", "train", "e.jpg"),
+        ],
+        [crop, crop | {"image_id": 12}, crop | {"image_id": 13}],
     )
     write_part(
         tmp_path,
@@ -248,20 +277,43 @@ def pack(tmp_path: Path) -> Path:
         ],
         [crop | {"image_id": n} for n in (21, 22, 23, 24)],
     )
-    for part in ("det2", "det3", "det4", "stills2", "stills3", "stills4", "stills5", "triplets2"):
-        write_part(tmp_path, part, [], [])
     return tmp_path
 
 
-def test_the_pack_is_read_without_forbidden_sources_and_without_leaks(pack: Path) -> None:
-    whole, crops, validation = load_pictures(pack)
-    assert [p.complete for p in whole] == [False, True]
+def test_the_pack_is_read_without_forbidden_sources_doubles_and_leaks(pack: Path) -> None:
+    with PackReader(pack, DATA) as reader:
+        whole, crops, empty = reader.training()
+        validation = reader.validation()
+    # det's a.jpg, then d0 to d2 of det2: d3 is held out, a.jpg is shown already, b.jpg is validation
+    assert [p.complete for p in whole] == [False] * 4
+    assert [p.squashed for p in whole] == [False, True, True, True]
     np.testing.assert_allclose(whole[0].boxes, [[5, 5, 15, 35]])
     np.testing.assert_allclose(whole[0].ignore, [[30, 5, 38, 25]])
+    assert whole[0].joints is None
+    assert whole[1].joints[0, 0].tolist() == [7, 9]
+    assert np.isnan(whole[1].joints[0, 1:]).all()
+    assert whole[0].size == (40, 60)
     assert whole[0].image.shape == (40, 60, 3)
     assert whole[0].image[0, 0].tolist() == [0, 0, 255]
     assert len(crops) == 2  # c.jpg and walk__1; b.jpg and gym__squat are validation, propainter is forbidden
-    assert len(validation) == 2
+    assert crops[0].joints.shape == (1, 17, 2)
+    assert [(len(p.boxes), p.complete) for p in empty] == [(0, True)]
+    assert {part: len(pictures) for part, pictures in validation.items()} == {"det": 2, "det2": 1}
+
+
+def test_validation_pictures_are_spread_evenly(pack: Path) -> None:
+    with PackReader(pack, replace(DATA, validation=("det2",), validation_limit=1)) as reader:
+        assert len(reader.validation()["det2"]) == 1
+        assert len(reader.validation(("det",), 5)["det"]) == 2
+
+
+def test_a_picture_that_differs_from_its_labels_is_an_input_error(pack: Path) -> None:
+    path = pack / "det.json"
+    path.write_text(path.read_text().replace('"width": 60', '"width": 61'))
+    with PackReader(pack, DATA) as reader:
+        whole, _, _ = reader.training()
+    with pytest.raises(InputError, match="another size"):
+        _ = whole[0].image
 
 
 def test_a_stock_detector_labels_the_other_people_of_crops(pack: Path, tmp_path: Path) -> None:
@@ -272,16 +324,17 @@ def test_a_stock_detector_labels_the_other_people_of_crops(pack: Path, tmp_path:
         return [Detections(boxes((30, 5, 10, 30)), np.array([0.8], np.float32))]
 
     target = tmp_path / "others.json"
-    with PackReader(pack) as reader:
+    with PackReader(pack, DATA) as reader:
         label_others(reader, detect, target)
     assert sorted(json.loads(target.read_text())) == ["11.png", "12.png", "21.png", "23.png"]
-    _, crops, _ = load_pictures(pack, target)
+    with PackReader(pack, DATA, target) as reader:
+        _, crops, _ = reader.training()
     np.testing.assert_allclose(crops[0].boxes, [[5, 5, 15, 35], [30, 5, 40, 35]])
 
 
 def test_a_missing_pack_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="training pack"):
-        load_pictures(tmp_path)
+        PackReader(tmp_path, DATA).training()
 
 
 def test_overlap_and_average_precision() -> None:
@@ -319,6 +372,8 @@ def test_a_model_is_scored_on_the_validation_pictures(
 ) -> None:
     model = trainer(tmp_path / "run").export(tmp_path / "model")
     with caplog.at_level("INFO"):
-        score([str(pack), str(model), "--size", "64", "96", "--conf", "0.3"])
-    lines = [record.getMessage() for record in caplog.records if "on 2 pictures" in record.getMessage()]
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text('[data]\nvalidation = ["det"]\n')
+        score([str(pack), str(model), "--recipe", str(recipe), "--size", "64", "96", "--conf", "0.3"])
+    lines = [record.getMessage() for record in caplog.records if "on 2 pictures of det" in record.getMessage()]
     assert [json.loads(line.split(": ", 1)[1])["size"] for line in lines] == [64, 96]
