@@ -302,7 +302,7 @@ def _night(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uin
     table = 255 * ramp * rng.uniform(0.18, 0.6) * tint + rng.uniform(0, 12)
     dark = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[:, None])
     noise = rng.standard_normal(image.shape[:2], np.float32) * np.float32(rng.uniform(1, 9))
-    return np.clip(dark.astype(np.float32) + noise[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(dark.astype(np.float32) + noise[..., None], 0, 255), np.uint8)
 
 
 def _motion(rng: np.random.Generator, image: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:

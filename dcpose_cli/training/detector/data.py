@@ -145,7 +145,9 @@ class PackReader:
         """
         data = self._data
         held = self.origins((*data.whole, *data.crops, *data.validation), "val")
-        whole, crops, empty = [], [], []
+        whole: list[Picture] = []
+        crops: list[Picture] = []
+        empty: list[Picture] = []
         seen: set[str] = set()
         for part in data.whole:
             mine: set[str] = set()
