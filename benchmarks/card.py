@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation import as_table
+from ablation.figures import as_table
 from torch.utils.flop_counter import FlopCounterMode
 
 from dcpose_cli.checkpoints.files import LoadedModel, open_model
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="training data, for counts, licences and hashes")
     parser.add_argument("--logs", type=Path, help="folder the training worked in")
     parser.add_argument("--gain", type=Path, help="JSON of benchmarks/temporal_gain")
-    parser.add_argument("--ablation", type=Path, help="JSON of benchmarks/ablation.py")
+    parser.add_argument("--ablation", type=Path, help="JSON of benchmarks/ablation")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where logs are kept (default: %(default)s)")
     options = parser.parse_args(arguments)
     model = open_model(options.model)
@@ -89,7 +89,7 @@ def ablation_section(report: dict[str, Any], sha256: str) -> str:
         [
             "## What each piece of the head brings",
             "",
-            f"`benchmarks/ablation.py`: heads of every kind trained alike, small, on heatmaps of {backbone}; "
+            f"`benchmarks/ablation`: heads of every kind trained alike, small, on heatmaps of {backbone}; "
             f"{heading.removeprefix(report['model'] + ', ')}. Per cent of the joints found: as they are, with the "
             "current frame blurred along the motion, with part of the person covered, and of the covered joints alone; "
             "± over seeds, in brackets the difference to the complete head (95 %, over clips). The held-out clips are "

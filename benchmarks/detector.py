@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +26,10 @@ from numpy.typing import NDArray
 from dcpose_cli.evaluation.bootstrap import ratio_interval
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.people.detector import PersonDetector
-from dcpose_cli.training.data.pictures import PictureFile
-from dcpose_cli.training.detector.data import as_boxes, box_iou
-from dcpose_cli.training.detector.score import average_precision
+from dcpose_cli.pictures import TarIndex
+from dcpose_cli.training.detector.score import LARGE_SHARE, ap50, found_people, match_boxes
 from dcpose_cli.types import Detections
 
-#: A box is right from this overlap on; a person is large from this share of the picture's height on.
-IOU, LARGE = 0.5, 1 / 3
 #: Boxes of less confidence play no part, not even in AP.
 LEAST = 0.01
 ROUNDS, SEED = 2000, 0
@@ -43,7 +39,7 @@ Detect = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """boxes: (N, 4) xyxy. complete: everybody is boxed."""
+    """boxes: (N, 4) xywh. complete: everybody is boxed."""
 
     source: str
     image: NDArray[np.uint8]
@@ -79,20 +75,17 @@ def read_labelled(folder: Path) -> list[Labelled]:
     data = json.loads((folder / f"{HELDOUT}.json").read_text(encoding="utf-8"))
     people: dict[int, list[list[float]]] = {}
     for entry in data["annotations"]:
-        x, y, w, h = entry["bbox"]
-        people.setdefault(entry["image_id"], []).append([x, y, x + w, y + h])
-    out = []
-    for shard in dict.fromkeys(image["shard"] for image in data["images"]):
-        path = folder / Path(shard).name
-        with tarfile.open(path) as tar:
-            members = {member.name: member for member in tar.getmembers()}
-        for image in data["images"]:
-            if image["shard"] == shard:
-                member = members[image["file_name"]]
-                file = PictureFile(path, member.name, member.offset_data, member.size)
-                boxes = as_boxes(people.get(image["id"], []))
-                out.append(Labelled(image["source"], file.decode(), boxes, bool(image.get("complete_boxes"))))
-    return out
+        people.setdefault(entry["image_id"], []).append(entry["bbox"])
+    index = TarIndex()
+    return [
+        Labelled(
+            image["source"],
+            index.find(folder / Path(image["shard"]).name, image["file_name"]).decode(),
+            np.array(people.get(image["id"], []), np.float32).reshape(-1, 4),
+            bool(image.get("complete_boxes")),
+        )
+        for image in data["images"]
+    ]
 
 
 def measure(detect: Detect, pictures: Sequence[Labelled], conf: float) -> dict[str, Any]:
@@ -102,15 +95,11 @@ def measure(detect: Detect, pictures: Sequence[Labelled], conf: float) -> dict[s
     counts: list[int] = []
     for picture in pictures:
         result = detect([picture.image])[0]
-        boxes = result.boxes.copy()
-        boxes[:, 2:] += boxes[:, :2]
-        sure = boxes[result.scores >= conf]
-        tall = picture.boxes[:, 3] - picture.boxes[:, 1] > LARGE * picture.image.shape[0]
-        overlap = box_iou(picture.boxes, sure) if len(sure) and len(picture.boxes) else np.zeros((len(tall), 1))
-        found.append(int((tall & (overlap.max(axis=1) >= IOU)).sum()))
+        tall = picture.boxes[:, 3] > LARGE_SHARE * picture.image.shape[0]
+        found.append(int((tall & found_people(result.boxes[result.scores >= conf], picture.boxes)).sum()))
         large.append(int(tall.sum()))
         if picture.complete:
-            hits = matched(boxes, result.scores, picture.boxes)
+            hits = match_boxes(result.boxes, result.scores, picture.boxes, np.zeros((0, 4), np.float32))
             records.append(hits)
             counts.append(len(picture.boxes))
             wrong.append(sum(score >= conf and not right for score, right in hits))
@@ -121,22 +110,6 @@ def measure(detect: Detect, pictures: Sequence[Labelled], conf: float) -> dict[s
         "false boxes per picture": share(np.array(wrong), np.ones(len(wrong), int)),
         "ap50": ap_figures(records, counts),
     }
-
-
-def matched(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], truth: NDArray[np.float32]
-) -> list[tuple[float, bool]]:
-    """(score, right) of every box, best first; each person is found once."""
-    free = np.ones(len(truth), bool)
-    out = []
-    overlaps = box_iou(boxes, truth) if len(truth) else np.zeros((len(boxes), 0))
-    for score, overlap in zip(scores, overlaps, strict=True):
-        mine = np.where(free, overlap, 0.0)
-        right = bool(mine.size and mine.max() >= IOU)
-        if right:
-            free[int(mine.argmax())] = False
-        out.append((float(score), right))
-    return out
 
 
 def share(hits: NDArray[Any], of: NDArray[Any]) -> dict[str, Any]:
@@ -153,9 +126,9 @@ def ap_figures(records: Sequence[list[tuple[float, bool]]], counts: Sequence[int
     values = []
     for _ in range(ROUNDS // 4):
         rows = rng.integers(len(records), size=len(records))
-        values.append(average_precision([hit for r in rows for hit in records[r]], sum(counts[r] for r in rows)))
+        values.append(ap50([hit for r in rows for hit in records[r]], sum(counts[r] for r in rows)))
     low, high = np.quantile(values, [0.025, 0.975])
-    value = average_precision([hit for hits in records for hit in hits], sum(counts))
+    value = ap50([hit for hits in records for hit in hits], sum(counts))
     return {"value": value, "people": sum(counts), "pictures": len(records), "interval": [float(low), float(high)]}
 
 

@@ -126,8 +126,8 @@ def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str,
         "|---|---|---|---|---|",
     ]
     sources: Counter[str] = Counter()
-    with PackReader(data, recipe.data) as reader:
-        held = reader.origins((*recipe.data.whole, *recipe.data.crops, *recipe.data.validation), "val")
+    parts = (*recipe.data.whole, *recipe.data.crops, *recipe.data.validation)
+    held = PackReader(data, recipe.data).origins(parts, "val")
     seen: set[str] = set()
     for part in (*recipe.data.whole, *recipe.data.crops):
         path = data / f"{part}.json"

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..skeleton import JOINT_GROUPS
+from .average_precision import COCO_RECALLS, average_precision
 from .pck import labelled, oks
 
 #: Similarities from which a prediction is right; AP is the mean over them.
 THRESHOLDS: Final = tuple(np.arange(0.5, 1.0, 0.05).round(2).tolist())
-#: Recalls at which precision is read.
-_RECALLS: Final = np.linspace(0, 1, 101)
 _ROUNDS: Final = 500
 _SEED: Final = 0
 
@@ -98,22 +97,12 @@ def _with_interval(scores: Floats, values: Floats, owners: NDArray[np.int64], pe
     for _ in range(_ROUNDS):
         times = np.bincount(rng.integers(len(known), size=len(known)), minlength=len(known)).astype(np.float64)
         weights = np.where(owners < 0, 1.0, times[np.minimum(place, len(known) - 1)])
-        drawn.append(_average_precision(right, weights, float(times[per_person].sum())))
+        drawn.append(_mean_ap(right, weights, float(times[per_person].sum())))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    value = _average_precision(right, np.ones(len(values)), float(len(people)))
+    value = _mean_ap(right, np.ones(len(values)), float(len(people)))
     return Ap(value, len(people), (float(low), float(high)))
 
 
-def _average_precision(right: Floats, weights: Floats, total: float) -> float:
-    """Mean over thresholds of the area under the precision envelope. right: (T, R), best score first; weights: (R,)."""
-    if total <= 0 or not right.shape[1]:
-        return 0.0
-    found = (right * weights).cumsum(axis=1)
-    seen = np.maximum(weights.cumsum(), 1e-12)
-    recall, precision = found / total, found / seen
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    areas = []
-    for curve, reached in zip(envelope, recall, strict=True):
-        at = np.searchsorted(reached, _RECALLS - 1e-9, side="left")
-        areas.append(np.where(at < len(curve), curve[np.minimum(at, len(curve) - 1)], 0.0).mean())
-    return float(np.mean(areas))
+def _mean_ap(right: Floats, weights: Floats, total: float) -> float:
+    """Mean of COCO's average precision over the thresholds. right: (T, R), best score first; weights: (R,)."""
+    return float(np.mean([average_precision(r, total, weights=weights, recalls=COCO_RECALLS) for r in right]))

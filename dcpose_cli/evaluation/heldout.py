@@ -7,18 +7,17 @@ A still has no neighbours: it stands for previous, current and next frame alike.
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import shown
+from ..pictures import TarIndex
 from ..skeleton import FLIP_ORDER, JOINT_NAMES, NUM_JOINTS
 from .calibration import HitRate, hit_rates
 from .grouped_ap import Ap, Matched, grouped_ap
@@ -91,7 +90,7 @@ def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
                 people.setdefault(entry["image_id"], []).append(entry)
         images = [image for image in data["images"] if image["id"] in people]
         yield from _pictures(path.parent, images, people, slots)
-    except (OSError, tarfile.TarError) as error:
+    except OSError as error:
         raise InputError(
             f"cannot read the held-out set {shown(path)}: {error}; give the folder that holds it"
         ) from error
@@ -106,33 +105,20 @@ def _pictures(
     people: Mapping[int, Sequence[Mapping[str, Any]]],
     slots: Sequence[int],
 ) -> Iterator[Picture]:
-    for shard in dict.fromkeys(image["shard"] for image in images):
-        with tarfile.open(folder / Path(shard).name) as tar:
-            for image in images:
-                if image["shard"] != shard:
-                    continue
-                labels = people[image["id"]]
-                truth = np.zeros((len(labels), NUM_JOINTS, 3), np.float32)
-                truth[:, slots] = np.array([label["keypoints"] for label in labels], np.float32).reshape(
-                    len(labels), len(slots), 3
-                )
-                yield Picture(
-                    source=str(image["source"]),
-                    image=_decode(tar, image["file_name"]),
-                    boxes=np.array([label["bbox"] for label in labels], np.float32).reshape(-1, 4),
-                    truth=truth,
-                    areas=np.array([label["area"] for label in labels], np.float64),
-                )
-
-
-def _decode(tar: tarfile.TarFile, name: str) -> NDArray[np.uint8]:
-    member = tar.extractfile(name)
-    raw = np.frombuffer(member.read() if member is not None else b"", np.uint8)
-    picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if len(raw) else None
-    if picture is None:
-        raise ValueError(f"picture {name} cannot be decoded")
-    rgb: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return rgb
+    index = TarIndex()
+    shards = list(dict.fromkeys(image["shard"] for image in images))
+    for image in sorted(images, key=lambda image: shards.index(image["shard"])):
+        labels = people[image["id"]]
+        truth = np.zeros((len(labels), NUM_JOINTS, 3), np.float32)
+        joints = np.array([label["keypoints"] for label in labels], np.float32)
+        truth[:, slots] = joints.reshape(len(labels), len(slots), 3)
+        yield Picture(
+            source=str(image["source"]),
+            image=index.find(folder / Path(image["shard"]).name, image["file_name"]).decode(),
+            boxes=np.array([label["bbox"] for label in labels], np.float32).reshape(-1, 4),
+            truth=truth,
+            areas=np.array([label["area"] for label in labels], np.float64),
+        )
 
 
 def estimate_poses(estimator: Estimator, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets import LabelledVideo, read_posetrack_video
 from ..datasets.labels import parse
-from ..errors import InputError
-from ..files import shown, write_atomic
+from ..files import write_atomic
+from ..pictures import PictureFile
 from ..skeleton import EVAL_SLOTS
 from .heldout import Estimator
 from .poseval import ApResult, evaluate_ap
@@ -86,7 +85,7 @@ def predict_video(estimator: Estimator, video: LabelledVideo, boxes: Boxes) -> d
         people = []
         if len(rows):
             around = (max(number - 1, 0), number, min(number + 1, last))
-            held = {k: held[k] if k in held else _picture(frames[k].picture) for k in around}
+            held = {k: held[k] if k in held else PictureFile(frames[k].picture).decode() for k in around}
             poses = estimator.poses(held[around[0]], held[number], held[around[2]], rows[:, :4], margin=(1, 1))
             people = [_person(pose, float(row[4]), k) for k, (pose, row) in enumerate(zip(poses, rows, strict=True))]
         annolist.append({"image": {"name": frame.name}, "imgnum": [number], "annorect": people or [_NOBODY]})
@@ -107,14 +106,3 @@ def _person(pose: NDArray[np.float32], score: float, number: int) -> dict[str, A
         for k, s in enumerate(EVAL_SLOTS)
     ]
     return {"annopoints": [{"point": points}], "score": [score], "track_id": [number]}
-
-
-def _picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot read the picture {shown(path)}: {error.strerror}; check --images") from error
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if bgr is None:
-        raise InputError(f"{shown(path)} is not a picture; check --images")
-    return np.ascontiguousarray(bgr[..., ::-1], np.uint8)

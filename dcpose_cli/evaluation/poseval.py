@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import shown
+from .average_precision import average_precision
 from .ground_truth import read_ground_truth
 from .polygons import strictly_inside
 from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson, read_frames
@@ -133,7 +134,7 @@ def evaluate_videos(videos: Iterable[Video]) -> ApResult:
                 for joint in np.flatnonzero(present(guess)):
                     scores[joint].append(float(guess.scores[joint]))
                     labels[joint].append(bool(hits[joint]))
-    curves = [_average_precision(scores[joint], labels[joint], int(annotated[joint])) for joint in range(joints)]
+    curves = [_joint_ap(scores[joint], labels[joint], int(annotated[joint])) for joint in range(joints)]
     ap, precision, recall = (np.array(column) for column in zip(*curves, strict=True))
     return ApResult(100 * ap, 100 * precision, 100 * recall, annotated, frames)
 
@@ -186,7 +187,7 @@ def _assign(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> NDAr
     return correct
 
 
-def _average_precision(scores: Sequence[float], labels: Sequence[bool], annotated: int) -> tuple[float, float, float]:
+def _joint_ap(scores: Sequence[float], labels: Sequence[bool], annotated: int) -> tuple[float, float, float]:
     """Area under the monotone precision envelope, and precision and recall of the whole list; shares."""
     if not annotated:
         return float("nan"), float("nan"), float("nan")
@@ -194,12 +195,8 @@ def _average_precision(scores: Sequence[float], labels: Sequence[bool], annotate
         return 0.0, 0.0, 0.0
     label = np.asarray(labels, np.float64)
     order = np.lexsort((label, -np.asarray(scores)))  # wrong joints first among equal scores
-    found = np.cumsum(label[order])
-    precision = found / np.arange(1, len(found) + 1)
-    recall = found / annotated
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(recall, prepend=0.0)
-    return float((envelope * steps).sum()), float(precision[-1]), float(recall[-1])
+    found = float(label.sum())
+    return average_precision(label[order], annotated), found / len(label), found / annotated
 
 
 def mean_known(values: NDArray[np.float64]) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import shown
+from ..people.boxes import iou
 from ..results import read_posetrack
 from ..skeleton import JOINT_GROUPS
 from ..types import FrameResult, Person
@@ -91,7 +92,7 @@ def match_people(predicted: Sequence[Person], truth: Sequence[TruePerson]) -> li
     pairs = []
     for row, guess in enumerate(predicted):
         for column, person in enumerate(truth):
-            hits, overlap = int(_hits(guess, person).sum()), _iou(guess, person)
+            hits, overlap = int(_hits(guess, person).sum()), float(iou(guess.bbox, person.bbox[None])[0])
             if hits or overlap >= 0.5:
                 pairs.append((-hits, -overlap, row, column))
     rows: set[int] = set()
@@ -113,15 +114,6 @@ def _hits(guess: Person | None, person: TruePerson) -> NDArray[np.bool_]:
     offset = guess.keypoints[:, :2] - person.keypoints[:, :2]
     near: NDArray[np.bool_] = np.hypot(offset[:, 0], offset[:, 1]) <= _WITHIN * person.head_size
     return visible & near
-
-
-def _iou(guess: Person, person: TruePerson) -> float:
-    first, second = guess.bbox.astype(np.float64), person.bbox
-    low = np.maximum(first[:2], second[:2])
-    high = np.minimum(first[:2] + first[2:], second[:2] + second[2:])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    union = float(first[2] * first[3] + second[2] * second[3]) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def clips_ap(pairs: Sequence[tuple[Path, Path]]) -> ApResult:

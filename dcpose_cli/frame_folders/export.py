@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_writable_folder, shown, write_atomic
+from ..pictures import PictureFile
 from ..types import Progress, Report
 from .boxes import LEAST_SCORE, read_boxes
 from .predictions import STYLES, FramePeople, People
@@ -150,16 +150,5 @@ def _poses(
 def _picture(video: FrameVideo, position: int, read: dict[int, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """(H, W, 3) RGB; `read` remembers."""
     if position not in read:
-        path = video.frames[position].path
-        try:
-            raw = np.frombuffer(path.read_bytes(), np.uint8)
-        except OSError as error:
-            raise InputError(f"cannot read {shown(path)}: {error.strerror}; the frames must be complete") from error
-        try:
-            picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if len(raw) else None
-        except cv2.error:  # larger than OpenCV allows
-            picture = None
-        if picture is None:
-            raise InputError(f"{shown(path)} is not a picture that can be decoded; check the file")
-        read[position] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        read[position] = PictureFile(video.frames[position].path).decode()
     return read[position]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,23 +13,14 @@ import torch
 
 from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
-from dcpose_cli.training import ablation
-from dcpose_cli.training.ablation import (
-    CPU_SET,
-    VARIANTS,
-    Maps,
-    cache_maps,
-    changed,
-    described,
-    find_joints,
-    head_of,
-    held_out_crops,
-    is_held_out,
-    train_head,
-    training_crops,
-)
 from dcpose_cli.training.data.pack import read_parts
 from dcpose_cli.training.dcpose.recipe import AugmentConfig, StageConfig
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from ablation import maps as ablation_maps
+from ablation.maps import Maps, cache_maps, described, held_out_crops, is_held_out, training_crops
+from ablation.variants import CPU_SET, VARIANTS, changed, find_joints, head_of, train_head
 
 TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
 CONFIG = DCPoseConfig(backbone=TINY, input_size=(48, 64), combine_width=8, dilations=(2, 4))
@@ -51,7 +43,7 @@ def maps(samples, tmp_path):
 def perfect_maps():
     """Two windows whose neighbours show every joint where it is, and whose current frame shows it elsewhere."""
     maps = np.zeros((2, 3, 17, 16, 12), np.uint8)
-    maps[:] = round(-ablation._LOW / ablation._STEP)
+    maps[:] = round(-ablation_maps.LOW / ablation_maps.STEP)
     maps[:, 0, :, 3, 3] = 200
     maps[:, 1:, :, 9, 6] = 200
     joints = np.tile(np.array([6, 9, 1], np.float32), (2, 17, 1))
@@ -163,7 +155,9 @@ def test_the_cpu_set_is_what_was_asked_for():
 
 @pytest.fixture(scope="module")
 def benchmark(root):
-    spec = importlib.util.spec_from_file_location("ablation_benchmark", root / "benchmarks" / "ablation.py")
+    spec = importlib.util.spec_from_file_location(
+        "ablation_benchmark", root / "benchmarks" / "ablation" / "__main__.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

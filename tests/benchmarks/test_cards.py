@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -214,8 +215,8 @@ def test_detectors_are_measured_against_human_boxes(load, heldout):
     detector = load("detector")
     pictures = detector.read_labelled(heldout[0] / "heldout-dev")
     assert [(p.source, p.complete, p.boxes.tolist()) for p in pictures] == [
-        ("web", True, [[10, 10, 105, 105]]),
-        ("lspet", False, [[10, 10, 105, 105]]),
+        ("web", True, [[10, 10, 95, 95]]),
+        ("lspet", False, [[10, 10, 95, 95]]),
     ]
 
     def found(boxes, scores):
@@ -246,6 +247,10 @@ def test_the_card_of_a_detector(load, root, heldout, tmp_path):
     model.mkdir()
     for name in ("model.safetensors", "recipe.toml", "notes.md"):
         (model / name).write_bytes((root / "models" / "person-n" / name).read_bytes())
+    recipe = (model / "recipe.toml").read_text()
+    for key in ("whole", "validation"):
+        recipe = re.sub(rf"^{key} = .*$", f'{key} = ["det"]', recipe, flags=re.MULTILINE)
+    (model / "recipe.toml").write_text(re.sub(r"^crops = .*$", "crops = []", recipe, flags=re.MULTILINE))
     sha = sha256_of(model / "model.safetensors")
     pictures = detector.read_labelled(heldout[0] / "heldout-dev")
     nothing = detector.measure(lambda images: [Detections.empty()], pictures, 0.3)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...files import shown
+from ...pictures import PictureFile, TarIndex
 from ...skeleton import LABELLED_SLOTS, NUM_JOINTS
-from .pictures import PictureFile, PictureStore, StoredPictures
+from .pictures import PictureStore, StoredPictures
 
 #: Weight of a joint whose teacher was unsure (v = 1) and of a joint in a doubtful annotation.
 UNSURE_WEIGHT = 0.4
@@ -76,8 +76,9 @@ def read_parts(
     lazy = store is not None and sum(part.decoded_bytes() for part in chosen) > store.limit
     out: list[PoseSample] = []
     for part in chosen:
-        with _named(part.path), _Tars(part.folder, store if lazy else None) as tars:
-            out += [sample for group in part.groups for sample in _samples(group, tars, by_score)]
+        pictures = _Pictures(part.folder, store if lazy else None)
+        with _named(part.path):
+            out += [sample for group in part.groups for sample in _samples(group, pictures, by_score)]
     return out
 
 
@@ -166,39 +167,21 @@ def is_held_out(name: str, share: float) -> bool:
     return int(hashlib.sha1(name.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
-class _Tars:
-    """Open tar files, each once. store: pictures are decoded there when they are asked for, without one at once."""
+class _Pictures:
+    """The pictures of a part. store: they are decoded there when they are asked for; without one, at once."""
 
     def __init__(self, folder: Path, store: PictureStore | None = None) -> None:
-        self._folder, self._store = folder, store
-        self._open: dict[str, tarfile.TarFile] = {}
-        self._stack = ExitStack()
+        self._folder, self._store, self._index = folder, store, TarIndex()
 
-    def __enter__(self) -> _Tars:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
-
-    def pictures(self, images: Sequence[dict[str, Any]]) -> Sequence[NDArray[np.uint8]]:
+    def of(self, images: Sequence[dict[str, Any]]) -> Sequence[NDArray[np.uint8]]:
         """(H, W, 3) uint8 RGB each."""
-        files = [self._file(image) for image in images]
+        files = [self._index.find(self._folder / image["shard"], image["file_name"]) for image in images]
         if self._store is not None:
             return StoredPictures(self._store, files)
         return tuple(file.decode() for file in files)
 
-    def _file(self, image: dict[str, Any]) -> PictureFile:
-        path, name = self._folder / image["shard"], image["file_name"]
-        try:
-            if image["shard"] not in self._open:
-                self._open[image["shard"]] = self._stack.enter_context(tarfile.open(path, "r:"))  # noqa: SIM115
-            member = self._open[image["shard"]].getmember(name)
-        except (OSError, KeyError, tarfile.TarError) as error:
-            raise InputError(f"cannot read {shown(name)} from {shown(path)}: {error}; check --data") from error
-        return PictureFile(path, name, member.offset_data, member.size)
 
-
-def _samples(group: list[_Labelled], tars: _Tars, by_score: bool) -> list[PoseSample]:
+def _samples(group: list[_Labelled], pictures_of: _Pictures, by_score: bool) -> list[PoseSample]:
     """The people of a still, the person of a window; none where a window is incomplete or nobody has joints."""
     images = [image for image, _ in group]
     people = [[a for a in annotations if _usable(a)] for _, annotations in group]
@@ -208,7 +191,7 @@ def _samples(group: list[_Labelled], tars: _Tars, by_score: bool) -> list[PoseSa
         rows = [[a] for a in people[0]] if len(images) == 1 else []
     if not rows:
         return []
-    pictures = tars.pictures(images)
+    pictures = pictures_of.of(images)
     gaps = {image.get("role"): int(image.get("gap", 0)) for image in images}
     first = images[0]
     return [

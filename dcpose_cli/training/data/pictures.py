@@ -1,4 +1,4 @@
-"""Pictures of a data set: decoded when they are first looked at, and kept as long as memory allows."""
+"""Pictures of a data set: decoded on first use and kept as long as memory allows."""
 
 from __future__ import annotations
 
@@ -6,42 +6,9 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import overload
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from ...errors import InputError
-from ...files import shown
-
-Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class PictureFile:
-    """Where an encoded picture is: a file, or `size` bytes at `offset` of one (a member of a tar file, called name)."""
-
-    path: Path
-    name: str = ""
-    offset: int = 0
-    size: int = -1
-
-    def decode(self) -> Image:
-        """(H, W, 3) uint8 RGB. Raises InputError."""
-        where = f"{shown(self.name)} in {shown(self.path)}" if self.name else shown(self.path)
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read(self.size)
-        except OSError as error:
-            raise InputError(f"cannot read the picture {where}: {error.strerror}; check --data") from error
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if bgr is None:
-            raise InputError(f"{where} is not a picture; check --data")
-        return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+from ...pictures import Image, PictureFile
 
 
 class PictureStore:

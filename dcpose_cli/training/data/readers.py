@@ -21,9 +21,10 @@ from ...datasets import (
 )
 from ...errors import UsageError
 from ...files import shown
+from ...pictures import PictureFile
 from ..dcpose.recipe import DataConfig
 from .pack import Neighbours, PoseSample, is_held_out, read_parts
-from .pictures import PictureFile, PictureStore, StoredPictures, memory_limit
+from .pictures import PictureStore, StoredPictures, memory_limit
 
 _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
     "coco": read_coco,

@@ -6,19 +6,20 @@ Pictures are decoded when they are looked at: tens of thousands of them do not f
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcpose_cli.errors import InputError
-from dcpose_cli.training.data.pictures import PictureFile
-from dcpose_cli.training.detector.recipe import DetectorData
-from dcpose_cli.types import Detections
+from ...errors import InputError
+from ...files import shown
+from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
+from ...pictures import PictureFile, TarIndex
+from ...types import Detections
+from .recipe import DetectorData
 
 #: Joints kept per person, in any order but that the first is the nose.
 JOINTS: Final = 17
@@ -51,7 +52,7 @@ class Picture:
             return self.pixels
         image = self.pixels.decode()
         if image.shape[:2] != self.shape:
-            raise InputError(f"{self.pixels.name} in {self.pixels.path} has another size than its labels say")
+            raise InputError(f"{self.pixels.where} has another size than its labels say")
         return image
 
     @property
@@ -74,23 +75,6 @@ def _xyxy(xywh: Sequence[float]) -> list[float]:
     return [x, y, x + w, y + h]
 
 
-def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of two sets of xyxy boxes: (N, 4), (M, 4) -> (N, M)."""
-    inter = intersection(a, b)
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None] - inter
-    return (inter / np.maximum(union, 1e-6)).astype(np.float32)
-
-
-def intersection(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shared area of two sets of xyxy boxes in pixels: (N, 4), (M, 4) -> (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    side = np.clip(high - low, 0, None)
-    return np.asarray(side[..., 0] * side[..., 1], np.float32)
-
-
 def crop_labels(
     person: list[float], source: str, others: list[list[float]], human_others: list[list[float]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -99,17 +83,16 @@ def crop_labels(
     person: xyxy. others: xyxy + score of a stock detector on the crop (0.2 and up). human_others: xyxy.
     LSPET's box is spanned by the joints, so the detector's outline of the same person replaces it where they agree.
     """
-    main = as_boxes([person])
+    main, known = from_corners(as_boxes([person])), from_corners(as_boxes(human_others))
     boxes, ignore = [*human_others], []
     for *box, score in others:
-        one = as_boxes([box])
-        iou = float(box_iou(one, main)[0, 0])
-        area = max(float((one[0, 2] - one[0, 0]) * (one[0, 3] - one[0, 1])), 1e-6)
-        inside = float(intersection(one, main)[0, 0]) / area
-        if iou > 0.5:
-            if source == "lspet" and score >= 0.5 and iou > 0.6:
+        one = from_corners(as_boxes([box]))
+        overlap = float(pairwise_iou(one, main)[0, 0])
+        inside = float(pairwise_intersection(one, main)[0, 0]) / max(float(areas(one)[0]), 1e-6)
+        if overlap > 0.5:
+            if source == "lspet" and score >= 0.5 and overlap > 0.6:
                 person = box
-        elif human_others and box_iou(one, as_boxes(human_others)).max() > 0.4:
+        elif len(known) and pairwise_iou(one, known).max() > 0.4:
             continue
         elif score < 0.5 or (inside > 0.85 and score < 0.6):
             ignore.append(box)
@@ -127,16 +110,9 @@ class PackReader:
 
     def __init__(self, root: Path, data: DetectorData, others: Path | None = None) -> None:
         self._root, self._data = root, data
-        self._members: dict[str, dict[str, tuple[int, int]]] = {}
+        self._tars = TarIndex()
         self._indices: dict[str, dict[str, Any]] = {}
         self._others: dict[str, list[list[float]]] = json.loads(others.read_text()) if others else {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._members.clear()
-        self._indices.clear()
 
     def training(self) -> tuple[list[Picture], list[Picture], list[Picture]]:
         """(whole pictures, crops, pictures without people) to learn from, none that shares its origin with validation.
@@ -212,7 +188,7 @@ class PackReader:
             try:
                 content = dict(json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError) as error:
-                raise InputError(f"cannot read {path}: {error}; give the folder of the training pack") from error
+                raise InputError(f"cannot read {shown(path)}: {error}; give the folder of the training pack") from error
             images = content["images"]
             if part in self._data.validation and images and all(info["split"] == "train" for info in images):
                 names = sorted(info.get("origin", info["file_name"]) for info in images)
@@ -243,17 +219,7 @@ class PackReader:
         return Picture(self._file(info), boxes, ignore, False, _joints([row], len(boxes)), shape, squashed)
 
     def _file(self, info: dict[str, Any]) -> PictureFile:
-        shard, name = info["shard"], info["file_name"]
-        path = self._root / "images" / shard
-        if shard not in self._members:
-            try:
-                with tarfile.open(path) as tar:
-                    self._members[shard] = {m.name: (m.offset_data, m.size) for m in tar.getmembers()}
-            except (OSError, tarfile.TarError) as error:
-                raise InputError(f"cannot read {path}: {error}; unpack the training pack again") from error
-        if name not in self._members[shard]:
-            raise InputError(f"{name} is not in {shard}; unpack the training pack again")
-        return PictureFile(path, name, *self._members[shard][name])
+        return self._tars.find(self._root / "images" / info["shard"], info["file_name"])
 
 
 def _joints(people: Sequence[dict[str, Any]], count: int) -> NDArray[np.float32] | None:

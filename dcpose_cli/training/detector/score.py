@@ -17,35 +17,43 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dcpose_cli.people.detector import Letterbox, load_detector, select
-from dcpose_cli.training.detector.data import PackReader, Picture, box_iou, intersection
-from dcpose_cli.training.detector.recipe import load_detector_recipe
+from ...evaluation.average_precision import COCO_RECALLS, average_precision
+from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
+from ...people.detector import Letterbox, load_detector, select
+from ...types import Detections
+from .data import PackReader, Picture
+from .recipe import load_detector_recipe
 
 #: A box is right from this intersection over union on.
 RIGHT_IOU: Final = 0.5
 #: A person is large from this share of the picture's height on.
 LARGE_SHARE: Final = 1 / 3
 NMS_IOU: Final = 0.6
+CPU: Final = torch.device("cpu")
 
 log = logging.getLogger(__name__)
 
 
 def predict(
-    model: nn.Module, image: NDArray[np.uint8], size: int, conf: float, iou: float, reduced: bool = True
-) -> NDArray[np.float32]:
-    """Boxes of one picture, (N, 5) xyxy and score in its pixels; its long side is scaled to `size`.
+    model: nn.Module,
+    image: NDArray[np.uint8],
+    size: int,
+    conf: float,
+    iou: float,
+    reduced: bool = True,
+    device: torch.device = CPU,
+) -> Detections:
+    """People in one picture (H, W, 3) uint8 RGB whose long side is scaled to `size`, best score first.
 
-    The person is class 0. reduced: compute in bfloat16.
+    The person is class 0. conf, iou: least score, and overlap above which the weaker of two boxes is dropped.
+    reduced: compute in bfloat16. device: where the model is.
     """
     boxer = Letterbox(image.shape[0], image.shape[1], size)
-    batch = torch.from_numpy(boxer.apply(image))[None].permute(0, 3, 1, 2)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+    batch = torch.from_numpy(boxer.apply(image))[None].permute(0, 3, 1, 2).to(device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
         output = model(batch.float().div_(255))
-    rows = (output[0] if isinstance(output, tuple | list) else output)[0].float()
-    found = boxer.back(*select(rows, 0, conf, iou))
-    boxes = found.boxes.copy()
-    boxes[:, 2:] += boxes[:, :2]
-    return np.concatenate([boxes, found.scores[:, None]], 1)
+    rows = (output[0] if isinstance(output, tuple | list) else output)[0].float().cpu()
+    return boxer.back(*select(rows, 0, conf, iou))
 
 
 def evaluate(
@@ -55,6 +63,7 @@ def evaluate(
     conf: float = 0.25,
     iou: float = NMS_IOU,
     reduced: bool = True,
+    device: torch.device = CPU,
 ) -> dict[str, float]:
     """AP at IoU 0.5, recall of large people (over a third of the picture's height) and of the rest, false boxes.
 
@@ -65,13 +74,13 @@ def evaluate(
     large, small, wrong_all, wrong_sure = [], [], [], []
     for picture in pictures:
         image = picture.image
-        rows = predict(model, image, size, 0.01, iou, reduced)
-        hits = _match(rows, picture)
+        found = predict(model, image, size, 0.01, iou, reduced, device)
+        truth = from_corners(picture.boxes)
+        hits = match_boxes(found.boxes, found.scores, truth, from_corners(picture.ignore))
         records += hits
-        heights = picture.boxes[:, 3] - picture.boxes[:, 1]
-        found = _found(rows[rows[:, 4] >= conf], picture.boxes)
-        large += found[heights > image.shape[0] * LARGE_SHARE].tolist()
-        small += found[heights <= image.shape[0] * LARGE_SHARE].tolist()
+        seen, tall = found_people(found.boxes[found.scores >= conf], truth), truth[:, 3] > image.shape[0] * LARGE_SHARE
+        large += seen[tall].tolist()
+        small += seen[~tall].tolist()
         wrong = sum(1 for score, right in hits if score >= conf and not right)
         wrong_all.append(wrong)
         if picture.complete:
@@ -79,7 +88,7 @@ def evaluate(
     return {
         "size": size,
         "conf": conf,
-        "ap50": round(average_precision(records, len(large) + len(small)), 4),
+        "ap50": round(ap50(records, len(large) + len(small)), 4),
         "recall_large": _mean(large),
         "recall_small": _mean(small),
         "false_per_picture": _mean(wrong_all),
@@ -87,48 +96,40 @@ def evaluate(
     }
 
 
-def average_precision(records: Sequence[tuple[float, bool]], total: int) -> float:
-    """Area under the precision-recall curve (101 points) of (score, right) pairs against `total` people."""
-    if not records or total == 0:
-        return 0.0
-    right = np.array([hit for _, hit in sorted(records, key=lambda r: -r[0])], np.float64)
-    recall = right.cumsum() / total
-    precision = right.cumsum() / np.arange(1, len(right) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    place = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
-    return float(np.where(place < len(envelope), envelope[np.minimum(place, len(envelope) - 1)], 0.0).mean())
+def ap50(hits: Sequence[tuple[float, bool]], people: int) -> float:
+    """COCO's average precision of (score, right) pairs, in any order, against `people` labelled ones."""
+    ranked = sorted(hits, key=lambda hit: -hit[0])
+    return average_precision([right for _, right in ranked], people, recalls=COCO_RECALLS)
+
+
+def match_boxes(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], truth: NDArray[np.float32], ignore: NDArray[np.float32]
+) -> list[tuple[float, bool]]:
+    """(score, right) of the predicted boxes that count. Each person is matched once, by the best scored box.
+
+    boxes: (N, 4), best score first. truth: (M, 4) people. ignore: (K, 4) doubtful places: a wrong box more than half in
+    one does not count. All xywh.
+    """
+    free = np.ones(len(truth), np.bool_)
+    doubtful = pairwise_intersection(boxes, ignore).max(axis=1, initial=0) / np.maximum(areas(boxes), 1e-6) > 0.5
+    hits: list[tuple[float, bool]] = []
+    for score, overlaps, doubt in zip(scores, pairwise_iou(boxes, truth), doubtful, strict=True):
+        candidates = np.where(free, overlaps, 0.0)
+        if candidates.size and candidates.max() >= RIGHT_IOU:
+            free[int(candidates.argmax())] = False
+            hits.append((float(score), True))
+        elif not doubt:
+            hits.append((float(score), False))
+    return hits
+
+
+def found_people(boxes: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which people (M,) of `truth` (M, 4) some box of `boxes` (N, 4) overlaps enough; all xywh."""
+    return np.asarray(pairwise_iou(truth, boxes).max(axis=1, initial=0) >= RIGHT_IOU, np.bool_)
 
 
 def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 4) if values else 0.0
-
-
-def _found(rows: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    if len(rows) == 0 or len(boxes) == 0:
-        return np.zeros(len(boxes), np.bool_)
-    return np.asarray(box_iou(boxes, rows[:, :4]).max(1) >= RIGHT_IOU, np.bool_)
-
-
-def _match(rows: NDArray[np.float32], picture: Picture) -> list[tuple[float, bool]]:
-    """(score, right) of the boxes that count, best first."""
-    iou = box_iou(rows[:, :4], picture.boxes)
-    free = np.ones(len(picture.boxes), np.bool_)
-    hits: list[tuple[float, bool]] = []
-    for row, overlaps in zip(rows, iou, strict=True):
-        candidates = np.where(free, overlaps, 0.0)
-        if candidates.size and candidates.max() >= RIGHT_IOU:
-            free[int(candidates.argmax())] = False
-            hits.append((float(row[4]), True))
-        elif not _doubtful(row, picture.ignore):
-            hits.append((float(row[4]), False))
-    return hits
-
-
-def _doubtful(row: NDArray[np.float32], ignore: NDArray[np.float32]) -> bool:
-    if len(ignore) == 0:
-        return False
-    area = max(float((row[2] - row[0]) * (row[3] - row[1])), 1e-6)
-    return bool(intersection(row[None, :4], ignore).max() / area > 0.5)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -145,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     model = load_detector(options.detector)
-    with PackReader(options.data, load_detector_recipe(options.recipe).data) as reader:
-        parts = reader.validation(options.parts, options.limit)
+    reader = PackReader(options.data, load_detector_recipe(options.recipe).data)
+    parts = reader.validation(options.parts, options.limit)
     for part, pictures in parts.items():
         for size in options.size or [model.imgsz]:
             for conf in options.conf:

@@ -349,11 +349,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.teacher and recipe.data.crops and not others.exists():
         options.folder.mkdir(parents=True, exist_ok=True)
         teacher = PersonDetector(options.teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
-        with PackReader(options.data, recipe.data) as reader:
-            label_others(reader, teacher.detect, others)
-    with PackReader(options.data, recipe.data, others if others.exists() else None) as reader:
-        whole, crops, empty = reader.training()
-        validation = reader.validation()
+        label_others(PackReader(options.data, recipe.data), teacher.detect, others)
+    reader = PackReader(options.data, recipe.data, others if others.exists() else None)
+    whole, crops, empty = reader.training()
+    validation = reader.validation()
     counts = {part: len(pictures) for part, pictures in validation.items()}
     log.info(
         "%d whole pictures, %d crops, %d without people; validation %s", len(whole), len(crops), len(empty), counts

@@ -16,9 +16,9 @@ import torch
 from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.people.detector import PersonDetector, load_detector
 from dcpose_cli.training.detector.canvas import Canvas, CanvasMaker
-from dcpose_cli.training.detector.data import PackReader, Picture, box_iou, crop_labels, label_others
+from dcpose_cli.training.detector.data import PackReader, Picture, crop_labels, label_others
 from dcpose_cli.training.detector.recipe import DetectorData, DetectorPhase, DetectorRecipe, load_detector_recipe
-from dcpose_cli.training.detector.score import average_precision, evaluate
+from dcpose_cli.training.detector.score import ap50, evaluate, found_people, match_boxes
 from dcpose_cli.training.detector.score import main as score
 from dcpose_cli.training.detector.trainer import (
     DetectorTrainer,
@@ -281,9 +281,9 @@ def pack(tmp_path: Path) -> Path:
 
 
 def test_the_pack_is_read_without_forbidden_sources_doubles_and_leaks(pack: Path) -> None:
-    with PackReader(pack, DATA) as reader:
-        whole, crops, empty = reader.training()
-        validation = reader.validation()
+    reader = PackReader(pack, DATA)
+    whole, crops, empty = reader.training()
+    validation = reader.validation()
     # det's a.jpg, then d0 to d2 of det2: d3 is held out, a.jpg is shown already, b.jpg is validation
     assert [p.complete for p in whole] == [False] * 4
     assert [p.squashed for p in whole] == [False, True, True, True]
@@ -302,16 +302,15 @@ def test_the_pack_is_read_without_forbidden_sources_doubles_and_leaks(pack: Path
 
 
 def test_validation_pictures_are_spread_evenly(pack: Path) -> None:
-    with PackReader(pack, replace(DATA, validation=("det2",), validation_limit=1)) as reader:
-        assert len(reader.validation()["det2"]) == 1
-        assert len(reader.validation(("det",), 5)["det"]) == 2
+    reader = PackReader(pack, replace(DATA, validation=("det2",), validation_limit=1))
+    assert len(reader.validation()["det2"]) == 1
+    assert len(reader.validation(("det",), 5)["det"]) == 2
 
 
 def test_a_picture_that_differs_from_its_labels_is_an_input_error(pack: Path) -> None:
     path = pack / "det.json"
     path.write_text(path.read_text().replace('"width": 60', '"width": 61'))
-    with PackReader(pack, DATA) as reader:
-        whole, _, _ = reader.training()
+    whole, _, _ = PackReader(pack, DATA).training()
     with pytest.raises(InputError, match="another size"):
         _ = whole[0].image
 
@@ -324,11 +323,9 @@ def test_a_stock_detector_labels_the_other_people_of_crops(pack: Path, tmp_path:
         return [Detections(boxes((30, 5, 10, 30)), np.array([0.8], np.float32))]
 
     target = tmp_path / "others.json"
-    with PackReader(pack, DATA) as reader:
-        label_others(reader, detect, target)
+    label_others(PackReader(pack, DATA), detect, target)
     assert sorted(json.loads(target.read_text())) == ["11.png", "12.png", "21.png", "23.png"]
-    with PackReader(pack, DATA, target) as reader:
-        _, crops, _ = reader.training()
+    _, crops, _ = PackReader(pack, DATA, target).training()
     np.testing.assert_allclose(crops[0].boxes, [[5, 5, 15, 35], [30, 5, 40, 35]])
 
 
@@ -337,12 +334,17 @@ def test_a_missing_pack_is_an_input_error(tmp_path: Path) -> None:
         PackReader(tmp_path, DATA).training()
 
 
-def test_overlap_and_average_precision() -> None:
-    np.testing.assert_allclose(box_iou(boxes((0, 0, 2, 2)), boxes((1, 0, 3, 2), (5, 5, 6, 6))), [[1 / 3, 0]])
-    assert average_precision([(0.9, True), (0.8, True)], 2) == 1
-    assert average_precision([(0.9, False), (0.8, True)], 1) == 0.5
-    assert average_precision([(0.9, True)], 2) == pytest.approx(51 / 101)
-    assert average_precision([], 3) == 0
+def test_boxes_are_matched_once_and_not_counted_on_doubtful_places() -> None:
+    truth, ignore = boxes((0, 0, 10, 20)), boxes((50, 50, 10, 10))
+    found = boxes((0, 0, 10, 19), (0, 0, 10, 18), (51, 51, 8, 8), (80, 0, 10, 10))
+    hits = match_boxes(found, np.array([0.9, 0.8, 0.7, 0.6], np.float32), truth, ignore)
+    assert [right for _, right in hits] == [True, False, False]
+    assert [score for score, _ in hits] == pytest.approx([0.9, 0.8, 0.6])
+    assert match_boxes(boxes(), np.zeros(0, np.float32), truth, ignore) == []
+    assert [right for _, right in match_boxes(found[:1], np.array([0.9]), boxes(), boxes())] == [False]
+    assert found_people(found[3:], truth).tolist() == [False]
+    assert found_people(boxes(), truth).tolist() == [False]
+    assert ap50([(0.8, True), (0.9, False)], 1) == 0.5
 
 
 class Fixed(torch.nn.Module):
