@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_writable_folder, shown, write_atomic
 from ..pictures import PictureFile
-from ..types import Progress, Report
-from .boxes import LEAST_SCORE, read_boxes
+from ..types import Frame, Progress, Report, Window
+from ..window import window_at
+from .boxes import LEAST_SCORE, ScoredBoxes, read_boxes
 from .predictions import STYLES, FramePeople, People
 from .truth import read_truth_files
 from .videos import FrameVideo, find_videos
@@ -67,14 +65,14 @@ def export_dataset(
     videos = find_videos(frames, people, read_truth_files(truth) if truth is not None else ())
     targets = [out / video.result for video in videos]
     _require_targets(out, targets, overwrite=settings.overwrite)
-    network = estimator or _load(settings)
-    slots = network.network.model.header.predicts
+    estimator = estimator or _load(settings)
+    slots = estimator.network.model.header.predicts
     report, total = progress or (lambda state: None), sum(len(video.frames) for video in videos)
     done = found = 0
     report(Progress(0, total, 0))
     for video, target in zip(videos, targets, strict=True):
         poses: People = {}
-        for position, guessed in _estimate(network, video, settings.interval):
+        for position, guessed in _estimate(estimator, video, settings.interval):
             poses[position] = guessed
             found += len(guessed.scores)
             report(Progress(done + position + 1, total, len(guessed.scores)))
@@ -106,49 +104,44 @@ def _load(settings: EstimateConfig) -> PoseEstimator:
 
 def _estimate(estimator: PoseEstimator, video: FrameVideo, interval: int) -> Iterator[tuple[int, FramePeople]]:
     """Positions of the frames with people, in order, each with its people."""
+    from ..stages import keypoints_of  # late: it loads torch
+
+    for chunk in _chunks(video, interval, estimator.network.reach):
+        people = [_boxes_of(video, window) for window in chunk]
+        joints = keypoints_of(chunk, [found.boxes for found in people], estimator.network)
+        for window, found, keypoints in zip(chunk, people, joints, strict=True):
+            yield window.current.index, FramePeople(found.boxes, found.scores, keypoints)
+
+
+def _chunks(video: FrameVideo, interval: int, reach: int) -> Iterator[list[Window]]:
+    """The windows around the frames with people, as many at a time as go through the network together.
+
+    Only frames that lie in such a window are read.
+    """
+    read: dict[int, Frame] = {}
+
+    def frame_at(position: int) -> Frame:
+        if position not in read:
+            read[position] = Frame(
+                position, position, float(position), PictureFile(video.frames[position].path).decode()
+            )
+        return read[position]
+
     wanted = [p for p, frame in enumerate(video.frames) if frame.boxes is not None and len(frame.boxes.scores)]
     last = len(video.frames) - 1
-    pictures: dict[int, NDArray[np.uint8]] = {}
     while wanted:
-        first = _picture(video, wanted[0], pictures)
+        first = frame_at(wanted[0]).image
         size = chunk_frames(first.shape[1], first.shape[0])
-        chunk, wanted = wanted[:size], wanted[size:]
-        windows = [(max(p - interval, 0), p, min(p + interval, last)) for p in chunk]
-        needed = sorted({position for window in windows for position in window})
-        frames = [_picture(video, position, pictures) for position in needed]
-        if any(frame.shape != first.shape for frame in frames):
-            raise InputError(f"the frames of {shown(video.frames[chunk[0]].path.parent)} differ in size")
-        yield from _poses(estimator, video, chunk, windows, {p: k for k, p in enumerate(needed)}, frames)
-        pictures = {p: picture for p, picture in pictures.items() if wanted and p >= wanted[0] - interval}
+        chunk = [window_at(frame_at, p, (p, last - p), interval, reach) for p in wanted[:size]]
+        if any(frame.image.shape != first.shape for window in chunk for frame in window.frames):
+            raise InputError(f"the frames of {shown(video.frames[wanted[0]].path.parent)} differ in size")
+        yield chunk
+        wanted = wanted[size:]
+        for position in [p for p in read if not wanted or p < wanted[0] - interval * reach]:
+            del read[position]
 
 
-def _poses(
-    estimator: PoseEstimator,
-    video: FrameVideo,
-    chunk: Sequence[int],
-    windows: Sequence[tuple[int, int, int]],
-    place: dict[int, int],
-    frames: Sequence[NDArray[np.uint8]],
-) -> Iterator[tuple[int, FramePeople]]:
-    boxes = [found for position in chunk if (found := video.frames[position].boxes) is not None]
-    counts = [len(found.scores) for found in boxes]
-    rows = np.array([[place[position] for position in window] for window in windows], np.int64)
-    # At the ends of a video the missing neighbour is the frame itself, with margin 1 (SPEC 6.4).
-    margins = np.array([(max(1, c - p), max(1, n - c)) for p, c, n in windows], np.int64)
-    keypoints = estimator.network.poses(
-        frames,
-        np.repeat(rows, counts, axis=0),
-        np.concatenate([found.boxes for found in boxes]),
-        np.repeat(margins, counts, axis=0),
-    )
-    start = 0
-    for position, found, count in zip(chunk, boxes, counts, strict=True):
-        yield position, FramePeople(found.boxes, found.scores, keypoints[start : start + count])
-        start += count
-
-
-def _picture(video: FrameVideo, position: int, read: dict[int, NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB; `read` remembers."""
-    if position not in read:
-        read[position] = PictureFile(video.frames[position].path).decode()
-    return read[position]
+def _boxes_of(video: FrameVideo, window: Window) -> ScoredBoxes:
+    boxes = video.frames[window.current.index].boxes
+    assert boxes is not None  # windows are made around frames with boxes only
+    return boxes

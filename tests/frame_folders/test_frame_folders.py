@@ -40,12 +40,12 @@ class StandIn:
     The blue corner of every frame holds its number, so that neighbours can be checked.
     """
 
-    def __init__(self, predicts: tuple[int, ...] = tuple(range(17))) -> None:
-        self.network = self
+    def __init__(self, predicts: tuple[int, ...] = tuple(range(17)), reach: int = 1) -> None:
+        self.network, self.reach = self, reach
         self.model = SimpleNamespace(header=SimpleNamespace(predicts=predicts))
-        self.seen: list[tuple[tuple[int, int, int], tuple[int, int]]] = []
+        self.seen: list[tuple[tuple[int, ...], tuple[int, int]]] = []
 
-    def poses(self, frames: Any, windows: Any, boxes: Any, margins: Any, pixel_aspect: float = 1.0) -> np.ndarray:
+    def poses(self, frames: Any, windows: Any, boxes: Any, margins: Any, *_rest: Any) -> np.ndarray:
         assert all(frame.shape == (SIZE[1], SIZE[0], 3) and frame.dtype == np.uint8 for frame in frames)
         assert all(frame[0, 0, 0] == frame[0, 0, 1] == 0 for frame in frames)  # RGB, not BGR
         numbers = [int(frame[0, 0, 2]) for frame in frames]
@@ -179,6 +179,12 @@ def test_neighbours_and_margins(tmp_path: Path) -> None:
     export_dataset(frames, boxes, tmp_path / "out", to="posetrack17", estimator=network, config=config)
     assert ((10, 20, 50), (1, 3)) in network.seen
     assert ((20, 50, 50), (3, 1)) in network.seen
+    network = StandIn(reach=2)
+    export_dataset(
+        frames, boxes, tmp_path / "five", to="posetrack17", estimator=network, config=EstimateConfig(interval=2)
+    )
+    assert ((10, 10, 30, 50, 50), (2, 2)) in network.seen
+    assert ((10, 10, 20, 40, 50), (1, 2)) in network.seen
 
 
 def test_joints_the_model_does_not_predict_are_left_out(tmp_path: Path) -> None:
@@ -308,33 +314,50 @@ def test_pictures_that_are_none_or_of_another_size(tmp_path: Path) -> None:
     fails(2, "differ in size")
 
 
-@pytest.mark.parametrize("kind", ["dcpose", "hrnet"])
-def test_a_real_network(tmp_path: Path, tiny_folder: Path, kind: str) -> None:
-    """Any model runs; what it says equals what it says of the three frames by themselves."""
+def save_tiny(kind: str, folder: Path) -> Path:
+    """A small model of this kind with random weights."""
     import torch
 
-    import dcpose_cli
     from dcpose_cli.checkpoints.files import save_model
-    from dcpose_cli.nets import HRNet, HRNetConfig
-    from dcpose_cli.nets.hrnet import init_weights
+    from dcpose_cli.nets import DSTA, DSTAConfig, HRNet, HRNetConfig, PoseWarper, PoseWarperConfig
 
-    model = tiny_folder
-    if kind == "hrnet":
-        torch.manual_seed(1)
-        config = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
-        net = HRNet(config)
-        init_weights(net)
-        model = tmp_path / "hrnet"
-        save_model(net, model, name="hrnet", input_size=(48, 64))
+    torch.manual_seed(1)
+    tiny = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+    nets = {
+        "hrnet": lambda: HRNet(tiny),
+        "posewarper": lambda: PoseWarper(
+            PoseWarperConfig(backbone=tiny, input_size=(48, 64), blocks=1, width=8, dilations=(2,))
+        ),
+        "dsta": lambda: DSTA(DSTAConfig(backbone=tiny, input_size=(48, 64), frames=5)),
+    }
+    net = nets[kind]()
+    for name, value in net.named_parameters():
+        if value.ndim > 1 and "offset" not in name:
+            torch.nn.init.normal_(value, std=0.05)
+    save_model(net, folder, name=kind, input_size=(48, 64))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["dcpose", "hrnet", "posewarper", "dsta"])
+def test_a_real_network(tmp_path: Path, tiny_folder: Path, kind: str) -> None:
+    """Any model runs; what it says equals what it says of the three frames by themselves."""
+    import dcpose_cli
+
+    model = tiny_folder if kind == "dcpose" else save_tiny(kind, tmp_path / kind)
     frames, boxes, _ = make(tmp_path / "set", "posetrack18")
     estimator = dcpose_cli.PoseEstimator(model, "cpu")
     export_dataset(frames, boxes, tmp_path / "out", to="posetrack18", estimator=estimator)
     data = read(tmp_path / "out" / "000012_mpii_test.json")
     entries = [entry for entry in data["annotations"] if entry["image_id"] == data["images"][2]["id"]]
     pictures = [
-        cv2.cvtColor(cv2.imread(str(frames / data["images"][k]["file_name"])), cv2.COLOR_BGR2RGB) for k in (1, 2, 3)
+        cv2.cvtColor(cv2.imread(str(frames / image["file_name"])), cv2.COLOR_BGR2RGB) for image in data["images"]
     ]
-    expected = estimator.poses(*pictures, [entry["bbox"] for entry in entries])
+    reach, count = estimator.network.reach, len(entries)
+    assert reach == (2 if kind in ("posewarper", "dsta") else 1)
+    window = np.tile(np.arange(2 - reach, 3 + reach), (count, 1))
+    expected = estimator.network.poses(
+        pictures, window, np.array([entry["bbox"] for entry in entries], np.float32), np.ones((count, 2), np.int64)
+    )
     for entry, points in zip(entries, expected, strict=True):
         got = np.array(entry["keypoints"]).reshape(17, 3)
         keep = got[:, 2] == 1
