@@ -30,7 +30,7 @@ from ._threads import ReadAhead
 from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of, segment_of
 from .people.confirmation import confirmed, frames_ahead
 from .people.expected import frame_result
-from .people.interpolation import corrected, doubtful, due, spread
+from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
 from .people.protocols import Tracker
 from .people.tracker import Tracker as ByteTracker
 from .pose.network import PoseNetwork
@@ -108,7 +108,7 @@ def analyse(
 
 def new_tracker(stream: Stream, settings: ResolvedSettings) -> Tracker:
     """The tracker of a video."""
-    return ByteTracker(stream.fps / min(settings.detect_every, CHUNK_FRAMES))
+    return ByteTracker(stream.fps)
 
 
 def detect(
@@ -154,7 +154,7 @@ def _observations(entries: Sequence[Entry], times: Sequence[float], every: int) 
 
 def _searched(chunk: Sequence[Frame | Entry], every: int) -> frozenset[int]:
     """Places of the frames of a chunk that the detector runs on; the first frames of scenes are among them."""
-    return due(len(chunk), every) | {place for place, frame in enumerate(chunk) if frame.cut}
+    return detection_places([frame.cut for frame in chunk], every)
 
 
 def track(
@@ -167,7 +167,7 @@ def track(
         return tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
 
     searched = ((item, item[1].searched) for item in observed)
-    for (item, _), people in confirmed(spread(searched, follow), stream.confirmation_frames):
+    for (item, _), people in confirmed(interpolate_frames(searched, follow), stream.confirmation_frames):
         yield item, people
 
 

@@ -1,9 +1,9 @@
-"""A stream of frames -> windows of previous, current and next frame (SPEC 6.4)."""
+"""A stream of frames -> scene cuts, and windows of previous, current and next frame (SPEC 6.4)."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +18,10 @@ _THUMB: Final = 32
 _CUT_DIFFERENCE: Final = 28.0
 #: ... and moves more than this share of its colours to other bins.
 _CUT_COLOURS: Final = 0.35
+#: A picture that changes for at most so many frames and then comes back is a flash, not another scene.
+FLASH_FRAMES: Final = 3
+#: Frames before and after a frame that decide whether a scene begins with it.
+CUT_REACH: Final = FLASH_FRAMES + 1
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -47,22 +51,51 @@ def _colours(thumb: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def mark_cuts(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames in order; `cut` is set where a new scene begins. Never in the first frame."""
-    last = None
+    """The frames in order, with `cut` set where a new scene begins; the first frame of the stream never has it.
+
+    A scene begins where two successive frames differ as `is_cut` says, unless a frame before and a frame after the
+    change, at most FLASH_FRAMES + 1 apart, belong together. The answer depends on at most CUT_REACH frames on either
+    side, so that parts of a video agree on it. A frame is held back only while it may be a cut, at most FLASH_FRAMES
+    frames long.
+    """
+    before: deque[NDArray[np.uint8]] = deque(maxlen=FLASH_FRAMES + 1)
+    waiting: deque[tuple[Frame, NDArray[np.uint8], bool]] = deque()
+    last: NDArray[np.uint8] | None = None
+
+    def first() -> Frame:
+        thumbs = [thumb for _, thumb, _ in waiting]
+        frame, thumb, differs = waiting.popleft()
+        cut = differs and not _comes_back(before, thumbs)
+        before.append(thumb)
+        return frame if frame.cut == cut else replace(frame, cut=cut)
+
     for frame in frames:
         thumb = thumbnail(frame.image)
-        cut = last is not None and is_cut(last, thumb)
+        waiting.append((frame, thumb, last is not None and is_cut(last, thumb)))
         last = thumb
-        yield replace(frame, cut=True) if cut else frame
+        while waiting and (not waiting[0][2] or len(waiting) > FLASH_FRAMES):
+            yield first()
+    while waiting:
+        yield first()
+
+
+def _comes_back(before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]]) -> bool:
+    """Whether a thumbnail before a change, last one nearest, and one after it show the same scene."""
+    return any(
+        not is_cut(early, late)
+        for back, early in enumerate(reversed(before), start=1)
+        for late in after[: FLASH_FRAMES + 2 - back]
+    )
 
 
 def windows(frames: Iterable[Frame], interval: int = 1, reach: int = 1) -> Iterator[Window]:
     """One window per frame, in order, each as soon as its last frame is known.
 
-    frames: with cuts marked. interval: frames between the current frame and its neighbours. reach: neighbours on each
-    side, each `interval` frames farther. Towards the ends of the stream and at scene cuts a neighbour is the farthest
-    frame of the same scene within its distance; where there is none it is the current frame, with margin 1. At most
-    2 * interval * reach + 1 frames are held.
+    frames: with `cut` set, see `mark_cuts`.
+    interval: frames between the current frame and its neighbours. reach: neighbours on each side, each `interval`
+    frames farther. Towards the ends of the stream and at scene cuts a neighbour is the farthest frame of the same scene
+    within its distance; where there is none it is the current frame, with margin 1. At most 2 * interval * reach + 1
+    frames are held.
     """
     if interval < 1 or reach < 1:
         raise ValueError(f"interval and reach must be at least 1, got {interval} and {reach}")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dcpose_cli.types import Frame
-from dcpose_cli.window import is_cut, mark_cuts, thumbnail, windows
+from dcpose_cli.video.reader import VideoReader
+from dcpose_cli.window import CUT_REACH, FLASH_FRAMES, is_cut, mark_cuts, thumbnail, windows
 
 
 def scene(seed: int, count: int, first: int = 0) -> list[Frame]:
@@ -57,6 +60,52 @@ def test_motion_and_light_are_no_cuts():
     assert np.abs(picture.astype(int) - moved).mean() > 28
     assert not is_cut(thumbnail(picture), thumbnail(moved))
     assert not is_cut(thumbnail(picture), thumbnail(brighter))
+
+
+def cuts(frames: list[Frame]) -> list[int]:
+    return [frame.index for frame in mark_cuts(frames) if frame.cut]
+
+
+@pytest.mark.parametrize("length", range(1, FLASH_FRAMES + 3))
+def test_a_flash_is_no_cut(length):
+    frames = scene(1, 30)
+    for k in range(12, 12 + length):
+        frames[k] = replace(frames[k], image=255 - frames[k].image)
+    assert is_cut(thumbnail(frames[11].image), thumbnail(frames[12].image))
+    assert cuts(frames) == ([] if length <= FLASH_FRAMES else [12, 12 + length])
+
+
+def test_cuts_in_a_part_are_those_of_the_whole():
+    frames = [*scene(1, 9), *scene(2, 2, 9), *scene(5, 9, 11), *scene(2, 1, 20), *scene(5, 9, 21), *scene(1, 3, 30)]
+    whole = cuts(frames)
+    assert whole == [9, 11, 30]
+    for start in range(len(frames)):
+        for end in range(start + 1, len(frames) + 1):
+            part = frames[max(0, start - CUT_REACH) : end + CUT_REACH]
+            assert [k for k in cuts(part) if start <= k < end] == [k for k in whole if start <= k < end]
+
+
+def test_frames_are_held_back_only_while_they_may_be_a_cut():
+    taken = []
+    frames = [*scene(1, 8), *scene(2, 8, 8)]
+
+    def stream():
+        for frame in frames:
+            taken.append(frame.index)
+            yield frame
+
+    # Frame 8 waits for three more; those behind it come without delay once it has been decided.
+    ahead = [len(taken) - frame.index - 1 for frame in mark_cuts(stream())]
+    assert ahead == [0] * 8 + [3, 2, 1, 0] + [0] * 4
+
+
+@pytest.mark.shared
+def test_real_clips_have_no_cuts_and_the_cut_clip_has_one(shared):
+    for name in ("sam2_bedroom.mp4", "sam2_dog.mp4", "mgt_dancer.avi", "decord_pancake.mkv", "p2s_single_cam04.mp4"):
+        with VideoReader(shared / "videos" / name, max_frames=600) as reader:
+            assert cuts(reader) == [], name
+    with VideoReader(shared / "cases" / "users" / "scene-cut-same-track" / "cut.mp4") as reader:
+        assert cuts(reader) == [20]
 
 
 def test_only_frames_in_flight_are_held():

@@ -29,7 +29,7 @@ from ..stages import Stream, detect, estimate, new_tracker, stored_observations,
 from ..types import TrackedBoxes, VideoInfo, Window
 from ..video.probe import probe
 from ..video.reader import VideoReader
-from ..window import mark_cuts, windows
+from ..window import CUT_REACH, mark_cuts, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,10 @@ class Parts:
         if missing is None:
             return
         log, own = SegmentLog(self.folder, "seen"), missing * self._size
-        # One frame before the part: whether a scene begins with the part's first frame depends on it.
-        with self._reader(max(0, own - 1), None if end is None else end * self._size) as reader:
-            frames = (frame for frame in mark_cuts(reader) if frame.index >= own)
+        stop = None if end is None else end * self._size
+        # Frames around the part decide where scenes begin in it.
+        with self._reader(max(0, own - CUT_REACH), None if stop is None else stop + CUT_REACH) as reader:
+            frames = (f for f in mark_cuts(reader) if f.index >= own and (stop is None or f.index < stop))
             for _ in detect(frames, self._stream, self.settings, self.estimator.find, log):
                 pass
         log.finish()
@@ -140,7 +141,7 @@ class Parts:
     def _earliest_neighbour(self, first: int, own: int) -> int:
         """Number of the first frame that windows of this segment look at; own: of its own first frame."""
         before: list[int] = []
-        side = self.settings.interval * self.estimator.network.reach
+        side = self.settings.interval * self.estimator.network.reach + CUT_REACH
         while first > 0 and len(before) < side:
             first -= 1
             before = [entry.index for entry in self.folder.read(first, "tracks") or ()] + before

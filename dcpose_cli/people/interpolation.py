@@ -26,20 +26,26 @@ SAME_PERSON_IOU: Final = 0.3
 T = TypeVar("T")
 
 
-def due(count: int, every: int) -> frozenset[int]:
-    """Places of the frames that are looked at in a chunk of `count`: the first, and about every `every`-th.
+def detection_places(cuts: Sequence[bool], every: int) -> frozenset[int]:
+    """Places of the frames of a chunk in which people are detected: the first, about every `every`-th, and cuts.
 
-    Evenly spread, and a matter of the chunk alone, so that parts of a video agree on them.
+    cuts: of every frame of the chunk, whether a scene begins with it. The places are evenly spaced, and a matter of
+    the chunk alone, so that parts of a video agree on them.
     """
-    looks = max(1, round(count / every))
-    return frozenset(place * count // looks for place in range(looks))
+    count = len(cuts)
+    detected = max(1, round(count / every))
+    regular = {place * count // detected for place in range(detected)}
+    return frozenset(regular | {place for place, cut in enumerate(cuts) if cut})
 
 
-def spread(items: Iterable[tuple[T, bool]], follow: Callable[[T], TrackedBoxes]) -> Iterator[tuple[T, TrackedBoxes]]:
+def interpolate_frames(
+    items: Iterable[tuple[T, bool]], follow: Callable[[T], TrackedBoxes]
+) -> Iterator[tuple[T, TrackedBoxes]]:
     """Every item with its people, in order, each as soon as they are known.
 
-    items: frames, or what stands for them, and whether somebody looked at them. follow: the people of one that was
-    looked at, with identities. Before the first and after the last such frame people are taken to stand still.
+    items: frames, or what stands for them, and whether people were detected in them. follow: the people of one with
+    detections, with identities. Before the first and after the last such frame of a scene people are taken to stand
+    still.
     """
     last: TrackedBoxes | None = None
     waiting: list[T] = []
@@ -48,7 +54,7 @@ def spread(items: Iterable[tuple[T, bool]], follow: Callable[[T], TrackedBoxes])
             waiting.append(item)
             continue
         people = follow(item)
-        yield from _between(waiting, last or people, people)
+        yield from _between(waiting, last or people, last if last is not None and people.cut else people)
         yield item, people
         last, waiting = people, []
     if last is not None:

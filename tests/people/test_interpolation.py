@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, TrackedBoxes
-from dcpose_cli.people.interpolation import corrected, doubtful, due, interpolate, spread
+from dcpose_cli.people.interpolation import corrected, detection_places, doubtful, interpolate, interpolate_frames
 
 
 def people(*rows, predicted=0, between=False):
@@ -23,12 +25,31 @@ def frames(count):
 @pytest.mark.parametrize("every", [1, 2, 5, 7, 30])
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
 def test_every_chunk_is_looked_at_evenly_from_its_first_frame_on(every, count):
-    places = sorted(due(count, every))
+    places = sorted(detection_places([False] * count, every))
     assert places[0] == 0
     assert places[-1] < count
     assert len(places) == max(1, round(count / every))
     gaps = np.diff([*places, count])
     assert gaps.max() - gaps.min() <= 1
+
+
+def test_the_first_frame_of_a_scene_is_always_looked_at():
+    cuts = [place in (3, 4, 11) for place in range(16)]
+    assert sorted(detection_places(cuts, 8)) == [0, 3, 4, 8, 11]
+    assert sorted(detection_places(cuts[:3], 1)) == [0, 1, 2]
+
+
+def test_nobody_moves_across_a_cut():
+    def follow(frame):
+        return people((0, 10.0 * frame.index)) if frame.index < 4 else replace(people((1, 500)), cut=frame.index == 4)
+
+    found = list(interpolate_frames([(frame, frame.index in (0, 2, 4, 6)) for frame in frames(7)], follow))
+    assert [(who.track_ids.tolist(), who.boxes[:, 0].tolist()) for _, who in found[1:5]] == [
+        ([0], [10.0]),
+        ([0], [20.0]),
+        ([0], [20.0]),  # stands still until the scene ends
+        ([1], [500.0]),
+    ]
 
 
 @pytest.mark.parametrize("looks", [[0], [0, 5, 10], [3, 4, 9, 20], list(range(21))])
@@ -40,7 +61,7 @@ def test_every_frame_comes_once_with_people_who_move_evenly(looks):
         return people((3, 2.0 * frame.index))
 
     stream = frames(21)
-    found = list(spread([(frame, frame.index in looks) for frame in stream], follow))
+    found = list(interpolate_frames([(frame, frame.index in looks) for frame in stream], follow))
     assert [frame for frame, _ in found] == stream
     assert asked == looks
     for frame, who in found:
@@ -50,9 +71,9 @@ def test_every_frame_comes_once_with_people_who_move_evenly(looks):
 
 
 def test_frames_that_nobody_looked_at_have_nobody_in_them():
-    found = list(spread([(frame, False) for frame in frames(3)], lambda frame: people((1, 0))))
+    found = list(interpolate_frames([(frame, False) for frame in frames(3)], lambda frame: people((1, 0))))
     assert [len(who) for _, who in found] == [0, 0, 0]
-    assert list(spread([], lambda frame: people())) == []
+    assert list(interpolate_frames([], lambda frame: people())) == []
 
 
 def test_few_frames_are_held():
@@ -64,7 +85,7 @@ def test_few_frames_are_held():
             taken += 1
             yield frame, frame.index % 6 == 0
 
-    for number, _ in enumerate(spread(items(), lambda frame: people())):
+    for number, _ in enumerate(interpolate_frames(items(), lambda frame: people())):
         assert taken - number <= 7
 
 
