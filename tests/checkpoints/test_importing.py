@@ -121,7 +121,7 @@ def test_official_container(dcpose, bring, zipped):
 def test_official_without_container_and_with_module_prefixes(dcpose, bring):
     state = official_names(dcpose)
     same_weights(bring(state), dcpose)
-    prefixed = {f"module.{k.replace('layers.', 'module.layers.', 1)}": v for k, v in state.items()}
+    prefixed = {f"module.{k.replace('.layers.', '.module.layers.', 1)}": v for k, v in state.items()}
     same_weights(bring({"state_dict": prefixed}, overwrite=True), dcpose)
 
 
