@@ -67,9 +67,7 @@ def test_flip_test_changes_the_joints_and_is_named_in_the_header(dcpose, clip, t
     results = []
     for number, options in enumerate(([], ["--flip-test"], ["--flip-test", "--share-crops"])):
         target = tmp_path / f"{number}.json"
-        done = dcpose(
-            "export-json", clip, "-o", target, *dcpose.models, "--max-frames", 3, "--precision", "fp32", *options
-        )
+        done = dcpose("export", clip, "-o", target, *dcpose.models, "--max-frames", 3, "--precision", "fp32", *options)
         assert done.returncode == 0, done.stderr
         results.append(json.loads(target.read_text()))
     assert [r["dcpose"]["settings"]["flip_test"] for r in results] == [False, True, True]

@@ -1,4 +1,4 @@
-"""Bodies of estimate and export-json."""
+"""Bodies of estimate and export."""
 
 from __future__ import annotations
 

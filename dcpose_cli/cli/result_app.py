@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import options as o
+from .command import command
 
 
-def add_result_commands(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command(rich_help_panel=o.RESULTS_PANEL)(convert)
-    app.command(rich_help_panel=o.RESULTS_PANEL)(evaluate)
+def register(app: typer.Typer) -> None:
+    """Add the commands to `dcpose`."""
+    command(app, panel=o.RESULTS_PANEL)(convert)
+    command(app, panel=o.RESULTS_PANEL)(evaluate)
 
 
 def convert(
@@ -22,7 +22,7 @@ def convert(
         Path,
         typer.Argument(help="A result of dcpose, or PoseTrack or COCO JSON.", metavar="RESULT", show_default=False),
     ],
-    to: Annotated[str, typer.Option("--to", "-t", help=o.FORMATS_HELP, show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", "--to", "-t", help=o.FORMATS_HELP, show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder for openpose.", show_default=False)],
     overwrite: o.Overwrite = False,
     kpt_thr: Annotated[
@@ -36,12 +36,10 @@ def convert(
         str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
     ] = None,
     quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """A result in another format: PoseTrack, COCO, OpenPose, CSV, Parquet, TRC, MOT."""
     from .convert_command import convert_result
 
-    _begin(debug)
     convert_result(
         result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, track=track, metres_per_pixel=metres_per_pixel,
         fps=fps, quiet=quiet,
@@ -65,15 +63,8 @@ def evaluate(
     ] = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """How good results are: PoseTrack AP, PCKh, OKS-AP, MOTA and IDF1."""
     from .evaluate_command import evaluate_results
 
-    _begin(debug)
     evaluate_results(truth, predicted, metrics, kpt_thr=kpt_thr, json=json, overwrite=overwrite, quiet=quiet)
-
-
-def _begin(debug: bool) -> None:
-    if debug:
-        os.environ["DCPOSE_DEBUG"] = "1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +9,16 @@ import typer
 
 from ..config import DEFAULTS
 from . import options as o
+from .command import command
 
 _Result = Annotated[Path, typer.Argument(help="A result JSON of dcpose.", metavar="RESULT.json", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
-    app.command("smooth", rich_help_panel=o.RESULTS_PANEL)(smooth)
-    app.command("render", rich_help_panel=o.RESULTS_PANEL)(render)
-    app.command("report", rich_help_panel=o.RESULTS_PANEL)(report)
-
-
-def _begin(debug: bool) -> None:
-    if debug:
-        os.environ["DCPOSE_DEBUG"] = "1"
+    command(app, panel=o.RESULTS_PANEL)(smooth)
+    command(app, panel=o.RESULTS_PANEL)(render)
+    command(app, panel=o.RESULTS_PANEL)(report)
 
 
 def smooth(
@@ -32,12 +27,10 @@ def smooth(
     method: Annotated[str, typer.Option("--method", "--smooth", help="gaussian or one-euro.")] = "gaussian",
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """A copy of a result with less jitter; the original stays raw."""
     from .view_commands import smooth_file
 
-    _begin(debug)
     smooth_file(result, out, method, overwrite=overwrite, quiet=quiet)
 
 
@@ -83,13 +76,11 @@ def render(
     no_audio: o.NoAudio = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """Draw a result again over its video; the network does not run."""
     from ..render.redraw import RenderConfig
     from .view_commands import choice_of, render_file
 
-    _begin(debug)
     config = RenderConfig(
         style=style, boxes=not no_boxes, ids=not no_ids, black=black, trails=trails, blur_faces=blur_faces,
         smooth=smooth, kpt_thr=kpt_thr, choice=choice_of(track, largest, roi), audio=not no_audio, overwrite=overwrite,
@@ -109,10 +100,8 @@ def report(
     embed: Annotated[bool, typer.Option("--embed", help="Put the video into the page.")] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. Needs no network."""
     from .view_commands import report_page
 
-    _begin(debug)
     report_page(result, out, video=video, embed=embed, overwrite=overwrite, quiet=quiet)

@@ -102,7 +102,7 @@ def test_one_video_takes_one_device(dcpose, product, clip, tmp_path):
     out, models = tmp_path / "out.mp4", [*dcpose.models, "--device", "cpu,cpu"]
     for args in (
         ("estimate", clip, "-o", out, *models),
-        ("export-json", clip, "-o", tmp_path / "out.json", *models),
+        ("export", clip, "-o", tmp_path / "out.json", *models),
         ("compare", clip, "--models", "dcpose-s", "-o", out, "--device", "all"),
     ):
         result = dcpose(*args)

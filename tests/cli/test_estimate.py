@@ -1,4 +1,4 @@
-"""`dcpose estimate` and `export-json` as a user runs them."""
+"""`dcpose estimate` and `export` as a user runs them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_quiet_says_nothing_and_another_json_name(dcpose, product, clip, tmp_pat
 
 def test_export_json_is_the_json_of_estimate(dcpose, product, clip, tmp_path):
     assert dcpose.estimate(clip, "-o", tmp_path / "a.mp4").returncode == 0
-    assert dcpose("export-json", clip, "-o", tmp_path / "b.json", *dcpose.models).returncode == 0
+    assert dcpose("export", clip, "-o", tmp_path / "b.json", *dcpose.models).returncode == 0
     one, other = read(tmp_path / "a.json"), read(tmp_path / "b.json")
     assert one["dcpose"].pop("video")
     assert other["dcpose"].pop("video") is None
@@ -138,7 +138,7 @@ def test_missing_output_folder(refuses, clip, tmp_path):
     assert "does not exist" in refuses(4, "estimate", clip, "-o", tmp_path / "none" / "x.mp4")
     text = refuses(4, "estimate", clip, "-o", tmp_path / "x.mp4", "--json", tmp_path / "none" / "x.json")
     assert "does not exist" in text
-    assert "does not exist" in refuses(4, "export-json", clip, "-o", tmp_path / "none" / "x.json")
+    assert "does not exist" in refuses(4, "export", clip, "-o", tmp_path / "none" / "x.json")
 
 
 def test_name_too_long(refuses, clip, tmp_path):
@@ -210,12 +210,12 @@ def test_hardware_decoders_that_are_not_here(refuses, clip, tmp_path):
     (folder / "a.mp4").write_bytes(clip.read_bytes())
     for args in (
         ("estimate", clip, "-o", tmp_path / "a.mp4"),
-        ("export-json", clip, "-o", tmp_path / "a.json"),
+        ("export", clip, "-o", tmp_path / "a.json"),
         ("batch", folder, "-o", tmp_path / "out"),
     ):
         assert "no 'abacus' hardware decoder is here" in refuses(6, *args, "--hwaccel", "abacus")
     assert "--ray" in refuses(2, "batch", folder, "-o", tmp_path / "out", "--hwaccel", "auto", "--ray", "auto")
-    pictures = ("export-json", folder, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    pictures = ("export", folder, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
     assert "--hwaccel is for videos" in refuses(2, *pictures, "--hwaccel", "auto")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

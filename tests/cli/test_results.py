@@ -1,4 +1,4 @@
-"""`dcpose convert`, `evaluate` and the formats and data sets of `export-json`, as a user runs them."""
+"""`dcpose convert`, `evaluate` and the formats and data sets of `export`, as a user runs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcpose_cli.export.formats import FORMATS
 def result(dcpose, clip, tmp_path_factory):
     """The result of the clip; not to be written to."""
     out = tmp_path_factory.mktemp("result") / "clip.json"
-    assert dcpose("export-json", clip, "-o", out, *dcpose.models, "-q").returncode == 0
+    assert dcpose("export", clip, "-o", out, *dcpose.models, "-q").returncode == 0
     return out
 
 
@@ -40,7 +40,7 @@ def test_export_json_in_another_format_is_that_of_convert(dcpose, product, clip,
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     target = f"x{FORMATS[name].suffix}"
-    done = dcpose("export-json", clip, "--format", name, "-o", tmp_path / "a" / target, *dcpose.models)
+    done = dcpose("export", clip, "--format", name, "-o", tmp_path / "a" / target, *dcpose.models)
     assert done.returncode == 0, done.stderr
     assert target in done.stderr
     assert dcpose("convert", result, "--to", name, "-o", tmp_path / "b" / target).returncode == 0
@@ -58,7 +58,7 @@ def test_export_json_checks_its_target_first(dcpose, product, clip, tmp_path, mo
         (4, ["--format", "csv", "-o", tmp_path / "x.csv"], "--overwrite"),
         (4, ["--format", "mot", "-o", tmp_path / "none" / "x.txt"], "does not exist"),
     ):
-        done = dcpose("export-json", clip, *options)
+        done = dcpose("export", clip, *options)
         assert done.returncode == code, done.stderr
         assert says in product.one_line(done)
     assert product.files_in(tmp_path) == ["x_angles.csv"]
@@ -69,7 +69,7 @@ def test_a_run_that_fails_leaves_no_folder(dcpose, product, clip, tmp_path, monk
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("dcpose_cli.estimator.PoseEstimator.analyse", broken)
-    done = dcpose("export-json", clip, "--format", "csv", "-o", tmp_path / "x.csv", *dcpose.models)
+    done = dcpose("export", clip, "--format", "csv", "-o", tmp_path / "x.csv", *dcpose.models)
     assert done.returncode == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -201,13 +201,13 @@ def frames(tmp_path):
 def test_data_set_and_its_scores(dcpose, product, frames, style):
     out = frames / "pred"
     options = ["--boxes", frames / "boxes.json", "--format", style, "-o", out]
-    done = dcpose("export-json", frames, *options, *dcpose.models)
+    done = dcpose("export", frames, *options, *dcpose.models)
     assert done.returncode == 0, done.stderr
     assert "2 files, 6 frames, 6 poses" in done.stderr
     assert product.files_in(out) == ["000001_mpii_test.json", "000002_bonn_test.json"]
-    again = dcpose("export-json", frames, *options, *dcpose.models)
+    again = dcpose("export", frames, *options, *dcpose.models)
     assert again.returncode == 4
-    assert dcpose("export-json", frames, *options, "--overwrite", "--gt", frames / "gt", *dcpose.models).returncode == 0
+    assert dcpose("export", frames, *options, "--overwrite", "--gt", frames / "gt", *dcpose.models).returncode == 0
     scored = dcpose("evaluate", frames / "gt", out, "--json", frames / "s.json")
     assert scored.returncode == 0, scored.stderr
     figures = json.loads((frames / "s.json").read_text())
@@ -228,7 +228,7 @@ def test_data_set_refuses(dcpose, product, frames, monkeypatch):
         (3, [frames, "--boxes", frames / "none.json", "-o", frames / "out"], "none.json"),
         (4, [frames, *boxes, "-o", frames / "boxes.json"], "folder"),
     ):
-        done = dcpose("export-json", *args)
+        done = dcpose("export", *args)
         assert done.returncode == code, done.stderr
         assert says in product.one_line(done)
     assert not (frames / "out").exists()

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="module")
 def made(dcpose, clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    assert dcpose("export-json", clip, "-o", folder / "r.json", *dcpose.models).returncode == 0
+    assert dcpose("export", clip, "-o", folder / "r.json", *dcpose.models).returncode == 0
     return folder / "r.json"
 
 

@@ -69,7 +69,7 @@ def test_disk_full_in_a_batch(dcpose, product, clip, tmp_path):
 def test_read_only_disk(dcpose, product, clip, tmp_path, monkeypatch):
     monkeypatch.setattr("dcpose_cli.estimator.PoseEstimator.from_config", lambda _: pytest.fail("a model was loaded"))
     with mounted(tmp_path / "disk", 1_000_000, "ro") as disk:
-        for command in (["estimate", clip, "-o", disk / "out.mp4"], ["export-json", clip, "-o", disk / "out.json"]):
+        for command in (["estimate", clip, "-o", disk / "out.mp4"], ["export", clip, "-o", disk / "out.json"]):
             result = dcpose(*command)
             assert result.returncode == 4
             assert "Read-only file system" in product.one_line(result)

@@ -63,7 +63,7 @@ def test_interrupt_is_the_end_of_a_live_run(dcpose, product, tmp_path):
 def test_a_limit_ends_it_too(dcpose, product, tmp_path):
     with TcpStream(100) as stream:
         args = ["--allow-network", "--max-frames", "5", *dcpose.models]
-        result = dcpose("export-json", stream.address, "-o", tmp_path / "out.json", *args)
+        result = dcpose("export", stream.address, "-o", tmp_path / "out.json", *args)
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "out.json").read_text())["dcpose"]["frames"] == 5
 

@@ -48,7 +48,7 @@ def test_disk_full_in_the_json(dcpose, product, clip, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(posetrack.PoseTrackWriter, "_join", full)
-    result = dcpose("export-json", clip, "-o", tmp_path / "out.json", *dcpose.models)
+    result = dcpose("export", clip, "-o", tmp_path / "out.json", *dcpose.models)
     assert result.returncode == 4
     assert "disk full" in product.one_line(result)
     assert product.files_in(tmp_path) == []

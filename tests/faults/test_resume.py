@@ -84,11 +84,11 @@ def test_resume_after_sudden_death(dcpose, product, source, straight, detections
 
 @pytest.mark.slow
 def test_export_resumes_after_a_signal(dcpose, product, source, detections, tmp_path):
-    assert killed(dcpose, source, tmp_path / "out.json", "export-json", "--resume", stop="terminate") == 143
-    result = dcpose("export-json", source, "-o", tmp_path / "out.json", "--resume", *dcpose.models)
+    assert killed(dcpose, source, tmp_path / "out.json", "export", "--resume", stop="terminate") == 143
+    result = dcpose("export", source, "-o", tmp_path / "out.json", "--resume", *dcpose.models)
     assert result.returncode == 0, result.stderr
     assert 0 < len(detections) <= 96 - 32
-    assert dcpose("export-json", source, "-o", tmp_path / "straight.json", *dcpose.models).returncode == 0
+    assert dcpose("export", source, "-o", tmp_path / "straight.json", *dcpose.models).returncode == 0
     assert (tmp_path / "out.json").read_bytes() == (tmp_path / "straight.json").read_bytes()
     assert product.files_in(tmp_path) == ["out.json", "straight.json"]
 

@@ -58,7 +58,7 @@ def test_results(networks, tmp_path):
 
 
 def test_a_result_is_no_video(networks, tmp_path):
-    """Result files, whole and mutated, into export-json."""
+    """Result files, whole and mutated, into export."""
     from dcpose_cli import InputError, export_json
 
     source = PRODUCT["make_clip"](tmp_path / "good.mp4", frames=3)

@@ -1,0 +1,84 @@
+"""How a function becomes a command of `dcpose`: shared options, `--debug`, process settings, former names."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Sequence
+from inspect import Parameter
+from typing import Any, Final, TypeVar
+
+import typer
+
+from ..config import DEFAULTS, EstimateConfig
+from .console import message, show_details
+from .options import CONFIG_OPTIONS, Debug
+
+Body = TypeVar("Body", bound=Callable[..., None])
+
+#: The version that drops former names of commands.
+_REMOVED_IN: Final = "1.0"
+
+
+def command(
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    panel: str | None = None,
+    without: Iterable[str] = (),
+    former: Sequence[str] = (),
+) -> Callable[[Body], Body]:
+    """Register the decorated function as a command of `app`.
+
+    name: of the command, when the function has another. panel: heading under which `--help` lists it.
+    A parameter `config: EstimateConfig` becomes one option per entry of `options.CONFIG_OPTIONS`, except the fields in
+    `without`. Every command gets `--debug`. former: names that the command had; they work, hidden, with a note.
+    """
+
+    def register(body: Body) -> Body:
+        app.command(name, rich_help_panel=panel)(_callback(body, tuple(without)))
+        for old in former:
+            new = name or body.__name__
+            app.command(old, hidden=True)(_callback(body, tuple(without), note=_renamed(old, new)))
+        return body
+
+    return register
+
+
+def _renamed(old: str, new: str) -> str:
+    return f"dcpose: {old} is called {new} now; the former name will be removed in version {_REMOVED_IN}"
+
+
+def _callback(body: Callable[..., None], without: tuple[str, ...], note: str | None = None) -> Callable[..., None]:
+    """What Typer calls: the body, with its options declared in the signature."""
+    fields = [field for field in CONFIG_OPTIONS if field not in without]
+    own = inspect.signature(body, eval_str=True).parameters
+    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own.values() if p.name != "config"]
+    if "config" in own:
+        parameters += [
+            Parameter(field, Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, field), annotation=CONFIG_OPTIONS[field])
+            for field in fields
+        ]
+    parameters.append(Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=Debug))
+
+    def callback(**values: Any) -> None:
+        begin(debug=values.pop("debug"))
+        if note is not None and not values.get("quiet"):
+            message(note)
+        if "config" in own:
+            values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields})
+        body(**values)
+
+    callback.__name__, callback.__doc__ = body.__name__, body.__doc__
+    callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    vars(callback)["__signature__"] = inspect.Signature(parameters)
+    return callback
+
+
+def begin(*, debug: bool) -> None:
+    """The settings of the process, made before torch is imported."""
+    if debug:
+        os.environ["DCPOSE_DEBUG"] = "1"
+        show_details()
+    # Operators that Apple's GPUs lack run on the CPU; torch reads this when it is imported.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")

@@ -1,0 +1,111 @@
+"""Commands about models and the installation: models, train, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import DEFAULTS
+from . import options as o
+from .command import command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `dcpose`."""
+    models = typer.Typer(help="List, check, import and export models.", no_args_is_help=True)
+    command(models, "list")(list_models)
+    command(models, "info")(info_model)
+    command(models, "verify")(verify_models)
+    command(models, "import")(import_model)
+    command(models, "export")(export_model)
+    app.add_typer(models, name="models", rich_help_panel=o.MODELS_PANEL)
+    command(app, panel=o.MODELS_PANEL)(train)
+    command(app, panel=o.MODELS_PANEL)(doctor)
+
+
+def list_models() -> None:
+    """The shipped models."""
+    from .model_commands import show_models
+
+    show_models()
+
+
+def info_model(
+    model: Annotated[str, typer.Argument(help="A shipped name, a folder or a file.", show_default=False)],
+) -> None:
+    """What a model is: kind, input, parameters, hash."""
+    from .model_commands import show_model
+
+    show_model(model)
+
+
+def verify_models(
+    models: Annotated[list[str] | None, typer.Argument(help="Shipped models; all when none is named.")] = None,
+) -> None:
+    """Compare shipped weights with their published SHA-256."""
+    from .model_commands import verify_models
+
+    verify_models(models or [])
+
+
+def import_model(
+    file: Annotated[Path, typer.Argument(help="Official DCPose or DSTA, HRNet or SimpleBaseline.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
+    joints: Annotated[
+        str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)
+    ] = None,
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Convert a published checkpoint; code inside a file is never run."""
+    from .model_commands import import_model
+
+    import_model(file, out, joints, overwrite=overwrite)
+
+
+def export_model(
+    model: Annotated[str, typer.Argument(help="A shipped name, a folder or a file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file.", show_default=False)],
+    to: Annotated[str, typer.Option("--format", "-f", help="onnx.")] = "onnx",
+    part: Annotated[str, typer.Option(help="whole, backbone or head.")] = "whole",
+    overwrite: o.Overwrite = False,
+) -> None:
+    """A network for other runtimes, checked against torch."""
+    from .model_commands import export_model
+
+    export_model(model, out, to=to, part=part, overwrite=overwrite)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="models/<name>/recipe.toml.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the data the recipe names.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new model.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Checkpoints and logs; default runs/<name>.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from this model: a shipped name, a folder or a file.", show_default=False)
+    ] = None,
+    device: o.Device = DEFAULTS.device,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
+    stages: Annotated[
+        str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Train a model; the same command resumes an interrupted training."""
+    from .train_command import train_model
+
+    train_model(
+        recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
+        tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def doctor() -> None:
+    """What is installed and whether it works: versions, devices, codecs, models."""
+    from .doctor import report
+
+    raise typer.Exit(report())
