@@ -148,14 +148,13 @@ class AtomicFile:
         if not self._open:
             return
         try:
-            _sync(self.temp)
+            sync_file(self.temp)
             self._publish()
         except OSError as exc:
             raise output_error(exc, self.target) from exc
         finally:
             self.discard()
-        with contextlib.suppress(OSError):  # not every file system can sync a folder
-            _sync(self.target.parent)
+        sync_folder(self.target.parent)
 
     def discard(self) -> None:
         """Remove the temporary file; nothing happens after a commit."""
@@ -194,8 +193,19 @@ def _create_new(path: Path) -> Path:
     return path
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk. Raises OSError."""
+    _sync(path, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows syncs no file that is open for reading only
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where that can be done: not on Windows, nor everywhere else."""
+    with contextlib.suppress(OSError):
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

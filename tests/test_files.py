@@ -112,6 +112,45 @@ def test_full_disk_at_commit(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+@pytest.fixture
+def windows_files(monkeypatch):
+    """Windows' rules: nothing that is open for reading only can be synced, and folders cannot be opened."""
+    import fcntl
+
+    real_sync, real_open = os.fsync, os.open
+
+    def fsync(handle):
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real_sync(handle)
+
+    def open_(path, *args, **options):
+        if os.path.isdir(path):  # noqa: PTH112 - any kind of path
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_open(path, *args, **options)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "open", open_)
+
+
+@pytest.mark.usefixtures("windows_files")
+def test_outputs_are_written_under_the_rules_of_windows(tmp_path):
+    files.write_atomic(tmp_path / "a.json", "{}")
+    files.write_atomic(tmp_path / "a.json", "[]", overwrite=True)
+    assert (tmp_path / "a.json").read_text() == "[]"
+    assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.usefixtures("windows_files")
+def test_folders_of_outputs_are_written_under_the_rules_of_windows(tmp_path):
+    from dcpose_cli.export._outputs import AtomicFolder
+
+    with AtomicFolder(tmp_path / "out", lambda name: True) as output:
+        (output.temp / "one.json").write_text("{}")
+    assert names(tmp_path / "out") == ["one.json"]
+    assert names(tmp_path) == ["out"]
+
+
 def test_input_as_output_is_found_through_links(tmp_path):
     source = tmp_path / "in.mp4"
     source.write_bytes(b"x")

@@ -23,6 +23,8 @@ from ..files import output_error, sha256_of, write_atomic
 MANIFEST_NAME: Final = "manifest.jsonl"
 #: Bytes that are locked while a line is added, and as long as a run lasts.
 _WRITING, _RUNNING = 0, 1
+#: Windows would end lines in its own way without O_BINARY.
+_OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class Manifest:
         """Open the file and say that a run is under way; again, if it was replaced meanwhile."""
         while True:
             try:
-                self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+                self._handle = os.open(self._path, _OPEN_FLAGS, 0o666)
             except OSError as error:
                 raise output_error(error, self._path) from error
             lock_shared(self._handle, _RUNNING)

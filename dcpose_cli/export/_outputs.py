@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..errors import OutputError
-from ..files import AtomicFile, output_error, require_writable_folder, shown, temporary_name
+from ..files import AtomicFile, output_error, require_writable_folder, shown, sync_file, sync_folder, temporary_name
 
 #: Writes the content of one output to the path it is given.
 Write = Callable[[Path], None]
@@ -88,13 +87,14 @@ class AtomicFolder:
     def commit(self) -> None:
         """Sync what was written and give the folder its name, in place of an older result."""
         try:
-            _sync_all([*self.temp.iterdir(), self.temp])
+            for path in self.temp.iterdir():
+                sync_file(path)
+            sync_folder(self.temp)
             require_free_folder(self.target, self._is_ours, overwrite=self._overwrite)
             self._publish()
         except OSError as error:
             raise output_error(error, self.target) from error
-        with contextlib.suppress(OSError):  # not every file system can sync a folder
-            _sync_all([self.target.parent])
+        sync_folder(self.target.parent)
 
     def _publish(self) -> None:
         if not os.path.lexists(self.target):
@@ -112,12 +112,3 @@ class AtomicFolder:
     def discard(self) -> None:
         """Remove the folder under construction; nothing happens after a commit."""
         shutil.rmtree(self.temp, ignore_errors=True)
-
-
-def _sync_all(paths: Iterable[Path]) -> None:
-    for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -47,6 +47,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
 _MAX_NAME_BYTES: Final = 255
+_OPEN_FILES_CAN_GO: Final = os.name != "nt"  # the lock is one
 _CHANGED: Final = {
     "input": "before its input changed",
     "model": "with another pose model",
@@ -107,13 +108,17 @@ class SegmentFolder:
         return False
 
     def release(self) -> None:
-        """Let others work there; a folder without parts goes."""
+        """Let others work there; a folder without parts is removed, under the lock where an open file can be."""
+        unused = False
         with contextlib.suppress(OSError):
-            if not any(path.name[:1].isdigit() for path in self.folder.iterdir()):
-                shutil.rmtree(self.folder, ignore_errors=True)
+            unused = not any(path.name[:1].isdigit() for path in self.folder.iterdir())
+        if unused and _OPEN_FILES_CAN_GO:
+            shutil.rmtree(self.folder, ignore_errors=True)
         handle, self._lock = self._lock, None
         if handle is not None:
             os.close(handle)
+        if unused and not _OPEN_FILES_CAN_GO:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def require_same(self) -> None:
         """Raises UsageError when the parts there are of another input, model or setting."""

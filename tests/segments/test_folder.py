@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,3 +168,23 @@ def test_results_put_together_from_parts_are_those_of_a_straight_run(tiny_folder
     (tmp_path / "parts" / "0.seen").unlink()
     (tmp_path / "parts" / "2.people").unlink()
     assert analyse() == 1
+
+
+def test_an_open_lock_does_not_keep_an_unused_folder_where_open_files_cannot_be_removed(tmp_path, monkeypatch):
+    """As on Windows: the lock is closed first, and then the folder goes."""
+    from dcpose_cli.segments import folder as module
+
+    kept = SegmentFolder(tmp_path / "parts", {})
+    assert kept.lock()
+    real, handle = module.shutil.rmtree, kept._lock
+
+    def rmtree(path, ignore_errors=False):
+        try:
+            os.fstat(handle)
+        except OSError:
+            real(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(module, "_OPEN_FILES_CAN_GO", False)
+    monkeypatch.setattr(module.shutil, "rmtree", rmtree)
+    kept.remove()
+    assert not kept.folder.exists()
