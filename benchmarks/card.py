@@ -27,9 +27,10 @@ import torch
 from ablation.figures import as_table
 from torch.utils.flop_counter import FlopCounterMode
 
-from dcpose_cli.checkpoints.files import LoadedModel, open_model
+from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
+from dcpose_cli.pose.model import LoadedModel
 from dcpose_cli.training.data.pack import is_held_out
 from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
 from dcpose_cli.training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe

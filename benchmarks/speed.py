@@ -169,7 +169,7 @@ def stages(
     def pose() -> list[dcpose_cli.FrameResult]:
         height, width = inputs.frames[0].image.shape[:2]
         pairs = zip(inputs.windows, inputs.tracked, strict=True)
-        found = estimate(pairs, Stream(width, height), estimator.settings, estimator.find, network)
+        found = estimate(pairs, Stream(width, height), estimator.resolve(), estimator.find, network)
         return [result for _, result in found]
 
     results = pose()

@@ -70,6 +70,17 @@ class PoseEstimator:
         )
         self._detector = detector
         self._detecting = Lock()
+        #: What was asked for, automatic choices as "auto" or None.
+        self.requested: dict[str, Any] = {
+            "precision": precision,
+            "batch": batch,
+            "conf": conf,
+            "interval": interval,
+            "box_scale": box_scale,
+            "flip_test": flip_test,
+            "share_crops": share_crops,
+            "detect_every": detect_every,
+        }
 
     @staticmethod
     def from_config(config: EstimateConfig) -> PoseEstimator:
@@ -173,7 +184,7 @@ class PoseEstimator:
 
         fps: frames per second; None when unknown. pixel_aspect: width of a pixel over its height.
         segments: where finished parts of this video are stored; what is there already is not computed again.
-        settings: those of this video, `self.settings` when not given.
+        settings: those of this video, `resolve()` when not given.
         together: most frames that are waited for and processed together; with more than one, `frames` are taken in a
         thread of its own, which ends with the generator (close it before what the frames come from).
         """
@@ -185,7 +196,7 @@ class PoseEstimator:
         stream = Stream(width, height, float(fps or DEFAULT_FPS), pixel_aspect, together)
         every = chain([first], remaining)
         yield from analyse(
-            every, stream, settings or self.settings, find=self.find, pose=self.network, segments=segments
+            every, stream, settings or self.resolve(), find=self.find, pose=self.network, segments=segments
         )
 
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
@@ -193,10 +204,10 @@ class PoseEstimator:
         with self._detecting:
             return self.detector.detect(images)
 
-    @property
-    def settings(self) -> ResolvedSettings:
-        """The settings of the next video, with every automatic choice made."""
-        return ResolvedSettings(
+    def resolve(self, stored: ResolvedSettings | None = None) -> ResolvedSettings:
+        """The settings of the next video, with every automatic choice made. stored: those of its stored parts, whose
+        choices hold."""
+        chosen = ResolvedSettings(
             conf=self.conf,
             interval=self.interval,
             box_scale=self.network.box_scale,
@@ -207,6 +218,7 @@ class PoseEstimator:
             precision=str(self.network.precision).removeprefix("torch."),
             batch=self.network.batch,
         )
+        return chosen if stored is None else chosen.adopt(stored)
 
     def models(self) -> dict[str, dict[str, Any]]:
         """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""

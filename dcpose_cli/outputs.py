@@ -1,14 +1,111 @@
-"""Where results go, and everything that can be wrong there, found before a model is loaded."""
+"""Where results go: what can be wrong there, found before a model is loaded, and how a run publishes them."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
-from .errors import UsageError
-from .files import output_error, require_free_target, require_not_input, require_writable_folder, shown
+from .config import EstimateConfig
+from .errors import DCPoseError, UsageError
+from .export.formats import Options, require_target, write_result
+from .files import (
+    output_error,
+    require_free_target,
+    require_not_input,
+    require_writable_folder,
+    shown,
+    temporary_name,
+)
+from .results.posetrack import read_posetrack
+from .segments import is_unfinished
 from .video.writer import FORMATS
+
+#: The format that is written while a video is analysed; all others are converted from it.
+NATIVE: Final = "posetrack18"
+
+
+@dataclass(frozen=True, slots=True)
+class NativeJson:
+    """The result of a run as its JSON and, if `video` is given, an annotated video."""
+
+    video: Path | None
+    json: Path
+
+    @property
+    def target(self) -> Path:
+        """The file beside which unfinished parts are stored."""
+        return self.json
+
+    def is_unfinished(self, config: EstimateConfig) -> bool:
+        """Whether outputs may be replaced because a run that is being resumed left them."""
+        return is_unfinished(self.target, config)
+
+    def require(self, source: Path, *, overwrite: bool) -> None:
+        """Everything that can be wrong with the outputs. Raises UsageError or OutputError."""
+        require_outputs(source, self.video, self.json, overwrite=overwrite)
+
+    def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
+        """Nothing is left to do once the JSON is closed; no files of another format."""
+        del overwrite
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The result of a run in another format, made from a JSON with a temporary name."""
+
+    target: Path
+    to: str
+    json: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "json", temporary_name(self.target))
+
+    @property
+    def video(self) -> None:
+        """There is none."""
+        return
+
+    def is_unfinished(self, config: EstimateConfig) -> bool:
+        """Never: the files of the format appear last, so that nothing there is a part of a run."""
+        del config
+        return False
+
+    def require(self, source: Path, *, overwrite: bool) -> None:
+        """Everything that can be wrong with the output. Raises UsageError or OutputError."""
+        require_target(self.target, self.to, overwrite=overwrite, source=source)
+
+    def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
+        """Convert the JSON; returns the files written. Raises DCPoseError; the JSON is then kept, and it says where."""
+        try:
+            written = write_result(read_posetrack(self.json), self.target, self.to, Options(overwrite=overwrite))
+        except DCPoseError as error:
+            kept = self._keep()
+            hint = f"the result is kept in {shown(kept)}: use dcpose convert"
+            raise type(error)(f"{error} ({hint})") from error
+        except Exception as error:
+            error.add_note(f"the result is kept in {shown(self._keep())}")
+            raise
+        except BaseException:  # stopped: the parts are kept instead
+            self.json.unlink(missing_ok=True)
+            raise
+        self.json.unlink(missing_ok=True)
+        return tuple(written)
+
+    def _keep(self) -> Path:
+        """Give the JSON a name that users see: result.csv -> result.posetrack18.json, numbered where that is taken."""
+        names = (f"{self.target.stem}.{number}{NATIVE}.json" for number in ("", *(f"{n}." for n in range(2, 100))))
+        for name in names:
+            kept = self.json.with_name(name)
+            with contextlib.suppress(OSError):
+                if not os.path.lexists(kept):
+                    return self.json.rename(kept)
+        return self.json
 
 
 def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | None) -> tuple[Path | None, Path]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from os import PathLike
@@ -16,14 +15,12 @@ from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
 from .errors import OutputError, UsageError
-from .export.formats import Options as ExportOptions
-from .export.formats import require_target, write_result
-from .files import output_error, shown, temporary_name
-from .outputs import output_paths, require_outputs
+from .files import shown
+from .outputs import NATIVE, Converted, NativeJson, output_paths
 from .render import draw_people
 from .results.header import result_header
-from .results.posetrack import PoseTrackWriter, read_posetrack
-from .segments import SegmentFolder, is_unfinished, kept_segments, segment_key
+from .results.posetrack import PoseTrackWriter
+from .segments import SegmentFolder, open_store, segment_key, stored_settings
 from .settings import ResolvedSettings
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
@@ -56,67 +53,9 @@ def estimate(
     Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
     leaves finished parts beside the output, from which one with `resume` goes on (segments/).
     """
-    try:
-        settings = replace(config or EstimateConfig(), **options)
-    except TypeError as error:
-        known = {field.name for field in fields(EstimateConfig)}
-        raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
-    require_method(settings.smooth)
-    require_one_device(settings.device)
-    require_hwaccel(settings.hwaccel)
-    source = Path(path)
-    video, target = output_paths(out, settings.json)
-    started = time.monotonic()
-    if settings.allow_network and is_live(path):
-        require_outputs(source, video, target, overwrite=settings.overwrite)
-        estimator = estimator or _load(settings).load()  # what comes while a model is loaded would be lost
-    with ExitStack() as stack:
-        reader = open_video(
-            path,
-            start=settings.start,
-            end=settings.end,
-            max_frames=settings.max_frames,
-            allow_network=settings.allow_network,
-            stop=stop,
-            hwaccel=settings.hwaccel,
-            device=settings.device,
-        )
-        stack.enter_context(closing(reader))
-        settings = replace(settings, overwrite=settings.overwrite or is_unfinished(target, settings))
-        require_outputs(source, video, target, overwrite=settings.overwrite)
-        estimator = estimator or _load(settings)
-        resolved = estimator.settings
-        decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
-        header = result_header(source, reader.info, estimator.models(), resolved, settings, hwaccel=decoded_by.device)
-        key = segment_key(header, resolved.batch)
-        segments = stack.enter_context(kept_segments(target, video, key, settings))
-        run = _Run(reader, estimator, settings, resolved, progress, segments)
-        # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
-        writer = stack.enter_context(PoseTrackWriter(target, header, overwrite=settings.overwrite))
-        sha256, warnings = run.write(writer, video, source)
-        end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": sha256}
-        if isinstance(reader, VideoReader) and decoded_by.device is not None:
-            end["decode"]["hardware"] = reader.hardware_frames
-        if isinstance(reader, LiveReader):
-            end["live"] = {"dropped": reader.dropped}
-            warnings += [f"{shown(source)} broke off"] * reader.broke_off
-        if settings.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
-            warnings.append(f"{shown(source)} was decoded by software: {decoded_by.reason}")
-        _finish(writer, end, video)
-    return EstimateSummary(
-        source=source,
-        video=video,
-        json=target,
-        frames=run.frames,
-        people=run.people,
-        tracks=len(run.tracks),
-        decode=reader.report,
-        seconds=time.monotonic() - started,
-        warnings=tuple(warnings),
-        dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
-        delay=run.delay,
-        hwaccel=decoded_by.device,
-    )
+    settings = _settings(config, options)
+    video, json = output_paths(out, settings.json)
+    return _run(path, NativeJson(video, json), settings, estimator=estimator, progress=progress, stop=stop)
 
 
 def export_json(
@@ -132,43 +71,127 @@ def export_json(
 ) -> EstimateSummary:
     """The JSON of `estimate` without drawing a video. Raises as `estimate`.
 
-    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead; the JSON it is made from is not
-    kept.
+    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead. The JSON it is made from is kept
+    only when the conversion fails; the error says where.
     """
-    target = Path(out)
-    if to == "posetrack18":
-        options["json"] = target
-        return estimate(path, None, config=config, estimator=estimator, progress=progress, stop=stop, **options)
-    overwrite = bool(options.get("overwrite", config.overwrite if config else False))
-    require_target(target, to, overwrite=overwrite, source=Path(path))
-    folder = temporary_name(target)
+    settings, target = _settings(config, options), Path(out)
+    result: NativeJson | Converted = NativeJson(None, target) if to == NATIVE else Converted(target, to)
+    return _run(path, result, settings, estimator=estimator, progress=progress, stop=stop)
+
+
+def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> EstimateConfig:
+    """Raises UsageError for what no run can be asked for."""
     try:
-        folder.mkdir()
-        options["json"] = folder / "result.json"
-        summary = estimate(path, None, config=config, estimator=estimator, progress=progress, stop=stop, **options)
-        result = read_posetrack(folder / "result.json")
-        written = write_result(result, target, to, ExportOptions(overwrite=overwrite))
-        return replace(summary, json=None, exports=tuple(written))
-    except OSError as error:
-        raise output_error(error, target) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        settings = replace(config or EstimateConfig(), **options)
+    except TypeError as error:
+        known = {field.name for field in fields(EstimateConfig)}
+        raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
+    require_method(settings.smooth)
+    require_one_device(settings.device)
+    require_hwaccel(settings.hwaccel)
+    return settings
 
 
-class _Run:
+def _run(
+    path: str | PathLike[str],
+    result: NativeJson | Converted,
+    config: EstimateConfig,
+    *,
+    estimator: PoseEstimator | None,
+    progress: Report | None,
+    stop: StopRequest | None,
+) -> EstimateSummary:
+    """Analyse a video into `result`: one road for estimate and export_json."""
+    source, started = Path(path), time.monotonic()
+    if config.allow_network and is_live(path):
+        result.require(source, overwrite=config.overwrite)
+        estimator = estimator or _load(config).load()  # what comes while a model is loaded would be lost
+    with ExitStack() as stack:
+        reader = _open(path, config, stop)
+        stack.enter_context(closing(reader))
+        config = replace(config, overwrite=config.overwrite or result.is_unfinished(config))
+        result.require(source, overwrite=config.overwrite)
+        estimator = estimator or _load(config)
+        settings = estimator.resolve(_stored(result, estimator, config))
+        decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
+        header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by.device)
+        key = segment_key(header, estimator.requested, settings)
+        segments = stack.enter_context(open_store(result.target, result.video, key, config))
+        run = _Pass(reader, estimator, config, settings, progress, segments)
+        # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
+        writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
+        sha256, warnings = run.write(writer, result.video, source)
+        warnings += _decoding_warnings(reader, decoded_by, config)
+        _finish(writer, _end_of_header(reader, decoded_by, sha256), result.video)
+        exports = result.publish(overwrite=config.overwrite)
+    return EstimateSummary(
+        source=source,
+        video=result.video,
+        json=None if exports else result.json,
+        exports=exports,
+        frames=run.frames,
+        people=run.people,
+        tracks=len(run.tracks),
+        decode=reader.report,
+        seconds=time.monotonic() - started,
+        warnings=tuple(warnings),
+        dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
+        delay=run.delay,
+        hwaccel=decoded_by.device,
+    )
+
+
+def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:
+    return open_video(
+        path,
+        start=config.start,
+        end=config.end,
+        max_frames=config.max_frames,
+        allow_network=config.allow_network,
+        stop=stop,
+        hwaccel=config.hwaccel,
+        device=config.device,
+    )
+
+
+def _stored(
+    result: NativeJson | Converted, estimator: PoseEstimator, config: EstimateConfig
+) -> ResolvedSettings | None:
+    return None if config.resume is False else stored_settings(result.target, estimator.requested)
+
+
+def _end_of_header(reader: VideoReader | LiveReader, decoded_by: Choice, video: str | None) -> dict[str, Any]:
+    """What only the end of a run knows. video: the SHA-256 of the annotated video."""
+    end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": video}
+    if isinstance(reader, VideoReader) and decoded_by.device is not None:
+        end["decode"]["hardware"] = reader.hardware_frames
+    if isinstance(reader, LiveReader):
+        end["live"] = {"dropped": reader.dropped}
+    return end
+
+
+def _decoding_warnings(reader: VideoReader | LiveReader, decoded_by: Choice, config: EstimateConfig) -> list[str]:
+    source = shown(reader.info.path)
+    warnings = [f"{source} broke off"] if isinstance(reader, LiveReader) and reader.broke_off else []
+    if config.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
+        warnings.append(f"{source} was decoded by software: {decoded_by.reason}")
+    return warnings
+
+
+class _Pass:
     """One pass over a video, counting what it sees."""
 
     def __init__(
         self,
         reader: VideoReader | LiveReader,
         estimator: PoseEstimator,
-        settings: EstimateConfig,
-        resolved: ResolvedSettings,
+        config: EstimateConfig,
+        settings: ResolvedSettings,
         progress: Report | None,
         segments: SegmentFolder | None,
     ) -> None:
-        self._reader, self._estimator, self._settings, self._progress = reader, estimator, settings, progress
-        self._resolved, self._segments = resolved, segments
+        self._reader, self._estimator, self._config, self._progress = reader, estimator, config, progress
+        self._settings, self._segments = settings, segments
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
         self._depth = chunk_frames(reader.info.width, reader.info.height)
         self.frames = self.people = 0
@@ -182,31 +205,31 @@ class _Run:
                 for _ in pairs:
                     pass
             return None, []
-        settings = self._settings
+        config = self._config
         output = VideoWriter(
             video,
             self._reader.info,
-            audio_from=source if settings.audio and self._reader.info.has_audio else None,
-            start=settings.start,
-            end=settings.end,
-            cut=settings.max_frames is not None,
-            overwrite=settings.overwrite,
-            allow_network=settings.allow_network,
+            audio_from=source if config.audio and self._reader.info.has_audio else None,
+            start=config.start,
+            end=config.end,
+            cut=config.max_frames is not None,
+            overwrite=config.overwrite,
+            allow_network=config.allow_network,
         )
 
         def draw(item: tuple[Frame, FrameResult]) -> None:
             frame, result = item
-            output.write(draw_people(frame.image, result.people, kpt_thr=settings.kpt_thr), frame.pts)
+            output.write(draw_people(frame.image, result.people, kpt_thr=config.kpt_thr), frame.pts)
 
         with output, WriteBehind(draw, self._depth) as behind, closing(self._each(json)) as pairs:
-            for item in smooth(pairs, settings.smooth):
+            for item in smooth(pairs, config.smooth):
                 behind.put(item)
         return output.sha256, output.warnings
 
     def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
         """Every frame with its people, already in `json`."""
         info = self._reader.info
-        total = _expected_frames(info, self._settings)
+        total = _expected_frames(info, self._config)
         aspect = float(info.sample_aspect_ratio)
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
@@ -220,7 +243,7 @@ class _Run:
                 fps=info.fps,
                 pixel_aspect=aspect,
                 segments=self._segments,
-                settings=self._resolved,
+                settings=self._settings,
                 **size,
             )
             with closing(analysis):
@@ -234,10 +257,10 @@ class _Run:
                     report(Progress(self.frames, total, len(result.people)))
 
 
-def _load(settings: EstimateConfig) -> PoseEstimator:
+def _load(config: EstimateConfig) -> PoseEstimator:
     from .estimator import PoseEstimator  # late, so that looking at inputs and outputs does not load torch
 
-    return PoseEstimator.from_config(settings)
+    return PoseEstimator.from_config(config)
 
 
 def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) -> None:
@@ -250,17 +273,17 @@ def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) ->
         raise OutputError(f"{error} ({shown(video)} was written, but without its JSON it is unfinished)") from error
 
 
-def _expected_frames(info: VideoInfo, settings: EstimateConfig) -> int | None:
+def _expected_frames(info: VideoInfo, config: EstimateConfig) -> int | None:
     """Frames to expect, for the progress display only."""
     total = info.frame_count
     if total is None and info.duration and info.fps:
         total = round(info.duration * float(info.fps))
-    if total is not None and info.fps and (settings.start or settings.end is not None):
-        first = round((settings.start or 0.0) * float(info.fps))
-        last = total if settings.end is None else min(total, round(settings.end * float(info.fps)))
+    if total is not None and info.fps and (config.start or config.end is not None):
+        first = round((config.start or 0.0) * float(info.fps))
+        last = total if config.end is None else min(total, round(config.end * float(info.fps)))
         total = max(0, last - first)
-    if settings.max_frames is not None:
-        total = settings.max_frames if total is None else min(total, settings.max_frames)
+    if config.max_frames is not None:
+        total = config.max_frames if total is None else min(total, config.max_frames)
     return total
 
 

@@ -7,8 +7,11 @@ every part, worker and resumed run of the video uses the stored ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Self
+
+#: Settings that neither the device nor a loaded network decides: a choice made for one part holds for all.
+_FREE_CHOICES: Final = ("interval", "share_crops", "detect_every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,10 @@ class ResolvedSettings:
         values = asdict(self)
         del values["batch"]
         return values
+
+    def adopt(self, stored: ResolvedSettings) -> ResolvedSettings:
+        """These settings with the choices of a run that is resumed; what is bound to the loaded networks stays."""
+        return replace(self, **{name: getattr(stored, name) for name in _FREE_CHOICES})
 
     def as_dict(self) -> dict[str, Any]:
         """All of them, as JSON values."""

@@ -384,15 +384,21 @@ def test_hardware_that_was_named_and_differs_is_told(two, clip, tmp_path, hardwa
     assert len({(tmp_path / name).read_bytes() for name in ("a.json", "b.json", "c.json")}) == 1
 
 
+def interrupted(frame):
+    """A progress report that stops the run after so many frames."""
+
+    def report(progress):
+        if progress.frames == frame:
+            raise KeyboardInterrupt
+
+    return report
+
+
 def test_parts_of_another_decoder_are_not_gone_on_from(two, clip, tmp_path, hardware, monkeypatch):
     monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
 
-    def stop(progress):
-        if progress.frames == 33:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        export_json(clip, tmp_path / "a.json", estimator=two, resume=True, progress=stop)
+        export_json(clip, tmp_path / "a.json", estimator=two, resume=True, progress=interrupted(33))
     with pytest.raises(UsageError, match=r"a\.json"):
         export_json(clip, tmp_path / "a.json", estimator=two, resume=True, hwaccel="cuda")
     assert export_json(clip, tmp_path / "a.json", estimator=two, resume=True).frames == 40

@@ -21,7 +21,7 @@ from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..estimator import PoseEstimator
 from ..results.header import result_header
-from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_folder
+from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_folder, stored_settings
 from ..segments.folder import Kind
 from ..segments.values import tracks_entry, tracks_of
 from ..settings import ResolvedSettings
@@ -50,14 +50,17 @@ class Parts:
     @staticmethod
     def of(source: Path, json: Path, estimator: PoseEstimator, config: EstimateConfig) -> Parts:
         """The parts of a result; what they are made of is found out here. Raises InputError."""
-        info, settings = probe(source), estimator.settings
-        key = segment_key(result_header(source, info, estimator.models(), settings, config), settings.batch)
+        info = probe(source)
+        settings = estimator.resolve(stored_settings(json, estimator.requested))
+        header = result_header(source, info, estimator.models(), settings, config)
+        key = segment_key(header, estimator.requested, settings)
         return Parts(source, json, estimator, config, settings, info, SegmentFolder(segments_folder(json), key))
 
     def prepare(self) -> None:
-        """Remove parts of anything else."""
+        """Remove parts of anything else, and store the settings that hold for every part."""
         if not self.folder.is_same():
             self.folder.clear()
+        self.folder.write_key()
 
     def detect(self, first: int, end: int | None) -> None:
         """Detect people in segments first <= number < end; None: to the end of the video."""

@@ -124,7 +124,7 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
         with _local(job) as (local, put):
             source = Stamp.of(local.source)  # before it is read: if it changes meanwhile, the result is not its own
             summary = _estimate(local, config, estimator, lambda _, state: listen(job, state))
-            line = put(_done(local, source, summary, made_by(estimator.models(), estimator.settings, config), began))
+            line = put(_done(local, source, summary, made_by(estimator.models(), estimator.resolve(), config), began))
         return Outcome(job, summary=summary, line=line)
     except DCPoseError as error:
         failure = error

@@ -34,6 +34,7 @@ from ..nets import (
     SimpleBaselineConfig,
 )
 from ..pose.heatmaps import DECODERS
+from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
 from ..skeleton import NUM_JOINTS
 
 WEIGHTS_NAME = "model.safetensors"
@@ -43,11 +44,7 @@ METADATA_KEY = "dcpose"
 FORMAT_VERSION = 1
 #: What `--model auto` takes, best first.
 AUTO_MODELS = ("dcpose-s",)
-#: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
-JOINT_ORDERS = ("posetrack", "coco")
 
-PoseNet = DCPose | DSTA | HRNet | PoseWarper | SimpleBaseline
-PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig | PoseWarperConfig | SimpleBaselineConfig
 #: Kind in a header -> its configuration and its network.
 KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
     "dcpose": (DCPoseConfig, DCPose),
@@ -56,37 +53,6 @@ KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
     "posewarper": (PoseWarperConfig, PoseWarper),
     "simplebaseline": (SimpleBaselineConfig, SimpleBaseline),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelHeader:
-    """What a weights file says of itself.
-
-    kind: "dcpose" (three frames), "dsta", "posewarper" (a clip), "hrnet" or "simplebaseline" (one frame).
-    input_size: crop width and height in pixels.
-    predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
-    network: the architecture. source: where the weights came from. decoding: how joints are read from heatmaps, see
-    decode.DECODERS; as published where a file says nothing.
-    """
-
-    kind: str
-    name: str
-    input_size: tuple[int, int]
-    predicts: tuple[int, ...]
-    joints: str
-    network: PoseConfig
-    source: str = ""
-    decoding: str = "quarter"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A network in evaluation mode with its header, file and the file's SHA-256."""
-
-    net: PoseNet
-    header: ModelHeader
-    path: Path
-    sha256: str
 
 
 def shipped_models() -> list[Path]:

@@ -25,8 +25,9 @@ from ..files import require_free_target, shown
 from ..nets import DCPoseConfig, HRNetConfig, SimpleBaselineConfig
 from ..nets.official import from_official, is_official
 from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
+from ..pose.model import PoseNet
 from ..skeleton import EAR_SLOTS, NUM_JOINTS
-from .files import METADATA_KEY, WEIGHTS_NAME, PoseNet, empty_net, load_state, save_model
+from .files import METADATA_KEY, WEIGHTS_NAME, empty_net, load_state, save_model
 
 _BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer", "transition", "stage", "deconv_layers", "final_layer")
 #: Where a container keeps its tensors, in the order they are looked for.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import DCPoseError, UsageError
 from ..files import output_error, require_free_target, shown, temporary_name
 from ..nets import DCPose, HRNet, SimpleBaseline
-from .files import LoadedModel
+from ..pose.model import LoadedModel
 
 #: Operator set: the first with the bilinear sampling of the deformable step.
 OPSET: Final = 18

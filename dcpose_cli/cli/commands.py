@@ -66,7 +66,7 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
 
     require_one_device(config.device)
     require_hwaccel(config.hwaccel)
-    overwrite = config.overwrite or is_unfinished(out, config)
+    overwrite = config.overwrite or (to == "posetrack18" and is_unfinished(out, config))
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     _look_at(video, config)
     require_target(out, to, overwrite=overwrite, source=Path(video))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..export.formats import Options, rate_of, require_target, write_result
 from ..files import shown
-from ..results.reading import DEFAULT_FPS, read_result
+from ..results.foreign import DEFAULT_FPS, read_result
 from .commands import named
 from .console import message
 

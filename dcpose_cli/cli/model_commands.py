@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..checkpoints.files import JOINT_ORDERS, KINDS, find_weights, open_model, read_metadata, shipped_models, verify
+from ..checkpoints.files import KINDS, find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import sha256_of, shown
+from ..pose.model import JOINT_ORDERS
 
 
 def show_models() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..checkpoints.files import LoadedModel
 from ..pose.methods import method_of
+from ..pose.model import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)

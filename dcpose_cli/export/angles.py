@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results.numbers import present
+from ..results.serialization import present
 from ..skeleton import JOINT_NAMES
 
 #: Angle -> the joint it is at, between the two others: end, corner, end.

@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from ..errors import InputError, OutputError, UsageError
-from ..files import output_error, require_free_target, require_not_input, require_writable_folder, shown
+from ..errors import InputError, UsageError
+from ..files import output_error, require_not_input, require_writable_folder, shown
+from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
-from ..results.raw import frame_rate
 from ..results.reader import PoseTrackResult
-from ..results.reading import read_result
+from ..results.validation import frame_rate
 from ..results.writer import PoseTrackWriter
-from ..types import FrameResult, Person
-from ._outputs import Write, require_free_folder, write_files
-from .coco import write_coco
-from .mot import write_mot
-from .openpose import is_openpose_file, write_openpose
-from .posetrack17 import FRAMES_PER_SEQUENCE as FRAMES_17
-from .posetrack17 import write_annolist
-from .posetrack21 import write_posetrack21
-from .tables import angles_path, write_tables
-from .trc import Markers, Track, markers_of, tracks_of, write_trc
+from ..types import Person
+from . import coco, mot, openpose, posetrack17, posetrack21, tables, trc
+from .format import Format, Options, tracks_of, within_limits
 
-#: PoseTrack's track ids end here; a sequence of a result that goes beyond is numbered anew.
-LAST_TRACK_ID: Final = 999
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to convert. overwrite: replace what is there. track: only this person. metres_per_pixel: for TRC."""
-
-    overwrite: bool = False
-    track: int | None = None
-    metres_per_pixel: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """suffix: of the output file, "" for a folder. write: writes a result to the output, returns all files written."""
-
-    about: str
-    suffix: str
-    write: Callable[[PoseTrackResult, Path, Options], list[Path]]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Options",
+    "convert",
+    "format_named",
+    "rate_of",
+    "require_target",
+    "write_result",
+]
 
 
 def convert(
@@ -97,18 +80,13 @@ def format_named(name: str) -> Format:
 
 def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None = None) -> None:
     """Everything that can be wrong with the output, before work begins. Raises UsageError or OutputError."""
-    suffix = format_named(to).suffix
-    if suffix and out.suffix.lower() != suffix and not out.is_dir():
-        raise UsageError(f"{shown(out)} must end in {suffix}; that is the format it gets")
+    kind = format_named(to)
+    if kind.suffix and out.suffix.lower() != kind.suffix and not out.is_dir():
+        raise UsageError(f"{shown(out)} must end in {kind.suffix}; that is the format it gets")
     try:
         if source is not None:
             require_not_input(out, [source])
-        if suffix:
-            require_free_target(out, overwrite=overwrite)
-            if to in ("csv", "parquet"):
-                require_free_target(angles_path(out), overwrite=overwrite)
-        else:
-            require_free_folder(out, is_openpose_file, overwrite=overwrite)
+        kind.require_free(out, overwrite=overwrite)
         require_writable_folder(out.parent)
     except OSError as error:  # a name too long, say
         raise output_error(error, out) from error
@@ -147,83 +125,22 @@ def _require_distinct(result: PoseTrackResult) -> None:
             raise InputError(f"frame {frame.index} has track ids that are negative or not distinct; check the file")
 
 
-def _within_limits(result: PoseTrackResult, per_sequence: int) -> PoseTrackResult:
-    """Track ids counted from 0 in each sequence that has some beyond PoseTrack's; other sequences stay as they are."""
-    largest: dict[int, int] = {}
-    for frame in result.frames:
-        sequence = frame.index // per_sequence
-        largest[sequence] = max([largest.get(sequence, 0), *(p.track_id for p in frame.people)])
-    if all(largest_id <= LAST_TRACK_ID for largest_id in largest.values()):
-        return result
-    names: dict[tuple[int, int], int] = {}
-    used: dict[int, int] = {}
-
-    def renamed(frame: FrameResult, person: Person) -> Person:
-        sequence = frame.index // per_sequence
-        if largest[sequence] <= LAST_TRACK_ID:
-            return person
-        key = sequence, person.track_id
-        if key not in names:
-            names[key] = used.get(sequence, 0)
-            used[sequence] = names[key] + 1
-        return replace(person, track_id=names[key])
-
-    frames = [replace(f, people=tuple(renamed(f, p) for p in f.people)) for f in result.frames]
-    return PoseTrackResult(result.header, frames)
-
-
 def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
     with PoseTrackWriter(out, result.header, overwrite=options.overwrite) as writer:
-        for frame in _within_limits(result, FRAMES_PER_SEQUENCE).frames:
+        for frame in within_limits(result, FRAMES_PER_SEQUENCE).frames:
             writer.write(frame)
     return [out]
 
 
-def _one_file(
-    write: Callable[[PoseTrackResult, Path], None], per_sequence: int | None = None
-) -> Callable[[PoseTrackResult, Path, Options], list[Path]]:
-    """A format that is one file; per_sequence: frames in a sequence, where the format has sequences."""
-
-    def run(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-        limited = result if per_sequence is None else _within_limits(result, per_sequence)
-        return write_files({out: lambda path: write(limited, path)}, overwrite=options.overwrite)
-
-    return run
-
-
-def _tables(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-    return write_tables(result, out, overwrite=options.overwrite)
-
-
-def _openpose(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-    write_openpose(result, out, overwrite=options.overwrite)
-    return [out]
-
-
-def _trc(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-    """One person goes to `out`; of several, each to a file of its own: out_track3.trc."""
-    tracks = tracks_of(result)
-    if not tracks:
-        raise OutputError(f"nobody is in the result: there is nothing to write to {shown(out)}")
-    markers = markers_of(result, options.metres_per_pixel)
-    names = [out] if len(tracks) == 1 else [out.with_name(f"{out.stem}_track{track}{out.suffix}") for track in tracks]
-    files = {name: _trc_writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
-    return write_files(files, overwrite=options.overwrite)
-
-
-def _trc_writer(markers: Markers, track: Track, target: Path) -> Write:
-    return lambda path: write_trc(markers, track, path, target.name)
-
-
-#: Every format by the name users give.
+#: Every format by the name users give. A new one is a file of this package and a line here.
 FORMATS: Final[dict[str, Format]] = {
     "posetrack18": Format("PoseTrack18 JSON, dcpose's own", ".json", _native),
-    "posetrack21": Format("PoseTrack21 JSON", ".json", _one_file(write_posetrack21, FRAMES_PER_SEQUENCE)),
-    "posetrack17": Format("PoseTrack17 annolist", ".json", _one_file(write_annolist, FRAMES_17)),
-    "coco": Format("COCO keypoint results", ".json", _one_file(write_coco)),
-    "openpose": Format("OpenPose: a folder with a JSON per frame", "", _openpose),
-    "csv": Format("tidy tables of joints and angles", ".csv", _tables),
-    "parquet": Format("the same as Parquet", ".parquet", _tables),
-    "trc": Format("marker files for biomechanics, one per person", ".trc", _trc),
-    "mot": Format("MOTChallenge text: boxes and ids", ".txt", _one_file(write_mot)),
+    "posetrack21": posetrack21.FORMAT,
+    "posetrack17": posetrack17.FORMAT,
+    "coco": coco.FORMAT,
+    "openpose": openpose.FORMAT,
+    "csv": tables.CSV,
+    "parquet": tables.PARQUET,
+    "trc": trc.FORMAT,
+    "mot": mot.FORMAT,
 }

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..results.numbers import written
 from ..results.reader import PoseTrackResult
+from ..results.serialization import written
+from .format import Format, one_file
 
 
 def write_mot(result: PoseTrackResult, path: Path) -> None:
@@ -23,3 +24,6 @@ def write_mot(result: PoseTrackResult, path: Path) -> None:
                 x, y, width, height = numbers.bbox
                 box = f"{x + 1:.2f},{y + 1:.2f},{width:.2f},{height:.2f}"
                 out.write(f"{frame.index + 1},{numbers.track_id + 1},{box},{numbers.score:.4f},-1,-1,-1\n")
+
+
+FORMAT = Format("MOTChallenge text: boxes and ids", ".txt", one_file(write_mot))

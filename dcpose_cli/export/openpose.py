@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..results.numbers import COORDINATE_DECIMALS, compact_json, rounded, written
 from ..results.reader import PoseTrackResult
+from ..results.serialization import COORDINATE_DECIMALS, compact_json, rounded, written
 from ..skeleton import JOINT_NAMES
 from ..types import Person
-from ._outputs import AtomicFolder
+from ._outputs import AtomicFolder, require_free_folder
+from .format import Format, Options
 
 #: BODY_25 in order: the slot of the same joint, the two whose middle it is, or nothing.
 BODY_25: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -86,3 +87,15 @@ def _middle(joints: Sequence[tuple[float, float, float] | None]) -> tuple[float,
         return 0, 0, 0
     x, y = (rounded(sum(joint[axis] for joint in there) / len(there), COORDINATE_DECIMALS) for axis in (0, 1))
     return x, y, min(joint[2] for joint in there)
+
+
+def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
+    write_openpose(result, out, overwrite=options.overwrite)
+    return [out]
+
+
+def _require_free(out: Path, *, overwrite: bool) -> None:
+    require_free_folder(out, is_openpose_file, overwrite=overwrite)
+
+
+FORMAT = Format("OpenPose: a folder with a JSON per frame", "", _write, _require_free)

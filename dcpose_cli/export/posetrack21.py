@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..results.format import CATEGORY, FRAMES_PER_SEQUENCE, image_entry, image_id
-from ..results.numbers import write_lists
 from ..results.reader import PoseTrackResult
+from ..results.serialization import write_lists
 from ..results.writer import annotation
+from .format import Format, one_file
 
 
 def write_posetrack21(result: PoseTrackResult, path: Path) -> None:
@@ -35,3 +36,6 @@ def _annotations(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
     for frame in result.frames:
         for number, person in enumerate(frame.people):
             yield annotation(person, image_id(frame.index), number) | {"person_id": int(person.track_id)}
+
+
+FORMAT = Format("PoseTrack21 JSON", ".json", one_file(write_posetrack21, FRAMES_PER_SEQUENCE))

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutputError
-from ..results.numbers import COORDINATE_DECIMALS, SCORE_DECIMALS, present
+from ..files import require_free_target
 from ..results.reader import PoseTrackResult
+from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ..skeleton import JOINT_NAMES
 from ._outputs import Write, write_files
 from .angles import ANGLES, joint_angles
+from .format import Format, Options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,3 +100,16 @@ def _tidy(
         # Plus zero: no minus before a zero.
         data[key] = pl.Series(key, np.round(cells.reshape(-1), decimals) + 0.0, nan_to_null=True)
     return pl.DataFrame(data)
+
+
+def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
+    return write_tables(result, out, overwrite=options.overwrite)
+
+
+def _require_free(out: Path, *, overwrite: bool) -> None:
+    for path in (out, angles_path(out)):
+        require_free_target(path, overwrite=overwrite)
+
+
+CSV = Format("tidy tables of joints and angles", ".csv", _write, _require_free)
+PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free)

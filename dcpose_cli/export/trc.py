@@ -20,11 +20,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
-from ..results.numbers import present, written
+from ..errors import OutputError, UsageError
+from ..files import require_free_target, shown
 from ..results.reader import PoseTrackResult
+from ..results.serialization import present, written
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
-from ..types import FrameResult, Person
+from ..types import FrameResult
+from ._outputs import Write, write_files
+from .format import Format, Options, Track, tracks_of
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
 _HEADER: Final = (
@@ -49,19 +52,6 @@ class Markers:
     slots: Sequence[int]
     rate: float
     scale: Scale | None
-
-
-#: A track: position of the frame in the result -> the person in it.
-Track = dict[int, Person]
-
-
-def tracks_of(result: PoseTrackResult) -> dict[int, Track]:
-    """Every track by its id, in ascending order."""
-    tracks: dict[int, Track] = {}
-    for position, frame in enumerate(result.frames):
-        for person in frame.people:
-            tracks.setdefault(person.track_id, {})[position] = person
-    return dict(sorted(tracks.items()))
 
 
 def markers_of(result: PoseTrackResult, metres_per_pixel: float | None = None) -> Markers:
@@ -123,3 +113,38 @@ def _cells(joint: tuple[float, float, float] | None, scale: Scale | None) -> str
         return f"{x:.2f}\t{y:.2f}\t0"
     # The bottom edge of the last row of pixels lies half a pixel below its centre.
     return f"{x * scale.metres:.6f}\t{(scale.height - 0.5 - y) * scale.metres:.6f}\t0"
+
+
+def track_path(out: Path, track: int) -> Path:
+    """Where a track goes when there are several: result.trc -> result_track3.trc."""
+    return out.with_name(f"{out.stem}_track{track}{out.suffix}")
+
+
+def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
+    """One person goes to `out`; of several, each to a file of its own."""
+    tracks = tracks_of(result)
+    if not tracks:
+        raise OutputError(f"nobody is in the result: there is nothing to write to {shown(out)}")
+    markers = markers_of(result, options.metres_per_pixel)
+    names = [out] if len(tracks) == 1 else [track_path(out, track) for track in tracks]
+    files = {name: _writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
+    return write_files(files, overwrite=options.overwrite)
+
+
+def _writer(markers: Markers, track: Track, target: Path) -> Write:
+    return lambda path: write_trc(markers, track, path, target.name)
+
+
+def _require_free(out: Path, *, overwrite: bool) -> None:
+    """How many people there will be is not known, so no file of any track may be there."""
+    require_free_target(out, overwrite=overwrite)
+    if overwrite or not out.parent.is_dir():
+        return
+    before, after = track_path(out, 0).name.rsplit("0", 1)
+    for path in sorted(out.parent.iterdir()):
+        number = path.name.removeprefix(before).removesuffix(after)
+        if path.name == f"{before}{number}{after}" and number.isascii() and number.isdigit():
+            require_free_target(path, overwrite=False)
+
+
+FORMAT = Format("marker files for biomechanics, one per person", ".trc", _write, _require_free)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import shown
-from ..results.raw import scalar
+from ..results.validation import scalar
 
 #: Boxes with a lower score are dropped (IMAGE_THRE of the published settings).
 LEAST_SCORE: Final = 0.2

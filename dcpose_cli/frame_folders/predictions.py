@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.posetrack17 import DUMMY_SCORE, person17, point17
+from ..export.posetrack17 import person17, point17
+from ..results.annolist import DUMMY_SCORE
 from ..results.format import CATEGORY, annotation_id
 from ..skeleton import EAR_SLOTS, EVAL_SLOTS, NUM_JOINTS
 from .videos import FrameVideo, VideoFrame

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .._cores import cores_for, on_cores, pieces
 from .._memory import is_out_of_memory, keep_freed_memory
-from ..checkpoints.files import LoadedModel
 from ..devices import require_one_device
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
@@ -22,6 +21,7 @@ from .crop import crop_affines, sample_crops
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .heatmaps import to_image
 from .methods import method_of, reach_of
+from .model import LoadedModel
 
 #: Person windows in one pass, by device.
 DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}

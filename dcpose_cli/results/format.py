@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from ..skeleton import EDGES, JOINT_NAMES
 
-#: Version of the `dcpose` object; raised when a reader of the old one would go wrong.
+#: Version of the `dcpose` object for readers of 0.6, which refuse any other; `schema_version` takes its place.
 FORMAT_VERSION: Final = 1
+#: Version of the file's members; raised with every change. Results of 0.6 and earlier have none and are version 0.
+SCHEMA_VERSION: Final = 1
 
 FRAMES_PER_SEQUENCE: Final = 10_000
 _TYPE_MPII: Final = 1

@@ -11,7 +11,8 @@ annotations    one entry per person and frame: `image_id`, `id` (unique in the f
                `bbox` (x, y, width, height) and `score` of the detector.
 categories     the one category `person` with the 17 joint names in order and the limbs.
 dcpose         what other readers ignore. The writer sets
-                 format          version of this object (1)
+                 format          1; readers of 0.6 refuse any other number
+                 schema_version  version of the whole file (1); results of 0.6 have none
                  frames, people  entries of `images` and of `annotations`
                  damaged_frames  indexes of frames the decoder reported as damaged
                  pts             presentation time of every frame, in ticks of `time_base`
@@ -33,13 +34,14 @@ dcpose         what other readers ignore. The writer sets
 
 from __future__ import annotations
 
-from .format import CATEGORY, FORMAT_VERSION, annotation_id, image_entry, image_id
+from .format import CATEGORY, FORMAT_VERSION, SCHEMA_VERSION, annotation_id, image_entry, image_id
 from .reader import PoseTrackResult, read_posetrack
 from .writer import PoseTrackWriter
 
 __all__ = [
     "CATEGORY",
     "FORMAT_VERSION",
+    "SCHEMA_VERSION",
     "PoseTrackResult",
     "PoseTrackWriter",
     "annotation_id",

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import shown
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
-from .format import FORMAT_VERSION, file_name_matches, frame_index
+from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
 
 _INT64 = 2**63
 
@@ -57,11 +57,22 @@ def load_json(path: Path) -> Any:
 
 def own_result(data: Any, path: Path) -> PoseTrackResult:
     """The result in parsed JSON; path: for the message of the InputError when it is none of ours."""
+    require_known_schema(data.get("dcpose") if isinstance(data, dict) else None, path)
     try:
         return _result(data)
     except InputError as error:
         message = f"{shown(path)} is not a result of dcpose: {error}; run `dcpose estimate` again"
     raise InputError(message)
+
+
+def require_known_schema(header: Any, path: Path) -> None:
+    """Raises InputError when a header (a `dcpose` object) says that a newer version wrote the file."""
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise InputError(
+            f"{shown(path)} has the schema version {version!r:.40}, this dcpose reads up to {SCHEMA_VERSION}: "
+            "update dcpose"
+        )
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -72,6 +83,8 @@ def _result(data: Any) -> PoseTrackResult:
     header = _member(data, "dcpose", dict, "the file")
     if header.get("format") != FORMAT_VERSION:
         raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
+    if _whole(header.get("schema_version", 0), "schema_version") < 0:
+        raise InputError("schema_version is negative")
     seconds = time_base(header)
     categories = _member(data, "categories", list, "the file")
     if (

@@ -14,10 +14,10 @@ from typing import IO, Any, Final, Self
 
 from ..files import AtomicFile, output_error
 from ..types import FrameResult, Person
-from .format import CATEGORY, FORMAT_VERSION, FRAMES_PER_SEQUENCE, annotation_id, image_entry, image_id
-from .numbers import compact_json, written
+from .format import CATEGORY, FORMAT_VERSION, FRAMES_PER_SEQUENCE, SCHEMA_VERSION, annotation_id, image_entry, image_id
+from .serialization import compact_json, written
 
-_OWN_KEYS: Final = ("format", "frames", "people", "pts", "damaged_frames")
+_OWN_KEYS: Final = ("format", "schema_version", "frames", "people", "pts", "damaged_frames")
 
 
 class PoseTrackWriter:
@@ -108,7 +108,8 @@ class PoseTrackWriter:
             self.close()
 
     def _join(self, header: Mapping[str, Any], out: IO[bytes]) -> None:
-        own = {"format": FORMAT_VERSION, "frames": len(self._indexes), "people": self._people}
+        versions = {"format": FORMAT_VERSION, "schema_version": SCHEMA_VERSION}
+        own = versions | {"frames": len(self._indexes), "people": self._people}
         head = own | {"video": None} | {key: value for key, value in header.items() if key not in _OWN_KEYS}
         out.write(b'{"dcpose":' + compact_json(head)[:-1].encode())
         _write_numbers(out, "damaged_frames", self._damaged)

@@ -1,19 +1,20 @@
 """The segment store: finished parts of a video on disk, for resumed runs and for machines that share one video.
 
-Files are in folder.py, their arrays in values.py, how long they stay in keeping.py.
+Files are in folder.py, their arrays in values.py, how long they stay in store.py.
 """
 
 from __future__ import annotations
 
 from .folder import Entry, SegmentFolder, SegmentLog, segments_folder
-from .keeping import is_unfinished, kept_segments, segment_key
+from .store import is_unfinished, open_store, segment_key, stored_settings
 
 __all__ = [
     "Entry",
     "SegmentFolder",
     "SegmentLog",
     "is_unfinished",
-    "kept_segments",
+    "open_store",
     "segment_key",
     "segments_folder",
+    "stored_settings",
 ]

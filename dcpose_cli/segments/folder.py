@@ -41,6 +41,7 @@ from ..files import TEMP_SUFFIX, output_error, shown, write_atomic
 from ..types import Frame
 
 FORMAT_VERSION: Final = 2
+KEY_NAME: Final = "key.json"
 
 Kind = Literal["seen", "tracks", "people"]
 Arrays = dict[str, NDArray[Any]]
@@ -49,6 +50,8 @@ _FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
 _MAX_NAME_BYTES: Final = 255
 _OPEN_FILES_CAN_GO: Final = os.name != "nt"  # the lock is one
 _CHANGED: Final = {
+    "format": "by another version of dcpose",
+    "dcpose": "by another version of dcpose",
     "input": "before its input changed",
     "model": "with another pose model",
     "detector": "with another detector",
@@ -125,8 +128,9 @@ class SegmentFolder:
         other = self._stored_key()
         if other is None or other == self._key:
             return
-        names = sorted(name for name in {*other, *self._key} if other.get(name) != self._key.get(name))
-        reason = next((_CHANGED[name] for name in _CHANGED if name in names), f"with other settings ({names[0]})")
+        names = _differences(other, self._key)
+        settings = _differences(other.get("resolved"), self._key.get("resolved")) or names
+        reason = next((_CHANGED[name] for name in _CHANGED if name in names), f"with other settings ({settings[0]})")
         raise UsageError(f"cannot resume {shown(self._result_name())}: it was begun {reason}; leave out --resume")
 
     def _result_name(self) -> str:
@@ -175,14 +179,18 @@ class SegmentFolder:
             arrays[name] = np.concatenate([entry.values[name] for entry in entries])
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        self.write_key()
+        raw = buffer.getvalue()
+        write_atomic(self._path(number, kind), hashlib.sha256(raw).digest() + raw, overwrite=True)
+
+    def write_key(self) -> None:
+        """Store what the parts are made of."""
         try:
             self.folder.mkdir(exist_ok=True)
             if self._stored_key() != self._key:
-                write_atomic(self.folder / "key.json", json.dumps(self._key, sort_keys=True), overwrite=True)
+                write_atomic(self.folder / KEY_NAME, json.dumps(self._key, sort_keys=True), overwrite=True)
         except OSError as error:
             raise output_error(error, self.folder) from error
-        raw = buffer.getvalue()
-        write_atomic(self._path(number, kind), hashlib.sha256(raw).digest() + raw, overwrite=True)
 
     def _entries(self, arrays: Arrays) -> list[Entry] | None:
         if str(arrays.pop("key")) != self._digest:
@@ -198,12 +206,19 @@ class SegmentFolder:
 
     def _stored_key(self) -> Any:
         try:
-            return json.loads((self.folder / "key.json").read_bytes())
+            return json.loads((self.folder / KEY_NAME).read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
 
     def _path(self, number: int, kind: Kind) -> Path:
         return self.folder / f"{number}.{kind}"
+
+
+def _differences(first: Any, second: Any) -> list[str]:
+    """Names of the members in which two JSON objects differ, sorted."""
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        return []
+    return sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
 
 
 class SegmentLog:

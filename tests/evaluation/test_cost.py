@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from dcpose_cli.checkpoints.files import LoadedModel, ModelHeader, open_model
+from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.nets import DSTA
+from dcpose_cli.pose.model import LoadedModel, ModelHeader
 
 
 def test_three_frames_and_one(tiny_folder):

@@ -359,7 +359,7 @@ def test_disk_full_leaves_nothing(real: Path, tmp_path: Path, name: str, monkeyp
         raise OSError(28, "No space left on device")
 
     for place in ("write_lists", "write_list"):
-        for module in ("results.numbers", "export.posetrack17", "export.posetrack21", "export.coco"):
+        for module in ("results.serialization", "export.posetrack17", "export.posetrack21", "export.coco"):
             monkeypatch.setattr(f"dcpose_cli.{module}.{place}", full, raising=False)
     monkeypatch.setattr("polars.DataFrame.write_csv", full)
     monkeypatch.setattr("polars.DataFrame.write_parquet", full)

@@ -14,7 +14,8 @@ import pytest
 
 from dcpose_cli.errors import InputError, OutputError
 from dcpose_cli.results import PoseTrackWriter, read_posetrack
-from dcpose_cli.results.posetrack import annotation_id, image_id
+from dcpose_cli.results.foreign import read_result
+from dcpose_cli.results.posetrack import SCHEMA_VERSION, annotation_id, image_id
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.types import FrameResult, Person
 
@@ -72,7 +73,7 @@ def test_layout_is_posetrack18(tmp_path: Path) -> None:
     assert category["id"] == 1
     assert {len(pair) for pair in category["skeleton"]} == {2}
     header = data["dcpose"]
-    assert header["format"] == 1
+    assert (header["format"], header["schema_version"]) == (1, SCHEMA_VERSION)
     assert header["frames"] == 3
     assert header["people"] == 2
     assert header["pts"] == [0, 2, 4]
@@ -301,6 +302,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     ("place", "value"),
     [
         (("dcpose", "format"), 2),
+        (("dcpose", "schema_version"), "1"),
+        (("dcpose", "schema_version"), -1),
         (("dcpose", "time_base"), "1/0"),
         (("dcpose", "time_base"), 0.04),
         (("dcpose", "time_base"), "-1/25"),
@@ -338,6 +341,22 @@ def test_malformed_content_is_refused_with_a_reason(
     with pytest.raises(InputError, match="is not a result of dcpose") as caught:
         read_data(tmp_path, good)
     assert "\n" not in str(caught.value)
+
+
+def test_results_of_older_and_newer_versions(tmp_path: Path, good: dict[str, Any]) -> None:
+    """0.6 wrote no schema version; a newer one than ours is refused in one line that says what to do."""
+    before = read_data(tmp_path, good)
+    del good["dcpose"]["schema_version"]
+    old = read_data(tmp_path, good)
+    assert [[p.track_id for p in f.people] for f in old.frames] == [
+        [p.track_id for p in f.people] for f in before.frames
+    ]
+    good["dcpose"]["schema_version"] = SCHEMA_VERSION + 1
+    good["images"] = "of another shape"
+    for read in (read_posetrack, read_result):
+        (tmp_path / "bad.json").write_text(json.dumps(good))
+        with pytest.raises(InputError, match=rf"bad\.json has the schema version {SCHEMA_VERSION + 1}.*update dcpose$"):
+            read(tmp_path / "bad.json")
 
 
 def test_mutated_files_are_read_or_refused(tmp_path: Path, good: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dcpose_cli.errors import InputError
 from dcpose_cli.export.formats import convert
 from dcpose_cli.results import PoseTrackResult
-from dcpose_cli.results.reading import read_result
+from dcpose_cli.results.foreign import read_result
 from dcpose_cli.skeleton import EAR_SLOTS, LABELLED_SLOTS
 
 

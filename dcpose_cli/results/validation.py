@@ -1,6 +1,6 @@
 """What others wrote, turned into checked values: people from loose numbers, and a header for files without one.
 
-The functions raise KeyError, TypeError or ValueError; reading.py makes one InputError of them.
+The functions raise KeyError, TypeError or ValueError; foreign.py makes one InputError of them.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import InputError
-from ..export.coco import frames_of_coco
-from ..export.posetrack17 import frames_of_annolist
 from ..files import shown
 from ..skeleton import EAR_SLOTS, JOINT_NAMES
 from ..types import FrameResult, Person
-from .raw import foreign_header, numbered_frames, raw_person, scalar, whole
-from .reader import PoseTrackResult, load_json, own_result, time_base
+from .annolist import frames_of_annolist
+from .coco import frames_of_coco
+from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base
+from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
@@ -31,6 +31,8 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     data = load_json(path)
     if isinstance(data, dict) and "dcpose" in data and "annolist" not in data:
         return own_result(data, path)
+    if isinstance(data, dict):
+        require_known_schema(data.get("dcpose"), path)
     try:
         return _checked(_foreign(data, fps or DEFAULT_FPS))
     except InputError as error:

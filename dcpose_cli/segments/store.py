@@ -1,0 +1,71 @@
+"""The segment store of one result: opened while it is made, kept after a run that was stopped or died."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..config import EstimateConfig
+from ..errors import DeviceError, OutputError
+from ..files import remove_leftovers, shown
+from ..settings import ResolvedSettings
+from .folder import KEY_NAME, SegmentFolder, segments_folder
+
+
+def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], settings: ResolvedSettings) -> dict[str, Any]:
+    """What parts of a result are made of: its header, the settings as they were asked for and as they were resolved."""
+    return {**header, "requested": dict(requested), "resolved": settings.as_dict()}
+
+
+def stored_settings(target: Path, requested: Mapping[str, Any]) -> ResolvedSettings | None:
+    """The resolved settings of the parts stored for a result; None when there are none, or others were asked for."""
+    try:
+        key = json_format.loads((segments_folder(target) / KEY_NAME).read_bytes())
+        same = key["requested"] == json_format.loads(json_format.dumps(dict(requested)))
+        return ResolvedSettings.from_dict(key["resolved"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def is_unfinished(target: Path, config: EstimateConfig) -> bool:
+    """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
+    return config.resume is not False and segments_folder(target).is_dir() and not target.exists()
+
+
+@contextmanager
+def open_store(
+    target: Path, video: Path | None, key: Mapping[str, Any], config: EstimateConfig
+) -> Iterator[SegmentFolder | None]:
+    """The segment store of a result while it is made; None where the input has no fingerprint.
+
+    target: the JSON, or the file it is converted to. video: the annotated video, if any. key: see `segment_key`.
+    The store is removed when the result is there. When a run is stopped or fails it stays with `resume`; with None
+    only if the run was stopped or its device failed; sudden death leaves it.
+    Raises OutputError when another process makes this result, UsageError when `resume` finds parts of something else.
+    """
+    if key["input"]["sha256"] is None:
+        yield None
+        return
+    segments = SegmentFolder(segments_folder(target), key)
+    if not segments.lock():
+        raise OutputError(f"{shown(target)} is being made by another run; wait for it or choose another output")
+    try:
+        if config.resume:
+            segments.require_same()
+        if config.resume is False or not segments.is_same():
+            segments.clear()
+        if config.resume is not False:
+            for output in filter(None, (target, video)):
+                remove_leftovers(output)
+        yield segments
+    except BaseException as error:
+        stopped = not isinstance(error, Exception) or isinstance(error, DeviceError)
+        if config.resume or (config.resume is None and stopped):
+            segments.release()
+        else:
+            segments.remove()
+        raise
+    segments.remove()
