@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 import torch
 
+from dcpose_cli import _cores
 from dcpose_cli._cores import cores_for, on_cores, on_one_core, pieces, single_threaded
+
+#: Seconds after which something that must happen has not; nothing waits that long otherwise.
+LONG = 60
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def four_threads():
 
 @pytest.mark.usefixtures("four_threads")
 def test_items_are_worked_on_at_the_same_time_and_come_back_in_order():
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=LONG)
 
     def work(item):
         together.wait()  # nobody passes unless three work at once
@@ -56,13 +59,13 @@ def test_two_callers_do_not_change_each_others_threads():
 
     def slow(item):
         inside.set()
-        leave.wait(20)
+        leave.wait(LONG)
         return torch.get_num_threads()
 
     with single_threaded:
         other = threading.Thread(target=lambda: seen.extend(on_cores(slow, [1, 2], 3)))
         other.start()
-        assert inside.wait(20)
+        assert inside.wait(LONG)
         assert on_cores(lambda item: torch.get_num_threads(), [1], 3) == [4]  # one item stays here
         assert on_one_core(torch.get_num_threads, 3) == 1
         leave.set()
@@ -90,21 +93,30 @@ def test_what_goes_wrong_is_raised_when_all_have_ended():
 
 
 @pytest.mark.usefixtures("four_threads")
-def test_what_had_not_begun_when_something_went_wrong_never_begins():
-    begun = []
+def test_what_had_not_begun_when_something_went_wrong_never_begins(monkeypatch):
+    """The items at work are held until the rest has been cancelled, so the order of events is always the same."""
+    cancelled, begun, ended = threading.Event(), [], []
+    real = _cores.wait
+
+    def wait(running):  # called when all that can be cancelled has been
+        cancelled.set()
+        return real(running)
 
     def work(item):
         begun.append(item)
-        if item < 2:
+        if item == 0:
             raise MemoryError("too much")
-        time.sleep(0.05)
+        assert cancelled.wait(LONG)
+        ended.append(item)
 
+    monkeypatch.setattr(_cores, "wait", wait)
     with pytest.raises(MemoryError):
         on_cores(work, list(range(60)), 2)
-    assert len(begun) < 60
-    count = len(begun)
-    time.sleep(0.2)
-    assert len(begun) == count
+    assert set(begun) <= {0, 1, 2}  # item 0, and what its two threads took before it was known
+    assert sorted(ended) == sorted(set(begun) - {0})  # the error is raised when these have ended
+    both = threading.Barrier(2, timeout=LONG)
+    on_cores(lambda _: both.wait(), [1, 2], 2)  # the threads take what is next in their queue: nothing was left there
+    assert set(begun) <= {0, 1, 2}
 
 
 @pytest.mark.usefixtures("four_threads")
@@ -116,9 +128,15 @@ def test_one_core_for_one_piece_of_work(cores, threads):
 
 @pytest.mark.usefixtures("four_threads")
 def test_threads_stay_and_do_not_grow_in_number():
-    for _ in range(5):
-        on_cores(lambda item: item, list(range(10)), 3)
-    assert len([t for t in threading.enumerate() if t.name.startswith("dcpose-core")]) <= 3 + 2  # and those of before
+    together = threading.Barrier(3, timeout=LONG)
+
+    def work(_):
+        together.wait()  # each of the three threads has one item
+        return threading.current_thread()
+
+    first, *later = [set(on_cores(work, [0, 1, 2], 3)) for _ in range(5)]
+    assert len(first) == 3
+    assert all(threads == first for threads in later)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -172,7 +190,7 @@ def test_a_thread_that_begins_during_another_run_has_all_cores():
     def during_and_after():
         seen.append((torch.get_num_threads(), cores_for(cpu)))
         begun.set()
-        assert run_ended.wait(60)
+        assert run_ended.wait(LONG)
         seen.append((torch.get_num_threads(), cores_for(cpu)))
         seen.append(on_cores(lambda _: torch.get_num_threads(), [1, 2], 2))
 
@@ -180,7 +198,7 @@ def test_a_thread_that_begins_during_another_run_has_all_cores():
         assert on_one_core(torch.get_num_threads, 4) == 1  # as in a run: what threads begin with is one now
         late = threading.Thread(target=during_and_after)
         late.start()
-        assert begun.wait(60)
+        assert begun.wait(LONG)
     run_ended.set()
     late.join()
     assert seen == [(1, 4), (1, 4), [1, 1]]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-import time
 from itertools import count
 
 import pytest
 
 from dcpose_cli._threads import ReadAhead, WriteBehind
 
+#: Seconds after which something that must happen has not; nothing waits that long otherwise.
+LONG = 60
+
 
 @pytest.fixture(autouse=True)
 def no_threads_left():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before  # threads of other tests may end meanwhile
 
 
 def test_reads_in_order_and_not_too_far_ahead():
@@ -50,30 +53,78 @@ def test_reader_passes_the_error_on_at_its_place():
         assert list(ahead) == []  # and not a wait for ever
 
 
+def test_reader_runs_ahead_of_a_consumer_that_waits():
+    taken, far_ahead = [], threading.Event()
+
+    def source():
+        for number in count():
+            taken.append(number)
+            if number == 3:  # three are queued, and this one waits for room
+                far_ahead.set()
+            yield number
+
+    with ReadAhead(source(), 3) as ahead:
+        assert far_ahead.wait(LONG)
+        assert taken == [0, 1, 2, 3]
+        assert next(iter(ahead)) == 0
+
+
 def test_reader_ends_when_the_consumer_does():
-    began = time.monotonic()
+    """An endless source, whose thread waits for room: leaving the block returns, and the thread is gone."""
+    behind_it = threading.Event()
+
+    def source():
+        for number in count():
+            if number == 2:
+                behind_it.set()
+            yield number
 
     def consume():
-        with ReadAhead(count(), 2) as ahead:
+        with ReadAhead(source(), 2) as ahead:
             assert next(iter(ahead)) == 0
+            assert behind_it.wait(LONG)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         consume()
-    assert time.monotonic() - began < 5
 
 
-def test_writes_everything_in_order():
-    done = []
+def test_writes_everything_in_order_and_not_too_far_behind():
+    put, done = [], []
 
     def work(item):
-        time.sleep(0.001)
+        assert len(put) <= len(done) + 1 + 2 + 1  # here, queued, waiting for room
         done.append(item)
 
     with WriteBehind(work, 2) as behind:
         for number in range(30):
+            put.append(number)
             behind.put(number)
     assert done == list(range(30))
+
+
+def test_producer_waits_for_a_writer_that_is_behind(monkeypatch):
+    waited, done = threading.Event(), []
+
+    def work(item):
+        assert waited.wait(LONG)  # until the queue has had no room
+        done.append(item)
+
+    behind = WriteBehind(work, 2)
+    real = behind._queue.put
+
+    def put(item, timeout):
+        try:
+            real(item, timeout=timeout)
+        except queue.Full:
+            waited.set()
+            raise
+
+    monkeypatch.setattr(behind._queue, "put", put)
+    with behind:
+        for number in range(8):
+            behind.put(number)
+    assert done == list(range(8))
 
 
 def test_writer_error_reaches_a_producer_that_waits():
@@ -107,14 +158,16 @@ def test_writer_drops_what_waits_when_the_block_fails():
 
     def work(item):
         started.set()
-        time.sleep(0.2)
+        assert behind._gone.wait(LONG)  # until the block's end has said that the rest is not wanted
         done.append(item)
 
+    behind = WriteBehind(work, 5)
+
     def produce():
-        with WriteBehind(work, 5) as behind:
+        with behind:
             for number in range(4):
                 behind.put(number)
-            started.wait(5)
+            assert started.wait(LONG)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -127,7 +180,7 @@ def test_interrupted_wait_leaves_no_thread_at_work(monkeypatch):
     release, done = threading.Event(), []
 
     def work(item):
-        release.wait(5)
+        assert release.wait(LONG)
         done.append(item)
 
     behind = WriteBehind(work, 2)
