@@ -1,4 +1,4 @@
-"""What the package shows: its names, how fast it answers, and who may import whom."""
+"""Public names, import time, and the layers of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -15,47 +15,19 @@ import dcpose_cli
 PACKAGE = Path(dcpose_cli.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-#: Rooms and files from the bottom up; a file imports from lower floors and from its own room. A file of a room that is
-#: named apart lies higher than the rest of it.
-FLOORS = (
-    ("__init__", "errors", "types", "_paths", "_schema", "_threads", "_locks", "_cores", "_memory", "people.boxes"),
-    (
-        "skeleton",
-        "config",
-        "devices",
-        "files",
-        "pose.crop_plan",
-        "people.interpolation",
-        "chunks",
-        "people.confirmation",
-    ),
-    ("video", "pose.crop", "nets", "smooth", "results", "export", "datasets", "_ultralytics", "segments"),
-    ("pose.heatmaps", "outputs"),
-    ("pose.methods",),
-    ("checkpoints.files",),
-    ("checkpoints", "pose", "people", "window"),
-    ("segments.values",),
-    ("estimator",),
-    ("render", "results.header"),
-    ("pipeline",),
-    ("segments.parts", "frame_folders", "report"),
-    ("batch",),
-    ("evaluation",),
-    ("training",),
-    ("cli",),
-)
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+PICTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 
-def room_of(path):
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0]
+def layers():
+    """The picture of the architecture page: packages and top-level modules, line by line from the top."""
+    text = PICTURE.read_text(encoding="utf-8")
+    block = text.split("## Layers", 1)[1].split("```text\n", 1)[1].split("```", 1)[0]
+    return [line.split() for line in block.splitlines() if line.strip()]
 
 
-def place_of(module):
-    """Where a module (its name below the package) lies in FLOOR: by itself, or as a part of its room."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if ".".join(parts[:2]) in FLOOR else parts[0]
+def package_of(path):
+    """The package or top-level module that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def imports(path):
@@ -71,23 +43,33 @@ def imports(path):
             yield from (f"{base}.{name.name}" for name in node.names)
 
 
-def test_import_law():
-    broken = []
+def test_imports_are_as_the_picture_shows():
+    """Imports lead downwards only, hence in no circle."""
+    level = {name: number for number, line in enumerate(layers()) for name in line}
+    wrong = []
     for path in FILES:
         if path == PACKAGE / "__init__.py":  # shows what is above it, and imports it late
             continue
-        own = place_of(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+        own = package_of(path)
         for name in imports(path):
-            if not name.startswith("dcpose_cli."):
+            other = name.removeprefix("dcpose_cli.").split(".")[0]
+            if not name.startswith("dcpose_cli.") or other == own or other not in level:
                 continue
-            other = place_of(name.removeprefix("dcpose_cli."))
-            if other != own and FLOOR.get(other, -1) >= FLOOR[own]:
-                broken.append(f"{path.relative_to(PACKAGE)} imports {name}")
-    assert broken == []
+            if level[other] <= level[own]:
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert wrong == []
 
 
-def test_every_file_has_a_floor():
-    assert {room_of(path) for path in FILES} <= set(FLOOR)
+def test_the_picture_shows_every_package_once():
+    names = [name for line in layers() for name in line]
+    assert sorted(names) == sorted({package_of(path) for path in FILES} - {"__init__"})
+
+
+def test_no_file_is_long():
+    long = {
+        str(p.relative_to(PACKAGE)): n for p in FILES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert long == {}
 
 
 @pytest.mark.parametrize(
@@ -97,13 +79,13 @@ def test_every_file_has_a_floor():
         ("ultralytics", {"_ultralytics"}),
         ("typer", {"cli"}),
         ("rich", {"cli"}),
-        ("polars", {"export", "results"}),
+        ("polars", {"export"}),
         ("pycocotools", {"evaluation"}),
         ("motmetrics", {"evaluation"}),
     ],
 )
 def test_libraries_have_one_door(library, doors):
-    using = {room_of(path) for path in FILES if library in {name.split(".")[0] for name in imports(path)}}
+    using = {package_of(path) for path in FILES if library in {name.split(".")[0] for name in imports(path)}}
     assert using == doors
 
 
