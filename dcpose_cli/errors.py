@@ -8,7 +8,7 @@
     └── DeviceError            6   the device is missing, or out of memory after backing off
 
 Two exit codes belong to runs that did finish: 7 (a batch in which some videos failed) and 8 (more than a tenth of
-the input's frames were damaged). 130 and 143 are SIGINT and SIGTERM.
+the input's frames were damaged, or the input changed while it was read). 130 and 143 are SIGINT and SIGTERM.
 
 A message says what happened, to which file, and what to do about it, in one line.
 """

@@ -29,7 +29,7 @@ from .video.live import LiveReader, StopRequest
 from .video.opening import open_video
 from .video.reader import VideoReader
 from .video.source import is_live
-from .video.writer import VideoWriter
+from .video.writer import VideoWriter, require_encodable
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
@@ -111,6 +111,8 @@ def _run(
         stack.enter_context(closing(reader))
         config = replace(config, overwrite=config.overwrite or result.is_unfinished(config))
         result.require(source, overwrite=config.overwrite)
+        if result.video is not None:
+            require_encodable(reader.info)
         estimator = estimator or _load(config)
         settings = estimator.resolve(_stored(result, estimator, config))
         decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
@@ -122,7 +124,13 @@ def _run(
         writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
         sha256, warnings = run.write(writer, result.video, source)
         warnings += _decoding_warnings(reader, decoded_by, config)
-        _finish(writer, _end_of_header(reader, decoded_by, sha256), result.video)
+        end = _end_of_header(reader, decoded_by, sha256)
+        changed = isinstance(reader, VideoReader) and reader.input_changed
+        if changed:
+            # No hash is that of the bytes that were read: some are of the one file, some of the other.
+            end["input"] = header["input"] | {"sha256": None, "changed": True}
+            warnings.append(f"{shown(source)} changed while it was being read: make the result again")
+        _finish(writer, end, result.video)
         exports = result.publish(overwrite=config.overwrite)
     return EstimateSummary(
         source=source,
@@ -138,6 +146,7 @@ def _run(
         dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
         delay=run.delay,
         hwaccel=decoded_by.device,
+        input_changed=changed,
     )
 
 
@@ -172,7 +181,7 @@ def _end_of_header(reader: VideoReader | LiveReader, decoded_by: Choice, video: 
 
 def _decoding_warnings(reader: VideoReader | LiveReader, decoded_by: Choice, config: EstimateConfig) -> list[str]:
     source = shown(reader.info.path)
-    warnings = [f"{source} broke off"] if isinstance(reader, LiveReader) and reader.broke_off else []
+    warnings = [reader.ending] if isinstance(reader, LiveReader) and reader.ending else []
     if config.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
         warnings.append(f"{source} was decoded by software: {decoded_by.reason}")
     return warnings

@@ -175,7 +175,7 @@ DAMAGED_SHARE: Final = 0.10
 
 @dataclass(frozen=True, slots=True)
 class DecodeReport:
-    """What decoding met. frames: delivered; damaged: delivered but flagged; errors: places skipped."""
+    """What decoding met, in frames. frames: delivered; damaged: delivered but flagged; errors: lost."""
 
     frames: int = 0
     damaged: int = 0
@@ -212,6 +212,7 @@ class EstimateSummary:
     hwaccel: type of the hardware that decoded the video, None for software.
     dropped: frames of a live source that were not looked at. delay: longest time between the arrival of a live frame
     and its result, seconds.
+    input_changed: the input was written to while it was read, so that the result is of no one file.
     """
 
     source: Path
@@ -227,3 +228,9 @@ class EstimateSummary:
     dropped: int = 0
     delay: float = 0.0
     hwaccel: str | None = None
+    input_changed: bool = False
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the result is of an input that was damaged beyond DAMAGED_SHARE, or changed while it was read."""
+        return self.input_changed or self.decode.damaged_share > DAMAGED_SHARE

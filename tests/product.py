@@ -51,15 +51,19 @@ class Crowd:
         return [found for _ in images]
 
 
-def make_clip(path, *, frames=12, size=(96, 64), fps=25, container=None, audio=False, gop=12, options=None):
+def make_clip(
+    path, *, frames=12, size=(96, 64), fps=25, container=None, audio=False, gop=12, options=None, codec="libx264"
+):
     """A clip of moving texture, so that every frame differs from the others and damage shows."""
     width, height = size
     texture = np.random.default_rng(7).integers(0, 255, (height, width + 4 * frames, 3), np.uint8)
     with av.open(str(path), "w", format=container, options=options or {}) as out:
-        video = out.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "threads": "1", "crf": "23"})
+        quick = {"preset": "ultrafast", "threads": "1", "crf": "23"} if codec == "libx264" else {}
+        video = out.add_stream(codec, rate=fps, options=quick)
         context = video.codec_context
         context.width, context.height, context.pix_fmt, context.gop_size = width, height, "yuv420p", gop
-        sound = out.add_stream("aac", rate=48000) if audio else None
+        voice = "mp2" if str(path).endswith(".mpg") else "aac"
+        sound = out.add_stream(voice, rate=48000) if audio else None
         for index in range(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(texture[:, index * 4 : index * 4 + width]))
             frame.pts, frame.time_base = index, Fraction(1, fps)

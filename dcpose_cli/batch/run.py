@@ -19,7 +19,6 @@ from ..config import EstimateConfig
 from ..devices import ALL, device_names
 from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, OutputError
 from ..files import shown
-from ..types import DAMAGED_SHARE
 from .manifest import Line, Manifest, Stamp
 from .plan import Job, Plan, is_finished
 
@@ -153,11 +152,12 @@ def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:
 
 
 def _done(job: Job, source: Stamp, summary: EstimateSummary, made: dict[str, Any], began: float) -> Line:
-    damaged = summary.decode.damaged_share > DAMAGED_SHARE
+    damaged = summary.damaged
+    reason = f"{summary.decode.damaged_share:.0%} of its frames are damaged" if damaged else ""
     return Line(
         input=job.name,
         state="done",
-        reason=f"{summary.decode.damaged_share:.0%} of its frames are damaged" if damaged else "",
+        reason="it changed while it was being read" if summary.input_changed else reason,
         code=EXIT_DAMAGED if damaged else 0,
         output=job.output,
         source=source,

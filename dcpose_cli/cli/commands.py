@@ -12,7 +12,7 @@ from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
 from ..files import shown
 from ..smooth import require_method
-from ..types import DAMAGED_SHARE, EstimateSummary
+from ..types import EstimateSummary
 from .console import finish_on_interrupt, message, progress_display, show_traceback
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ def tell(summary: EstimateSummary, *, quiet: bool) -> int:
         message(f"dcpose: warning: {warning}")
     if report.errors or report.damaged:
         message(
-            f"dcpose: warning: {shown(summary.source)} is damaged: {report.errors} places skipped, "
+            f"dcpose: warning: {shown(summary.source)} is damaged: {report.errors} frames lost, "
             f"{report.damaged} of {report.frames} frames flagged"
         )
     if not summary.tracks:
@@ -167,7 +167,7 @@ def tell(summary: EstimateSummary, *, quiet: bool) -> int:
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
         by = f", decoded by {summary.hwaccel}" if summary.hwaccel else ""
         message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s{by})")
-    return EXIT_DAMAGED if report.damaged_share > DAMAGED_SHARE else EXIT_OK
+    return EXIT_DAMAGED if summary.damaged else EXIT_OK
 
 
 def named(paths: list[Path]) -> str:

@@ -18,7 +18,8 @@ dcpose         what other readers ignore. The writer sets
                  pts             presentation time of every frame, in ticks of `time_base`
                and the caller gives, for `dcpose estimate`,
                  dcpose          version of the package that wrote the file
-                 input           {"name", "sha256"} of the video: its file name, never a path
+                 input           {"name", "sha256"} of the video: its file name, never a path; with "changed": true
+                                 and no hash where the file was written to while it was read
                  model, detector {"name", "sha256"}
                  libraries       {name: version}
                  fps             average rate as "num/den", or null
@@ -26,7 +27,8 @@ dcpose         what other readers ignore. The writer sets
                  width, height   of the upright frame, pixels
                  settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
                                  there only when one was chosen: without it software decoded
-                 decode          {"frames", "damaged", "errors"}, and "hardware" when "hwaccel" is there: frames that
+                 decode          {"frames", "damaged", "errors"}: frames delivered, flagged and lost;
+                                 and "hardware" when "hwaccel" is there: frames that
                                  the hardware decoded, from the first one on; software decoded the others
                  video           sha256 of the annotated MP4, or null when none was asked for
                No clock time, host name or absolute path is in the file: the same run gives the same bytes.

@@ -135,6 +135,14 @@ class LiveReader:
         """Whether the stream ended by an error."""
         return self._decoder.gave_up
 
+    @property
+    def ending(self) -> str:
+        """How the stream ended, where not as it should: a line for the user; "" otherwise."""
+        if not self.broke_off:
+            return ""
+        how = "stalled: nothing more was sent" if self._decoder.stalled else "broke off"
+        return f"{shown(self._address)} {how} after {self._received} frames"
+
     def __enter__(self) -> Self:
         return self
 
@@ -176,7 +184,8 @@ class LiveReader:
         if self._error is not None:
             raise self._error
         if not self._taken:
-            raise InputError(f"not a single frame came from {shown(self._address)}; check the address and --start")
+            what = self.ending or f"{shown(self._address)} ended after {self._received} frames"
+            raise InputError(f"{what}, none of them in the range asked for; check the address and --start")
 
     def _next(self) -> _Picture | None:
         with self._change:

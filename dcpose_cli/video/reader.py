@@ -19,7 +19,7 @@ from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
 from dcpose_cli.video.hwaccel import NONE, Choice, Decoder, SwitchingDecoder, choose_decoder, open_hardware
 from dcpose_cli.video.probe import choose_stream, probe_fully
-from dcpose_cli.video.source import open_input
+from dcpose_cli.video.source import FileState, open_input
 
 
 class VideoReader:
@@ -58,6 +58,7 @@ class VideoReader:
         self._end = end
         self._max_frames = max_frames
         self._allow_network = allow_network
+        self._state = FileState.of(path)
         self._probe = probe_fully(path, allow_network=allow_network)
         self.info = self._probe.info
         self._gpu = gpu
@@ -70,8 +71,17 @@ class VideoReader:
 
     @property
     def report(self) -> DecodeReport:
-        """Frames delivered, flagged as damaged, and places lost, up to now."""
+        """Frames delivered, flagged as damaged, and lost, up to now."""
         return DecodeReport(self._frames, self._damaged, self._errors)
+
+    @property
+    def input_changed(self) -> bool:
+        """Whether the file was written to, or replaced by another one, since this reader was made.
+
+        One that was moved or deleted meanwhile has not changed: what was opened is read to its end.
+        """
+        now = FileState.of(self._path)
+        return now is not None and now != self._state
 
     @property
     def hardware_frames(self) -> int:

@@ -6,9 +6,11 @@ import os
 import re
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import av.error
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
@@ -22,13 +24,21 @@ MAX_PIXELS = 100_000_000
 # they make the library open further files named by the input.
 _FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,vc1,h263,flv,live_flv,asf,"
-    "ogg,mxf,nut,wtv,rm,dv,gxf,gif,apng,mjpeg,mpjpeg,yuv4mpegpipe,swf,3dostr,bink,smk,roq,nsv,dirac,cavsvideo,amv"
+    "ogg,mxf,nut,wtv,rm,dv,gxf,gif,apng,mjpeg,mpjpeg,yuv4mpegpipe,swf,3dostr,bink,smk,roq,nsv,dirac,cavsvideo,amv,"
+    # Sound alone is opened too, to say that it has no video stream.
+    "mp3,wav,w64,flac,aac,ac3,eac3,dts,amr,aiff,caf,au,ape,wv,tta"
 )
+_JPEG = b"\xff\xd8\xff"
+#: First bytes of pictures, and where they stand.
+_PICTURES = ((_JPEG, 0), (b"\x89PNG\r\n", 0), (b"BM", 0), (b"II*\0", 0), (b"MM\0*", 0), (b"WEBP", 8))
+#: A JPEG that begins where another one ends: MJPEG without a container.
+_NEXT_JPEG = b"\xff\xd9" + _JPEG
+_JPEG_SEARCH_BYTES = 32 << 20
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"<?xml", b"<smil", b"<MPD", b"v=0\r", b"v=0\n")
 _TIMEOUT_S = 30.0
 #: A live source that sends nothing for so long has ended.
-_LIVE_TIMEOUT_S = 10.0
+LIVE_TIMEOUT_S = 10.0
 #: Addresses that are live whatever comes from them; one of http is where the stream has no length.
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "camera"})
 _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
@@ -63,7 +73,7 @@ def open_input(
     name = os.fspath(path)
     camera = _camera(name) if is_live(path) else None
     if camera is not None and allow_network:
-        return _open(camera[0], name, {}, format=camera[1], timeout=_LIVE_TIMEOUT_S)
+        return _open(camera[0], name, {}, format=camera[1], timeout=LIVE_TIMEOUT_S)
     if camera is not None:
         raise UsageError(f"{shown(name)} is a camera: use --allow-network (allow_network=True) to let it be read")
     if is_address(path):
@@ -73,12 +83,22 @@ def open_input(
             )
         # A pathlib.Path has lost one of the slashes.
         url = re.sub(r"^(\w+):/+", r"\1://", name)
-        return _open(url, name, _LIVE_OPTIONS if live else {}, timeout=_LIVE_TIMEOUT_S if live else _TIMEOUT_S)
+        return _open(url, name, _LIVE_OPTIONS if live else {}, timeout=LIVE_TIMEOUT_S if live else _TIMEOUT_S)
     _require_file(name)
     if allow_network:
         return _open(f"file:{name}", name, {}, hwaccel=hwaccel)
-    _refuse_playlist(name)
-    return _open(f"file:{name}", name, {"protocol_whitelist": "file", "format_whitelist": _FORMATS}, hwaccel=hwaccel)
+    head = _head(name)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_PLAYLIST_HEADS):
+        raise InputError(f"{shown(name)} is a playlist that names other files: give the video file itself")
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    # Told apart from a single JPEG by nothing but what follows it, which probing does not look at.
+    motion = "mjpeg" if head.startswith(_JPEG) and _has_more_jpegs(name) else None
+    try:
+        return _open(f"file:{name}", name, options, hwaccel=hwaccel, format=motion)
+    except InputError as error:
+        if any(head.startswith(mark, at) for mark, at in _PICTURES):
+            raise InputError(f"no video stream in {shown(name)}: it is a picture; give a video") from error
+        raise
 
 
 def _require_file(name: str) -> None:
@@ -96,14 +116,17 @@ def _require_file(name: str) -> None:
         raise InputError(f"{shown(name)} is empty (0 bytes): copy or record it again")
 
 
-def _refuse_playlist(name: str) -> None:
+def _head(name: str) -> bytes:
     try:
         with Path(name).open("rb") as file:
-            head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+            return file.read(64)
     except OSError as exc:
         raise InputError(f"cannot read {shown(name)}: {exc.strerror}; check its permissions") from exc
-    if head.startswith(_PLAYLIST_HEADS):
-        raise InputError(f"{shown(name)} is a playlist that names other files: give the video file itself")
+
+
+def _has_more_jpegs(name: str) -> bool:
+    with Path(name).open("rb") as file:
+        return _NEXT_JPEG in file.read(_JPEG_SEARCH_BYTES)
 
 
 def _camera(name: str) -> tuple[str, str] | None:
@@ -137,6 +160,31 @@ def _open(
             timeout=timeout,
             hwaccel=hwaccel,
         )
+    except (av.error.ExitError, TimeoutError) as exc:  # the former is how FFmpeg names our own limit
+        raise InputError(
+            f"{shown(name)} timed out: it sent too little for {timeout or 0:g} s; check the address"
+        ) from exc
     except (av.FFmpegError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise InputError(f"{shown(name)} is not a video we can read: {reason}; check the file") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells whether a file is still the one that was opened: its identity, length and time of change."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+    @staticmethod
+    def of(path: str | os.PathLike[str]) -> FileState | None:
+        """None for what is no file, or is not there (any more)."""
+        try:
+            status = Path(path).stat()
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from dcpose_cli.errors import OutputError, UsageError
+from dcpose_cli.errors import InputError, OutputError, UsageError
 from dcpose_cli.files import AtomicFile, output_error, sha256_of, shown
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.audio import AudioTrack
@@ -35,6 +35,8 @@ _MAX_FPS = 240
 _DEFAULT_FPS = Fraction(25)
 _KEYFRAME_SECONDS = 2
 _MAX_TICKS_PER_SECOND = 2**31 - 1
+#: Longest side that x264 takes, pixels.
+_MAX_SIDE = 16384
 #: How far the sound may run past the last frame.
 _SOUND_TAIL_S = 0.25
 
@@ -49,8 +51,9 @@ class VideoWriter:
     0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
 
     As a context manager it publishes the file on success and removes every trace when the block raises. `warnings`
-    says what happened to the sound; `sha256` is the finished file's. Raises UsageError for another ending; OutputError
-    when the target exists (without `overwrite`), its folder cannot be written, or writing fails.
+    says what happened to the sound; `sha256` is the finished file's. Raises UsageError for another ending; InputError
+    for frames wider or higher than H.264 can be; OutputError when the target exists (without `overwrite`), its folder
+    cannot be written, or writing fails.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class VideoWriter:
         self._format = FORMATS.get(self.path.suffix.lower(), "")
         if not self._format:
             raise UsageError(f"output {shown(path)} must end in {', '.join(FORMATS)}: choose one of them")
+        require_encodable(info)
         self.info = info
         self.warnings: list[str] = []
         self.pts_offset = 0
@@ -228,6 +232,15 @@ class VideoWriter:
 
     def _seconds(self, pts: int) -> float:
         return float(pts * self.info.time_base)
+
+
+def require_encodable(info: VideoInfo) -> None:
+    """Raise InputError for a video whose frames are too wide or too high to be written again."""
+    if max(info.width, info.height) > _MAX_SIDE:
+        raise InputError(
+            f"frames of {shown(info.path)} are {info.width}x{info.height}, and H.264 takes {_MAX_SIDE} pixels a side "
+            "at most: scale it down, or use dcpose export-json"
+        )
 
 
 def _padded_to_even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -49,6 +49,85 @@ def test_no_video(dcpose, product, clip, tmp_path, kind, says):
     assert product.files_in(tmp_path) == before
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "tiff", "webp", "wav", "mp3"])
+def test_pictures_and_sound_have_no_video_stream(dcpose, product, tmp_path, ending):
+    import av
+    import cv2
+
+    source = tmp_path / f"in.{ending}"
+    if ending in ("wav", "mp3"):
+        with av.open(str(source), "w") as out:
+            sound = out.add_stream("pcm_s16le" if ending == "wav" else "mp3", rate=48000)
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 4608), np.int16), format="s16", layout="stereo")
+            tone.sample_rate = 48000
+            out.mux(sound.encode(tone))
+            out.mux(sound.encode(None))
+    else:
+        cv2.imwrite(str(source), np.zeros((48, 64, 3), np.uint8))
+    result = dcpose.estimate(source, "-o", tmp_path / "out.mp4")
+    assert result.returncode == 3
+    assert f"no video stream in {source}" in product.one_line(result)
+
+
+def test_raw_mjpeg_is_read(dcpose, product, tmp_path):
+    import cv2
+
+    source = tmp_path / "in.mjpeg"
+    rng = np.random.default_rng(1)
+    pictures = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(5))
+    source.write_bytes(b"".join(cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures))
+    assert dcpose.estimate(source, "-o", tmp_path / "out.mp4").returncode == 0
+    assert json.loads((tmp_path / "out.json").read_text())["dcpose"]["frames"] == 5
+
+
+def test_frames_wider_than_the_output_can_be(dcpose, product, tmp_path):
+    source = product.make_clip(tmp_path / "in.mkv", frames=2, size=(16640, 16), codec="ffv1")
+    result = dcpose.estimate(source, "-o", tmp_path / "out.mp4")
+    assert result.returncode == 3
+    assert "16640x16" in product.one_line(result)
+    assert product.files_in(tmp_path) == ["in.mkv"]
+    assert dcpose("export-json", source, "-o", tmp_path / "out.json").returncode == 0
+
+
+@pytest.mark.parametrize("how", ["grows", "is replaced"])
+def test_input_that_changes_while_it_is_read(product, tiny_folder, tmp_path, how):
+    """The run ends with what it read; the result says that no one file is what it was made of."""
+    from dcpose_cli import PoseEstimator, estimate
+
+    source = product.make_clip(tmp_path / "in.ts", frames=40)
+    other = tmp_path / "other"
+    other.write_bytes(source.read_bytes()[188:])
+
+    def change(state):
+        if state.frames == 1 and how == "grows":
+            with source.open("ab") as file:
+                file.write(bytes(188))
+        elif state.frames == 1:
+            other.replace(source)
+
+    people = PoseEstimator(tiny_folder, "cpu", detector=product.Crowd(1))
+    summary = estimate(source, tmp_path / "out.mp4", estimator=people, progress=change)
+    assert summary.input_changed
+    assert summary.damaged
+    assert any("in.ts changed while it was being read" in warning for warning in summary.warnings)
+    header = json.loads((tmp_path / "out.json").read_text())["dcpose"]
+    assert header["input"] == {"name": "in.ts", "sha256": None, "changed": True}
+
+
+@pytest.mark.parametrize("container", ["mpegts", "matroska", "flv", "mpeg"])
+def test_zeros_in_the_middle_are_lost_frames(dcpose, product, tmp_path, container):
+    codec = "mpeg2video" if container == "mpeg" else "libx264"
+    source = product.make_clip(tmp_path / "in.bin", frames=100, container=container, codec=codec)
+    data = bytearray(source.read_bytes())
+    data[len(data) // 3 : len(data) * 5 // 6] = bytes(len(data) * 5 // 6 - len(data) // 3)
+    source.write_bytes(data)
+    result = dcpose("export-json", source, "-o", tmp_path / "out.json")
+    assert result.returncode == 8
+    counts = json.loads((tmp_path / "out.json").read_text())["dcpose"]["decode"]
+    assert abs(counts["frames"] + counts["errors"] - 100) <= 8
+    assert f"{counts['errors']} frames lost" in result.stderr
+
+
 @pytest.mark.parametrize("container", ["mpegts", "avi", "fragmented"])
 def test_cut_in_the_middle(dcpose, product, tmp_path, container):
     """What can be decoded is processed; the loss is said where the container lets us see it."""
@@ -82,7 +161,7 @@ def test_flipped_bytes_are_counted(dcpose, product, tmp_path):
     assert counts["damaged"] + counts["errors"] > 4
     assert len(header["damaged_frames"]) == counts["damaged"]
     assert result.returncode == 8
-    assert f"{counts['errors']} places skipped, {counts['damaged']} of {counts['frames']} frames" in result.stderr
+    assert f"{counts['errors']} frames lost, {counts['damaged']} of {counts['frames']} frames" in result.stderr
     assert product.files_in(tmp_path) == ["in.ts", "out.json", "out.mp4"]
 
 

@@ -85,10 +85,11 @@ def test_a_stream_that_stops_at_once_and_one_that_never_begins():
 
 
 def test_a_silent_stream_ends_and_is_said(monkeypatch):
-    monkeypatch.setattr("dcpose_cli.video.source._LIVE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("dcpose_cli.video.source.LIVE_TIMEOUT_S", 0.5)
     with TcpStream(60, stall=40) as stream, LiveReader(stream.address) as reader:
         assert len(list(reader)) > 10
         assert reader.broke_off
+        assert "stalled: nothing more was sent after" in reader.ending
 
 
 def test_an_error_of_the_thread_is_raised(monkeypatch):

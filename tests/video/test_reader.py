@@ -205,8 +205,8 @@ class FaultyContainer:
     def __getattr__(self, name):
         return getattr(self._real, name)
 
-    def demux(self, stream):
-        for packet in self._real.demux(stream):
+    def demux(self, *streams):
+        for packet in self._real.demux(*streams):
             self._count += 1
             if self._spoil is not None and packet.size:
                 packet = self._spoil(self._count, packet)
@@ -233,9 +233,9 @@ def test_failed_reads_cost_nothing_else(clips, monkeypatch):
 
 def test_reads_that_never_recover_end_the_file(clips, monkeypatch):
     class Stuck(FaultyContainer):
-        def demux(self, stream):
+        def demux(self, *streams):
             if self._count < 20:
-                for packet in self._real.demux(stream):
+                for packet in self._real.demux(*streams):
                     self._count += 1
                     yield packet
                     if self._count == 20:
@@ -246,7 +246,7 @@ def test_reads_that_never_recover_end_the_file(clips, monkeypatch):
     monkeypatch.setattr(reader, "open_input", lambda *a, **k: Stuck(original(*a, **k)))
     frames, report = read(clips.noise(clips.folder / "a.mkv"))
     assert len(frames) == 20
-    assert report.errors == decoding.MAX_FAILED_READS + 1
+    assert report.errors == 30  # the header says how many were written
 
 
 def test_packets_that_fail_to_decode(clips, monkeypatch):
