@@ -34,6 +34,11 @@ def shown(path: str | os.PathLike[str]) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a write failed because there is no room: a full disk, a quota, a limit on the size of files."""
+    return error.errno in _FULL
+
+
 def output_error(exc: BaseException, path: Path) -> OutputError:
     """The OutputError for a failed write to `path`; says "disk full" where that was the cause."""
     code = getattr(exc, "errno", None)

@@ -10,6 +10,7 @@ import typer
 from .. import __version__
 from . import model_app, result_app, video_app, view_app
 from .console import run
+from .terminal import say
 
 app = typer.Typer(
     name="dcpose",
@@ -28,7 +29,7 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dcpose {__version__}")
+        say(f"dcpose {__version__}")
         raise typer.Exit
 
 

@@ -14,7 +14,8 @@ from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
 from ..smooth import require_method
 from .commands import tell, tell_error
-from .console import batch_display, message
+from .console import batch_display
+from .terminal import message
 
 #: Videos that the table at the end lists; of more, only those that need attention.
 _TABLE_ROWS = 40

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 import typer
 
 from ..config import DEFAULTS, EstimateConfig
-from .console import message, show_details
+from .console import show_details
 from .options import CONFIG_OPTIONS, Debug
+from .terminal import message
 
 Body = TypeVar("Body", bound=Callable[..., None])
 

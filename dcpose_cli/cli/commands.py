@@ -13,7 +13,8 @@ from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError
 from ..files import shown
 from ..smooth import require_method
 from ..types import EstimateSummary
-from .console import finish_on_interrupt, message, progress_display, show_traceback
+from .console import finish_on_interrupt, progress_display, show_traceback
+from .terminal import message
 
 T = TypeVar("T")
 #: Longest part of an input's name that its default output keeps, in bytes.

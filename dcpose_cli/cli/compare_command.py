@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..config import EstimateConfig
@@ -16,7 +15,7 @@ from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
 from ..files import require_free_target, sha256_of, shown, write_atomic
 from ..video.probe import probe
-from .console import message
+from .terminal import message, show
 
 #: Characters that the table may take; it takes what it needs.
 _WIDTH = 1000
@@ -65,10 +64,8 @@ def compare_models(
         text = json_format.dumps(report | {"methods": [asdict(row) for row in rows]}, indent=1)
         write_atomic(json, text + "\n", overwrite=config.overwrite)
     if not quiet:
-        console = Console(highlight=False)
         # Not squeezed into a narrow terminal: cut words and figures help nobody.
-        console.width = _WIDTH
-        console.print(table_of(rows), soft_wrap=True)
+        show(table_of(rows), width=_WIDTH)
         for path in filter(None, (out, json)):
             message(f"{shown(path)} written")
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, DCPoseError
+from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, DCPoseError, DeviceError, OutputError
+from ..files import is_full, output_error
+from .terminal import details, help_page, message, plain, progress_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,22 +25,6 @@ if TYPE_CHECKING:
     from ..video.live import StopRequest
 
 _STOPPED: Final = {EXIT_SIGINT: "interrupted", EXIT_SIGTERM: "terminated"}
-
-
-def stderr_console() -> Console:
-    """Where progress goes."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def message(text: str) -> None:
-    """One line on stderr, whatever characters it holds."""
-    line = " ".join(text.split("\n"))
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody is listening
-        sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        sys.stderr.flush()
 
 
 def run(main: Callable[[], int | None]) -> int:
@@ -61,16 +48,46 @@ def run(main: Callable[[], int | None]) -> int:
         if hasattr(error, "format_message"):  # Typer's own, about options and arguments
             return _wrong_usage(error)
         show_traceback(error)
+        cause = of_surroundings(error)
+        if cause is not None:
+            message(f"dcpose: {cause}")
+            return cause.exit_code
         message(f"dcpose: internal error, please report it ({type(error).__name__}: {error}); --debug shows where")
         return EXIT_BUG
     finally:
         _flush_stdout()
 
 
+#: What libraries say when the system gives them no memory; they have no class of errors for it.
+_NO_MEMORY: Final = (
+    "can't allocate memory",
+    "not enough memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "bad_alloc",
+)
+
+
+def of_surroundings(error: BaseException) -> DCPoseError | None:
+    """What an unexpected error is when the system around us caused it: no memory, a full disk, no temporary folder."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
+        return DeviceError("out of memory: close other programs, lift the limit of the process, or use a smaller batch")
+    if not isinstance(error, OSError):
+        return None
+    if "temporary directory" in text:
+        return OutputError("no folder for temporary files can be written to: set TMPDIR to one that can")
+    name = error.filename if isinstance(error.filename, str) else "<stdout>"
+    if is_full(error) or error.errno == errno.EROFS:
+        return output_error(error, Path(name))
+    return None
+
+
 def show_traceback(error: BaseException) -> None:
     """Where an error comes from, for --debug only."""
     if os.environ.get("DCPOSE_DEBUG"):
-        traceback.print_exception(error)
+        details(error)
 
 
 class _Details(logging.Handler):
@@ -93,8 +110,7 @@ def _wrong_usage(error: Any) -> int:
     command = getattr(getattr(error, "ctx", None), "command_path", None) or "dcpose"
     text = error.format_message().strip()
     if type(error).__name__ == "NoArgsIsHelpError":  # the text is the whole help page
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(text + "\n")
+        help_page(text)
     else:
         message(f"dcpose: {text.rstrip('.')}; see {command} --help")
     return EXIT_USAGE
@@ -152,12 +168,12 @@ def _flush_stdout() -> None:
 @contextlib.contextmanager
 def progress_display(title: str, *, quiet: bool) -> Iterator[Callable[[State], None] | None]:
     """A live line with frames, frames/s, people and time left; None when quiet or when stderr is no terminal."""
-    console = stderr_console()
+    console = progress_console()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield None
         return
     with _live(console) as display:
-        task = display.add_task(title, total=None, count="loading", rate="", people="", left="")
+        task = display.add_task(plain(title), total=None, count="loading", rate="", people="", left="")
         began = time.monotonic()
 
         def show(state: State) -> None:
@@ -206,7 +222,7 @@ class BatchDisplay:
             return
         if name not in self._tasks or state.frames == 0:
             self._drop(name)
-            task = self._display.add_task(name, total=None, count="", rate="", people="", left="")
+            task = self._display.add_task(plain(name), total=None, count="", rate="", people="", left="")
             self._tasks[name] = task, time.monotonic()
         task, began = self._tasks[name]
         self._display.update(task, total=state.total, completed=state.frames, **_fields(state, began))
@@ -233,7 +249,7 @@ class BatchDisplay:
 @contextlib.contextmanager
 def batch_display(total: int, *, quiet: bool) -> Iterator[BatchDisplay]:
     """Live lines for a batch of so many videos; silent when quiet or when stderr is no terminal."""
-    console = stderr_console()
+    console = progress_console()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield BatchDisplay(None, total)
         return

@@ -8,7 +8,7 @@ from ..export.formats import Options, rate_of, require_target, write_result
 from ..files import shown
 from ..results.foreign import DEFAULT_FPS, read_result
 from .commands import named
-from .console import message
+from .terminal import message
 
 
 def convert_result(

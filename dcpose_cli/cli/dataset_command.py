@@ -7,7 +7,8 @@ from pathlib import Path
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import EXIT_OK, UsageError
 from ..files import shown
-from .console import message, progress_display
+from .console import progress_display
+from .terminal import message
 
 
 def export_frames(

@@ -6,10 +6,9 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import typer
-
 from .. import __version__
 from ..errors import EXIT_BUG, EXIT_OK, DCPoseError
+from .terminal import say
 
 _PACKAGES = (
     "torch",
@@ -28,7 +27,7 @@ _PACKAGES = (
 def report() -> int:
     """Print one line per check; EXIT_BUG when one of them fails."""
     good = True
-    typer.echo(f"dcpose {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    say(f"dcpose {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for name in _PACKAGES:
         try:
             _line(True, name, version(name))
@@ -54,7 +53,7 @@ def report() -> int:
 
 
 def _line(good: bool, name: str, text: str) -> None:
-    typer.echo(f"{'ok ' if good else 'BAD'} {name:<16}{text}")
+    say(f"{'ok ' if good else 'BAD'} {name:<16}{text}")
 
 
 def _devices() -> str:

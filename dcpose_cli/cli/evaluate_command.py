@@ -7,14 +7,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..errors import UsageError
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
 from ..files import require_free_target, require_not_input, require_writable_folder, shown, write_atomic
-from .console import message
+from .terminal import message, say, show
 
 
 def evaluate_results(
@@ -41,7 +40,6 @@ def evaluate_results(
 
 
 def _show(result: Evaluation) -> None:
-    console = Console(highlight=False, soft_wrap=True)
     total = result.total
     table = Table("%", *(name.capitalize() for name in GROUPS.values()), box=None)
     for column in table.columns[1:]:
@@ -54,11 +52,11 @@ def _show(result: Evaluation) -> None:
         table.add_row("MOTA", *_cells(total.tracking.table(total.tracking.mota)))
         table.add_row("IDF1", *_cells(total.tracking.table(total.tracking.idf1)))
     if table.row_count:
-        console.print(table)
-    console.print(_line(total))
+        show(table)
+    say(_line(total))
     if len(result.sequences) > 1:
-        console.print()
-        console.print(_by_sequence(result))
+        say()
+        show(_by_sequence(result))
 
 
 def _line(scores: Scores) -> str:

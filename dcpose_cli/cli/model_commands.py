@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..checkpoints.files import KINDS, find_weights, open_model, read_metadata, shipped_models, verify
@@ -14,6 +12,7 @@ from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import sha256_of, shown
 from ..pose.model import JOINT_ORDERS
+from .terminal import say, show
 
 
 def show_models() -> None:
@@ -23,7 +22,7 @@ def show_models() -> None:
         path = find_weights(folder)
         data = read_metadata(path)
         table.add_row(folder.name, _kind(data), _input(data), f"{path.stat().st_size / 2**20:.1f} MiB")
-    Console(soft_wrap=True).print(table)
+    show(table)
 
 
 def show_model(model: str) -> None:
@@ -41,7 +40,7 @@ def show_model(model: str) -> None:
         rows.append(("network", str(loaded.header.network)))
         rows.append(("source", loaded.header.source or "trained by dcpose"))
     for name, value in rows:
-        typer.echo(f"{name + ':':<12}{value}")
+        say(f"{name + ':':<12}{value}")
 
 
 def verify_models(names: list[str]) -> None:
@@ -50,7 +49,7 @@ def verify_models(names: list[str]) -> None:
     if not paths:
         raise WeightsError("there are no shipped models here; reinstall dcpose")
     for path in paths:
-        typer.echo(f"{path.parent.name}: {verify(path)} ok")
+        say(f"{path.parent.name}: {verify(path)} ok")
 
 
 def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) -> None:
@@ -59,7 +58,7 @@ def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) 
         raise UsageError(f"--joints must be one of {', '.join(JOINT_ORDERS)}, got {joints}")
     path = import_checkpoint(file, out, joints=joints, overwrite=overwrite)
     data = read_metadata(path)
-    typer.echo(f"{shown(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
+    say(f"{shown(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
 
 
 def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) -> None:
@@ -70,9 +69,9 @@ def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) 
         raise UsageError(f"unknown format {to!r}; use onnx")
     made = export_onnx(open_model(model), out, part=part, overwrite=overwrite)
     for name, shape in made.inputs.items():
-        typer.echo(f"input  {name}: {' x '.join(map(str, shape))}")
-    typer.echo(f"output heatmaps: {' x '.join(map(str, made.output))}")
-    typer.echo(f"{shown(made.path)} written; it differs from torch by {made.difference:.1e} at most")
+        say(f"input  {name}: {' x '.join(map(str, shape))}")
+    say(f"output heatmaps: {' x '.join(map(str, made.output))}")
+    say(f"{shown(made.path)} written; it differs from torch by {made.difference:.1e} at most")
 
 
 def _kind(data: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from ..training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
 from ..training.dsta.train import train_dsta
 from ..training.engine.distributed import own_ranks
 from ..training.engine.loop import Progress
-from .console import message
+from .terminal import message
 
 
 def train_model(

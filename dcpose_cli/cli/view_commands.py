@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..files import shown
 from ..render.results import Choice
-from .console import message, progress_display
+from .console import progress_display
+from .terminal import message
 
 if TYPE_CHECKING:
     from ..render.redraw import RenderConfig, RenderSummary
