@@ -111,7 +111,7 @@ def _run_alone(video: Path, model: str, result: Path, settings: EstimateConfig) 
     """`compare_worker` in a process of its own: its memory and its time are one method's. Raises DCPoseError."""
     values = asdict(settings) | {"model": model, "json": None, "overwrite": True}
     job = {"video": str(video), "result": str(result), "people": str(result.parent / "people.npz"), "config": values}
-    command = [sys.executable, "-m", "dcpose_cli.evaluation.compare_worker"]
+    command = [sys.executable, "-P", "-m", "dcpose_cli.evaluation.compare_worker"]
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     with ExitStack() as stack:

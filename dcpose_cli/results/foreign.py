@@ -14,7 +14,7 @@ from ..skeleton import EAR_SLOTS, JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
 from .coco import frames_of_coco
-from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base
+from .reader import PoseTrackResult, load_json, own_result, require_finite, require_known_schema, time_base
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
 #: Frame rate of files that say nothing about time.
@@ -62,6 +62,7 @@ def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[
     """Times from the header that our own annolist carries."""
     if not isinstance(header, dict):
         raise InputError("its header is not an object")
+    require_finite(header)
     seconds = time_base(header)
     pts = [whole(value) for value in header["pts"]]
     damaged = {whole(value) for value in header["damaged_frames"]}

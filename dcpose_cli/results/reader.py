@@ -75,6 +75,14 @@ def require_known_schema(header: Any, path: Path) -> None:
         )
 
 
+def require_finite(header: Mapping[str, Any]) -> None:
+    """Raises InputError when a header holds a number that cannot be written again, such as 1e999."""
+    try:
+        json.dumps(header, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise InputError("the header holds a number that is out of range") from error
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise InputError(f"{name} is not a number")
 
@@ -85,6 +93,7 @@ def _result(data: Any) -> PoseTrackResult:
         raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
     if _whole(header.get("schema_version", 0), "schema_version") < 0:
         raise InputError("schema_version is negative")
+    require_finite(header)
     seconds = time_base(header)
     categories = _member(data, "categories", list, "the file")
     if (

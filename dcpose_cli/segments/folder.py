@@ -23,7 +23,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from .. import chunks
 from .._locks import try_lock
-from ..errors import UsageError
+from ..errors import OutputError, UsageError
 from ..files import TEMP_SUFFIX, output_error, shown, write_atomic
 from ..types import Frame
 
@@ -47,6 +47,8 @@ Kind = Literal["seen", "tracks", "people"]
 Arrays = dict[str, NDArray[Any]]
 
 _FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
+#: Files of the folder, those that a killed run left under temporary names included.
+_OWN_FILE: Final = re.compile(r"lock|key\.json|\d+\.(seen|tracks|people)|\..+\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
 _MAX_NAME_BYTES: Final = 255
 _OPEN_FILES_CAN_GO: Final = os.name != "nt"  # the lock is one
 _CHANGED: Final = {
@@ -99,6 +101,10 @@ class SegmentFolder:
 
     def lock(self) -> bool:
         """Make the folder this process's until `release` or its end; False when another one works there."""
+        if self.folder.is_symlink():
+            raise OutputError(
+                f"{shown(self.folder)} is a link: remove it; unfinished results are stored there"
+            )
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -116,12 +122,12 @@ class SegmentFolder:
         with contextlib.suppress(OSError):
             unused = not any(path.name[:1].isdigit() for path in self.folder.iterdir())
         if unused and _OPEN_FILES_CAN_GO:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._delete()
         handle, self._lock = self._lock, None
         if handle is not None:
             os.close(handle)
         if unused and not _OPEN_FILES_CAN_GO:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._delete()
 
     def require_same(self) -> None:
         """Raises UsageError when the parts there are of another input, model or setting."""
@@ -142,15 +148,21 @@ class SegmentFolder:
 
     def clear(self) -> None:
         """Forget all parts."""
-        with contextlib.suppress(OSError):
-            for path in self.folder.iterdir():
-                if path.name != "lock":
-                    path.unlink(missing_ok=True)
+        self._delete(keep="lock")
 
     def remove(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder; files that are not ours stay, and the folder with them."""
+        self._delete(keep="" if _OPEN_FILES_CAN_GO else "lock")
         self.release()
+
+    def _delete(self, keep: str = "") -> None:
+        """Remove our files from the folder, and the folder if nothing is left in it."""
+        with contextlib.suppress(OSError):
+            for path in list(self.folder.iterdir()):
+                if _OWN_FILE.fullmatch(path.name) and path.name != keep:
+                    path.unlink(missing_ok=True)
+            if not keep:
+                self.folder.rmdir()
 
     def has(self, number: int, kind: Kind) -> bool:
         """Whether this part is there."""
@@ -204,9 +216,10 @@ class SegmentFolder:
             for (index, pts, damaged, cut), count, end in zip(frames, counts, ends, strict=True)
         ]
 
-    def _stored_key(self) -> Any:
+    def _stored_key(self) -> dict[str, Any] | None:
         try:
-            return json.loads((self.folder / KEY_NAME).read_bytes())
+            key = json.loads((self.folder / KEY_NAME).read_bytes())
+            return key if isinstance(key, dict) else {}
         except (OSError, ValueError, RecursionError):
             return None
 

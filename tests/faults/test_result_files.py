@@ -93,7 +93,7 @@ def test_mutated_results(dcpose, product, result, tmp_path, name):
     raw = result.read_bytes()
     rng = random.Random(f"37 {name}")
     codes = []
-    for number in range(24):
+    for number in range(48):
         folder = tmp_path / f"{number}"
         folder.mkdir()
         bad = folder / "bad.json"

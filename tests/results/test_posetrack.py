@@ -343,6 +343,12 @@ def test_malformed_content_is_refused_with_a_reason(
     assert "\n" not in str(caught.value)
 
 
+def test_a_header_with_a_number_that_cannot_be_written_is_refused(tmp_path: Path, good: dict[str, Any]) -> None:
+    good["dcpose"]["width"] = "WIDTH"
+    with pytest.raises(InputError, match="out of range"):
+        read_data(tmp_path, json.dumps(good).replace('"WIDTH"', "1e999"))
+
+
 def test_results_of_older_and_newer_versions(tmp_path: Path, good: dict[str, Any]) -> None:
     """0.6 wrote no schema version; a newer one than ours is refused in one line that says what to do."""
     before = read_data(tmp_path, good)

@@ -113,6 +113,23 @@ def test_resuming_something_else_is_refused(tmp_path, change, says):
     assert folder.read(0, "seen") is None
 
 
+def test_a_link_is_not_followed_and_foreign_files_stay(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "thesis.docx").write_text("precious")
+    folder = SegmentFolder(segments_folder(tmp_path / "x.json"), KEY)
+    folder.folder.symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match="is a link"):
+        folder.lock()
+    folder.folder.unlink()
+    folder.folder.mkdir()
+    (folder.folder / "notes.txt").write_text("precious")
+    assert folder.lock()
+    folder.write(0, "seen", [])
+    folder.remove()
+    assert [path.name for path in folder.folder.iterdir()] == ["notes.txt"]
+    assert [path.name for path in (tmp_path / "victim").iterdir()] == ["thesis.docx"]
+
+
 def test_folder_comes_and_goes(tmp_path):
     folder = SegmentFolder(segments_folder(tmp_path / "x.json"), KEY)
     assert folder.lock()
@@ -176,15 +193,16 @@ def test_an_open_lock_does_not_keep_an_unused_folder_where_open_files_cannot_be_
 
     kept = SegmentFolder(tmp_path / "parts", {})
     assert kept.lock()
-    real, handle = module.shutil.rmtree, kept._lock
+    kept.write(0, "seen", [])
+    real, handle = Path.unlink, kept._lock
 
-    def rmtree(path, ignore_errors=False):
-        try:
-            os.fstat(handle)
-        except OSError:
-            real(path, ignore_errors=ignore_errors)
+    def unlink(path, missing_ok=False):
+        if path.name == "lock":
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(handle)
+        real(path, missing_ok=missing_ok)
 
     monkeypatch.setattr(module, "_OPEN_FILES_CAN_GO", False)
-    monkeypatch.setattr(module.shutil, "rmtree", rmtree)
+    monkeypatch.setattr(Path, "unlink", unlink)
     kept.remove()
     assert not kept.folder.exists()
