@@ -32,9 +32,10 @@ from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.pose.model import LoadedModel
 from dcpose_cli.training.data.pack import is_held_out
-from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
-from dcpose_cli.training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
+from dcpose_cli.training.dcpose.recipe import Recipe
+from dcpose_cli.training.dsta.recipe import DSTARecipe
 from dcpose_cli.training.engine.curves import draw_curves
+from dcpose_cli.training.recipes import load_recipe
 
 #: The labelling networks' own figures on the same people (all teachers combined), published with the data.
 TEACHERS = {"stills": {"pck@0.2 torso": 0.918, "pckh@0.5": 0.962}, "lspet": {"pck@0.2 torso": 0.649, "pckh@0.5": 0.690}}
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{options.accuracy} measured another file than {model.path}: run benchmarks/accuracy.py again"
         )
     path = options.model / "recipe.toml"
-    recipe = load_dsta_recipe(path) if is_dsta_recipe(path) else load_recipe(path)
+    recipe = load_recipe(path)
     parts = [
         network_section(model),
         (options.model / "notes.md").read_text(encoding="utf-8").strip(),

@@ -27,8 +27,9 @@ from dcpose_cli.nets import DCPose
 from dcpose_cli.pose.heatmaps import DECODERS
 from dcpose_cli.training.data.batches import plain_batch
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
+from dcpose_cli.training.dcpose.recipe import Recipe
 from dcpose_cli.training.dcpose.validation import SURE, truth_side
+from dcpose_cli.training.recipes import load_recipe
 
 WITHIN = (0.1, 0.05, 0.02)
 

@@ -25,7 +25,8 @@ from detector import with_interval
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.people.detector import WEIGHTS_NAME, load_detector
 from dcpose_cli.training.detector.data import PackReader, origins_of
-from dcpose_cli.training.detector.recipe import DetectorRecipe, load_detector_recipe
+from dcpose_cli.training.detector.recipe import DetectorRecipe
+from dcpose_cli.training.recipes import load_recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(
             f"{options.figures} measured another file than {options.model}: run benchmarks/detector.py again"
         )
-    recipe = load_detector_recipe(options.model / "recipe.toml")
+    recipe = load_recipe(options.model / "recipe.toml")
     parts = [
         head_section(options.model, recipe, digest),
         (options.model / "notes.md").read_text(encoding="utf-8").strip(),
@@ -107,20 +108,31 @@ def log_rows(options: argparse.Namespace, recipe: DetectorRecipe) -> list[dict[s
         return list(csv.DictReader(file))
 
 
+def logged(recipe: DetectorRecipe, log: Sequence[dict[str, str]]) -> str:
+    """Steps, canvases and hours of the log; logs before version 0.7 have columns for the last two."""
+    if not log:
+        return ""
+    steps = int(log[-1]["step"])
+    if "elapsed" in log[-1]:
+        canvases, hours = int(log[-1]["samples"]), float(log[-1]["elapsed"]) / 3600
+    else:
+        canvases, hours, before = 0, 0.0, 0
+        for row in log:
+            made = sum(recipe.stage1.canvases_of(step, recipe.seed)[1] for step in range(before, int(row["step"])))
+            canvases, before = canvases + made, int(row["step"])
+            hours += made / max(float(row["samples_per_s"]), 1e-9) / 3600
+    return f" Logged: {steps:,} steps, {canvases:,} canvases, {hours:.1f} h."
+
+
 def training_section(recipe: DetectorRecipe, data: Path, log: Sequence[dict[str, str]]) -> str:
-    took = ""
-    if log:
-        last = log[-1]
-        hours = float(last["elapsed"]) / 3600
-        took = f" Logged: {int(last['step']):,} steps, {int(last['samples']):,} canvases, {hours:.1f} h."
-    sides = ", ".join(f"{phase.size} px from {100 * phase.start:g} %" for phase in recipe.phases)
+    sides = ", ".join(f"{phase.size} px for {100 * phase.share:g} %" for phase in recipe.stage1.phases)
+    distilled = " and gives targets at every place of a canvas" if recipe.stage1.distill else ""
     lines = [
         "## Training",
         "",
-        f"`python -m dcpose_cli.training.detector.trainer DATA runs/{recipe.name} "
-        f"--recipe models/{recipe.name}/recipe.toml --teacher yolov8n.pt --export models/{recipe.name}`: "
-        f"canvases of {sides} of the budget.{took} The teacher "
-        "only boxes the other people on crops; no weights are taken from it.",
+        f"`dcpose train models/{recipe.name}/recipe.toml --data DIR --teacher yolov8n.pt`: "
+        f"{recipe.stage1.steps:,} steps, canvases of {sides} of them.{logged(recipe, log)} "
+        f"The teacher boxes the other people on crops{distilled}; no weights are taken from it.",
         "",
         "| part | pictures | boxes | boxes by people | sha256 of the labels |",
         "|---|---|---|---|---|",

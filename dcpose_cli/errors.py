@@ -5,7 +5,8 @@
     ├── InputError             3   the input is missing, empty, or not a video we can decode
     ├── OutputError            4   the output exists, cannot be written, or the disk is full
     ├── WeightsError           5   weights are missing, damaged, of the wrong shape, or unsafe to load
-    └── DeviceError            6   the device is missing, or out of memory after backing off
+    ├── DeviceError            6   the device is missing, or out of memory after backing off
+    └── TrainingError          9   a training diverged: its loss or gradient is not finite
 
 Two exit codes belong to runs that did finish: 7 (a batch in which some videos failed) and 8 (more than a tenth of
 the input's frames were damaged, or the input changed while it was read). 130 and 143 are SIGINT and SIGTERM.
@@ -24,6 +25,7 @@ EXIT_WEIGHTS = 5
 EXIT_DEVICE = 6
 EXIT_BATCH = 7
 EXIT_DAMAGED = 8
+EXIT_TRAINING = 9
 EXIT_SIGINT = 130
 EXIT_SIGTERM = 143
 
@@ -62,3 +64,9 @@ class DeviceError(DCPoseError):
     """The device is missing, or ran out of memory even after backing off."""
 
     exit_code = EXIT_DEVICE
+
+
+class TrainingError(DCPoseError):
+    """A training diverged: its loss or gradient is not finite."""
+
+    exit_code = EXIT_TRAINING

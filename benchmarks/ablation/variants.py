@@ -20,7 +20,8 @@ from dcpose_cli.pose.heatmaps import peaks
 from dcpose_cli.skeleton import EAR_SLOTS
 from dcpose_cli.training.dcpose.losses import gaussian_targets, heatmap_loss
 from dcpose_cli.training.dcpose.recipe import StageConfig
-from dcpose_cli.training.engine.loop import Loop, Progress
+from dcpose_cli.training.engine.log import Progress
+from dcpose_cli.training.engine.loop import Loop
 
 from .maps import Maps
 

@@ -30,8 +30,9 @@ from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.nets import DCPose
 from dcpose_cli.pose.heatmaps import DECODERS
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import Recipe, load_recipe
-from dcpose_cli.training.engine.run import with_motion
+from dcpose_cli.training.data.splits import with_motion
+from dcpose_cli.training.dcpose.recipe import Recipe
+from dcpose_cli.training.recipes import load_recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -113,7 +114,7 @@ def trained_heads(options: argparse.Namespace, recipe: Recipe, base: DCPose) -> 
     folders = {str(seed): options.out / f"seed-{seed}" for seed in options.seeds}
     todo = {seed: folder for seed, folder in folders.items() if not (folder / "model.safetensors").is_file()}
     if todo:
-        samples = with_motion(read_samples(options.data, recipe.data, split="train"), stage)
+        samples = with_motion(read_samples(options.data, recipe.data, split="train"), stage.stills_share)
         stage = stage.in_steps(len(samples))
         cache = cache_maps(
             base, samples, recipe, options.cached, options.out / "cache", lambda text: print(text, flush=True)

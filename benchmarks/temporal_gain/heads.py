@@ -15,7 +15,8 @@ from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.pack import PoseSample
 from dcpose_cli.training.dcpose.losses import stage_loss
 from dcpose_cli.training.dcpose.recipe import Recipe, StageConfig
-from dcpose_cli.training.engine.loop import Loop, Progress
+from dcpose_cli.training.engine.log import Progress
+from dcpose_cli.training.engine.loop import Loop
 
 #: Windows whose heatmaps are made at once.
 CHUNK = 16

@@ -85,6 +85,9 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from this model: a shipped name, a folder or a file.", show_default=False)
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Detector whose answers a detector learns from.", show_default=False)
+    ] = None,
     device: o.Device = DEFAULTS.device,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
@@ -99,8 +102,8 @@ def train(
     from .train_command import train_model
 
     train_model(
-        recipe, data, out, work, init=init, device=device, threads=threads, workers=workers, stages=stages,
-        tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+        recipe, data, out, work, init=init, teacher=teacher, device=device, threads=threads, workers=workers,
+        stages=stages, tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 

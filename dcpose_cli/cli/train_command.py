@@ -7,23 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-import torch
-from torch import nn
-
-from ..checkpoints.files import WEIGHTS_NAME, load_model, save_model
+from ..checkpoints.files import WEIGHTS_NAME
 from ..errors import UsageError
 from ..files import require_free_target, shown
-from ..nets import DSTA, DCPose, HRNet, SimpleBaseline
 from ..pose.network import resolve_device
-from ..skeleton import LABELLED_SLOTS
-from ..training.dcpose.recipe import load_recipe
-from ..training.dcpose.train import train
-from ..training.dsta.recipe import DSTARecipe, is_dsta_recipe, load_dsta_recipe
-from ..training.dsta.train import train_dsta
 from ..training.engine.distributed import own_ranks
-from ..training.engine.loop import Progress
+from ..training.engine.log import Progress
+from ..training.engine.run import RunOptions
+from ..training.recipes import KINDS, load_recipe
 from .terminal import message
 
 
@@ -34,6 +26,7 @@ def train_model(
     work: Path | None,
     *,
     init: str | None = None,
+    teacher: str | None = None,
     device: str,
     threads: int | None,
     workers: int = 0,
@@ -42,10 +35,12 @@ def train_model(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Train by the recipe and save the network in float16."""
-    plan = load_dsta_recipe(recipe) if is_dsta_recipe(recipe) else load_recipe(recipe)
-    chosen = None if stages is None else parse_stages(stages)
+    """Train by the recipe and save the network."""
+    plan = load_recipe(recipe)
+    kind = KINDS[plan.kind]
     folder = out or recipe.parent
+    if teacher is not None and not kind.teacher:
+        raise UsageError(f"--teacher is for recipes of detectors; {shown(recipe)} is of the kind {plan.kind}")
     if not data.is_dir():
         raise UsageError(f"--data {shown(data)} is not a folder")
     if not overwrite:
@@ -53,45 +48,27 @@ def train_model(
 
     def report(progress: Progress) -> None:
         if not quiet:
+            parts = "".join(f" {name} {value:.4f}" for name, value in progress.parts.items())
             message(
-                f"{progress.stage} {progress.step}/{progress.steps} loss {progress.loss:.4f} "
+                f"{progress.stage} {progress.step}/{progress.steps} loss {progress.loss:.4f}{parts} "
                 f"lr {progress.lr:.2e} {progress.rate:.0f} samples/s"
             )
 
-    start = None if init is None else load_model(init)
-    options: dict[str, Any] = {"threads": threads, "workers": workers, "stages": chosen, "report": report}
-    options |= {"with_tensorboard": tensorboard, "device": str(resolve_device(device))}
-    place = work or Path("runs") / plan.name
-    net: DCPose | DSTA
-    predicts = None
-    decoding = "quarter"
-    with stop_between_steps() as between:
-        if isinstance(plan, DSTARecipe):
-            net = train_dsta(plan, data, place, init=start, between=between, **options)
-            predicts = LABELLED_SLOTS  # the outputs of ears are those of head_top
-        else:
-            net = train(plan, data, place, init=_dcpose_or_backbone(start), between=between, **options)
-            decoding = plan.decoding
-    if not own_ranks().first:
-        return
-    path = save_model(
-        net,
-        folder,
-        name=plan.name,
-        dtype=torch.float16,
-        predicts=predicts,
-        source="dcpose train",
-        decoding=decoding,
-        overwrite=overwrite,
-    )
-    message(f"{shown(path)} written")
-
-
-def _dcpose_or_backbone(start: nn.Module | None) -> DCPose | HRNet | SimpleBaseline | None:
-    """The model to start a DCPose from. Raises UsageError for one of another kind."""
-    if start is not None and not isinstance(start, (DCPose, HRNet, SimpleBaseline)):
-        raise UsageError(f"--init is a model of the kind {type(start).__name__}; give a DCPose, or its backbone")
-    return start
+    options: RunOptions = {
+        "device": str(resolve_device(device)),
+        "threads": threads,
+        "workers": workers,
+        "stages": None if stages is None else parse_stages(stages),
+        "with_tensorboard": tensorboard,
+        "report": report,
+    }
+    start = None if init is None else kind.read_init(init)
+    extra = {"teacher": teacher} if kind.teacher else {}
+    with stop_between_steps() as after_step:
+        options["after_step"] = after_step
+        net = kind.train(plan, data, work or Path("runs") / plan.name, init=start, **extra, **options)
+    if own_ranks().first:
+        message(f"{shown(kind.save(net, plan, folder, overwrite=overwrite))} written")
 
 
 def parse_stages(text: str) -> list[int]:
@@ -106,7 +83,7 @@ def parse_stages(text: str) -> list[int]:
 def stop_between_steps() -> Iterator[Callable[[], None]]:
     """SIGINT and SIGTERM end a training after the step under way, with a checkpoint; a second one ends it at once.
 
-    Yields what training calls after every step.
+    Yields the function that training calls after every step.
     """
     asked: list[int] = []
 
@@ -115,14 +92,14 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
             raise SystemExit(128 + number)
         asked.append(number)
 
-    def between() -> None:
+    def after_step() -> None:
         if asked:
             message("dcpose: the checkpoint is kept; the same command goes on from it")
             raise SystemExit(128 + asked[0])
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield between
+        yield after_step
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

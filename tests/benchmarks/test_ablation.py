@@ -13,8 +13,9 @@ import torch
 
 from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
+from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.pack import read_parts
-from dcpose_cli.training.dcpose.recipe import AugmentConfig, StageConfig
+from dcpose_cli.training.dcpose.recipe import StageConfig
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

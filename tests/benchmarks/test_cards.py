@@ -18,7 +18,7 @@ from dcpose_cli.evaluation.sample_truth import read_truth
 from dcpose_cli.files import sha256_of
 from dcpose_cli.nets import DCPose
 from dcpose_cli.results import PoseTrackWriter
-from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.recipes import load_recipe
 from dcpose_cli.types import Detections, FrameResult, Person
 
 RECIPE = """
@@ -276,13 +276,16 @@ def test_the_card_of_a_detector(load, root, heldout, tmp_path):
     logs = tmp_path / "run"
     logs.mkdir()
     (logs / "log.csv").write_text("step,elapsed,samples\n50,3600,1600\n100,7200,3200\n")
-    detector_card.main(
-        ["--model", str(model), "--figures", str(figures), "--data", str(heldout[0]), "--logs", str(logs),
-         "--results", str(tmp_path)]
-    )  # fmt: skip
+    arguments = ["--model", str(model), "--figures", str(figures), "--data", str(heldout[0])]
+    arguments += ["--logs", str(logs), "--results", str(tmp_path)]
+    detector_card.main(arguments)
     text = (model / "card.md").read_text()
     assert "| measure | person-n at 384 px | yolov8n at 384 px |" in text
     assert "| recall of people taller than a third of the picture, all | 0.000 (0.000-0.000) of 2 |" in text
     assert "Logged: 100 steps, 3,200 canvases, 2.0 h." in text
+    assert "and gives targets at every place of a canvas" in text
+    (logs / "log.csv").write_text("stage,step,loss,lr,samples_per_s\nstage1,50,1,1,3.2\nstage1,100,1,1,0.8888889\n")
+    detector_card.main(arguments)
+    assert "Logged: 100 steps, 3,200 canvases, 0.6 h." in (model / "card.md").read_text()
     assert "| det | 1 | 1 | 1 | `" in text
     assert sha in text

@@ -13,8 +13,8 @@ from dcpose_cli.nets import DCPose
 from dcpose_cli.nets.dcpose import init_head
 from dcpose_cli.pose.heatmaps import DECODERS
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import load_recipe
 from dcpose_cli.training.dcpose.validation import WITHIN, find
+from dcpose_cli.training.recipes import load_recipe
 
 
 @pytest.fixture

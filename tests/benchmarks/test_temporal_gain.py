@@ -14,7 +14,7 @@ import torch
 from dcpose_cli.checkpoints.files import save_model
 from dcpose_cli.nets import DCPose
 from dcpose_cli.training.data.pack import is_held_out, read_parts
-from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.recipes import load_recipe
 
 MODULES = ("damage", "heads", "measure", "windows", "gain_main")
 

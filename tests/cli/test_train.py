@@ -9,16 +9,16 @@ from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.cli.train_command import parse_stages, stop_between_steps, train_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.nets import HRNet
-from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.recipes import load_recipe
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal_waits_for_the_end_of_the_step(number, capsys):
     before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as stop, stop_between_steps() as between:
-        between()  # nothing was asked yet
+    with pytest.raises(SystemExit) as stop, stop_between_steps() as after_step:
+        after_step()  # nothing was asked yet
         os.kill(os.getpid(), number)
-        between()
+        after_step()
     assert stop.value.code == 128 + number
     assert "checkpoint is kept" in capsys.readouterr().err
     assert signal.getsignal(number) is before

@@ -10,8 +10,8 @@ import torch
 from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.nets import SimpleBaseline, SimpleBaselineConfig
-from dcpose_cli.training.dcpose.recipe import load_recipe
 from dcpose_cli.training.dcpose.train import train
+from dcpose_cli.training.recipes import load_recipe
 
 
 def test_the_recipe_on_simplebaseline(root):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...pose.crop import SCALE_UNIT, box_to_center_scale, crop_affine
 from ...skeleton import FLIP_ORDER, UPPER_BODY
-from ..dcpose.recipe import AugmentConfig
+from .config import AugmentConfig
 from .pack import PoseSample
 
 #: Crop pixels that the fastest joint must move over a window for its blur to have a direction.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
 
 import numpy as np
 import torch
@@ -14,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pose.crop import normalise
-from ..dcpose.recipe import AugmentConfig
 from .augment import Crops, plain_crops, random_crops
+from .config import AugmentConfig
 from .pack import PoseSample
 from .readers import drawn
 
@@ -83,28 +81,3 @@ def collate(crops: Sequence[Crops], margins: Sequence[tuple[int, int]]) -> Batch
     joints = np.stack([c.joints[k // 2] for c in crops])
     joints[..., :2] /= STRIDE
     return Batch(normal.reshape(b, 3 * k, h, w), torch.from_numpy(joints), torch.tensor(margins, dtype=torch.float32))
-
-
-class Prefetched:
-    """Batches of coming steps, made by threads while the network works on the present one; the same batches."""
-
-    def __init__(self, make: Callable[[int], Batch], steps: int, workers: int) -> None:
-        self._make, self._steps, self._ahead = make, steps, 2 * workers
-        self._pool = ThreadPoolExecutor(workers, "dcpose-batch") if workers else None
-        self._coming: dict[int, Future[Batch]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of a step; what making it raised is raised here."""
-        if self._pool is None:
-            return self._make(step)
-        for coming in range(step, min(step + self._ahead, self._steps)):
-            if coming not in self._coming:
-                self._coming[coming] = self._pool.submit(self._make, coming)
-        return self._coming.pop(step).result()

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ...pose.crop import normalise
 from ...skeleton import FLIP_ORDER
-from ..dcpose.recipe import AugmentConfig
 from .augment import Rectangle, body_box, draw_geometry, motion_direction, moved_joints
 from .batches import STRIDE, Batch, epoch_order_cached
+from .config import AugmentConfig
 from .device_damage import (
     KINDS,
     Overlay,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,11 @@ from ...datasets import (
 from ...errors import UsageError
 from ...files import shown
 from ...pictures import PictureFile
-from ..dcpose.recipe import DataConfig
+from .config import DataConfig
 from .pack import Neighbours, PoseSample, is_held_out, read_parts
 from .pictures import PictureStore, StoredPictures, memory_limit
+
+_Sample = TypeVar("_Sample")
 
 _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
     "coco": read_coco,
@@ -64,7 +66,7 @@ def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None 
     return spread(list(_samples(kept, data)), limit)
 
 
-def spread(samples: list[PoseSample], limit: int | None) -> list[PoseSample]:
+def spread(samples: list[_Sample], limit: int | None) -> list[_Sample]:
     """At most `limit` of them, evenly spread."""
     if limit is None or len(samples) <= limit:
         return samples

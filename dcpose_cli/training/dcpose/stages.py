@@ -11,11 +11,13 @@ from torch import Tensor
 from ...nets import DCPose
 from ...nets.backbones import heatmap_net
 from ...pose.heatmaps import DECODERS
-from ..data.batches import Batch, Prefetched, training_batch
+from ..data.batches import Batch, training_batch
 from ..data.device_batches import DeviceBatches, fits
 from ..data.pack import PoseSample
-from ..engine.loop import Loop, Measured
-from ..engine.run import Run, phase
+from ..engine.log import Measured
+from ..engine.loop import Loop
+from ..engine.prefetch import Prefetched
+from ..engine.run import Run
 from .losses import stage_loss
 from .recipe import Recipe, StageConfig
 from .validation import Forward, draw_worst, find, human_measures
@@ -26,7 +28,7 @@ def train_backbone(
 ) -> None:
     """Stage 1: single frames, a random one of each window. Leaves the averaged weights in the network."""
     backbone, device = net.backbone, run.device
-    loop = run.loop("stage1", backbone, config)
+    loop = run.loop(recipe, 1, backbone, config)
     loop.resume()
 
     with Prefetched(
@@ -44,16 +46,16 @@ def train_backbone(
         def validate() -> Measured:
             probe = heatmap_net(recipe.model.backbone).to(device).to(memory_format=torch.channels_last).eval()
             probe.load_state_dict(loop.average.state)
-            size, _ = phase(config, loop.step - 1, recipe.model.input_size)
+            size, _ = config.crop_size(loop.step - 1, recipe.model.input_size)
             return _validate("stage1", lambda x, margin: probe(x[:, :3]), held, size, recipe, config, run)
 
         loop.run(loss_of, validate)
     backbone.load_state_dict(loop.average.state)
 
 
-def load_backbone(net: DCPose, config: StageConfig, run: Run) -> bool:
+def load_backbone(net: DCPose, recipe: Recipe, config: StageConfig, run: Run) -> bool:
     """The averaged backbone of a finished or interrupted stage 1; whether there is one."""
-    loop = run.loop("stage1", net.backbone, config)
+    loop = run.loop(recipe, 1, net.backbone, config)
     found = loop.resume()
     if found:
         net.backbone.load_state_dict(loop.average.state)
@@ -66,7 +68,7 @@ def train_head(
     """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them."""
     for parameter in net.backbone.parameters():
         parameter.requires_grad_(False)
-    loop = run.loop("stage2", net, config)
+    loop = run.loop(recipe, 2, net, config)
     loop.resume()
 
     def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
@@ -83,7 +85,7 @@ def train_both(
     """Stage 3: windows, everything learns; the loss of the current frame's own heatmaps is added (SPEC 8.2)."""
     for parameter in net.parameters():
         parameter.requires_grad_(True)
-    loop = run.loop("stage3", net, config)
+    loop = run.loop(recipe, 3, net, config)
     loop.resume()
 
     def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
@@ -163,7 +165,7 @@ def _maker(
     augment = recipe.augmentation(window=window)
 
     def batch(step: int) -> Batch:
-        size, _ = phase(config, step, recipe.model.input_size)
+        size, _ = config.crop_size(step, recipe.model.input_size)
         part, count = run.ranks.share(step, config.batch)
         return make(part, batch=count, size=size, config=augment, seed=seed, window=window)
 
@@ -171,7 +173,7 @@ def _maker(
 
 
 def _sigma(recipe: Recipe, config: StageConfig, step: int) -> float:
-    return phase(config, step, recipe.model.input_size)[1]
+    return config.crop_size(step, recipe.model.input_size)[1]
 
 
 def _validate(

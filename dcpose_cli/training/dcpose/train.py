@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
+from ...checkpoints.files import load_model, save_model
 from ...errors import UsageError
 from ...files import shown
-from ...nets import DCPose
+from ...nets import DCPose, HRNet, SimpleBaseline
 from ...nets.backbones import HeatmapNet, init_heatmap_net
 from ...nets.dcpose import init_head, init_published_head
 from ..data.pack import PoseSample
-from ..engine.loop import Progress
-from ..engine.run import Run, open_run, read_splits, stages_to_run, with_motion
+from ..data.splits import read_splits, with_motion
+from ..engine.run import Run, RunOptions, open_run
 from .recipe import Recipe
 from .stages import load_backbone, train_backbone, train_both, train_head
 
@@ -25,33 +26,35 @@ def train(
     data: Path,
     work: Path,
     *,
-    device: str = "cpu",
-    threads: int | None = None,
-    workers: int = 0,
-    stages: Sequence[int] | None = None,
-    limit: int | None = None,
     init: DCPose | HeatmapNet | None = None,
-    with_tensorboard: bool = False,
-    on_device: bool | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
-    between: Callable[[], None] = lambda: None,
+    **options: Unpack[RunOptions],
 ) -> DCPose:
-    """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the network, averaged.
+    """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the averaged network.
 
     init: a network whose weights are the start instead of random ones, built as the recipe says, for crops of any size;
-    another network is the backbone. A checkpoint in `work` goes before it. threads: torch's threads while training.
-    workers: threads that make batches ahead. stages: which to run, all of the recipe's by default; stages 2 and 3 need
-    a backbone, from stage 1's checkpoint or from `init`. limit: at most so many samples per part. with_tensorboard:
-    also write event files. on_device: keep all pictures in the device's memory and make batches there; None: where a
-    CUDA device has room for them. between: called after every step; to stop early, raise from it: a checkpoint is
-    written and the exception passed on. Started by torchrun, the processes share the batches (training/ranks.py).
-    Raises InputError, OutputError, UsageError or WeightsError.
+    another network is the backbone. A checkpoint in `work` takes precedence. Stages 2 and 3 need a backbone, from stage
+    1's checkpoint or from `init`. options: see RunOptions. Started by torchrun, the processes share the batches
+    (engine/distributed.py).
+    Raises InputError, OutputError, TrainingError, UsageError or WeightsError.
     """
-    with open_run(
-        work, device, threads=threads, workers=workers, with_tensorboard=with_tensorboard, report=report,
-        between=between, on_device=on_device,
-    ) as run:  # fmt: skip
-        return _train(recipe, data, run, stages, limit, init)
+    with open_run(work, **options) as run:
+        return _train(recipe, data, run, init)
+
+
+def read_init(name: str) -> DCPose | HeatmapNet:
+    """The model to start a DCPose from. Raises UsageError for one of another kind, WeightsError."""
+    start = load_model(name)
+    if not isinstance(start, (DCPose, HRNet, SimpleBaseline)):
+        raise UsageError(f"--init is a model of the kind {type(start).__name__}; give a DCPose, or its backbone")
+    return start
+
+
+def save(net: DCPose, recipe: Recipe, folder: Path, *, overwrite: bool) -> Path:
+    """Write the network in float16 to `folder`; returns the file. Raises OutputError."""
+    return save_model(
+        net, folder, name=recipe.name, dtype=torch.float16, source="dcpose train", decoding=recipe.decoding,
+        overwrite=overwrite,
+    )  # fmt: skip
 
 
 def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.device) -> DCPose:
@@ -76,31 +79,23 @@ def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.devic
     return net.to(device).to(memory_format=torch.channels_last)
 
 
-def _train(
-    recipe: Recipe,
-    data: Path,
-    run: Run,
-    wanted: Sequence[int] | None,
-    limit: int | None,
-    init: DCPose | HeatmapNet | None,
-) -> DCPose:
+def _train(recipe: Recipe, data: Path, run: Run, init: DCPose | HeatmapNet | None) -> DCPose:
     configs = recipe.stages()
-    stages = stages_to_run(recipe.name, configs, wanted)
+    stages = run.stages_of(recipe.name, configs)
     net = _start(recipe, init, run.device)
     nothing = f"no training samples in {shown(data)} for {_described(recipe)}"
-    samples, held = read_splits(data, recipe.data, limit, nothing=nothing)
-    windows = with_motion(samples, configs[2]) if 2 in configs else []
+    samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
     if 1 in stages:
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     elif not _has_backbone(net, recipe, samples, init, run):
         raise UsageError(
             f"stage {min(stages)} needs the checkpoint of stage 1 in {shown(run.work)}, or --init with a model"
         )
-    if 2 in stages:
-        train_head(net, recipe, configs[2].in_steps(len(windows)), windows, held, run)
-    if 3 in stages:
-        windows = with_motion(samples, configs[3])
-        train_both(net, recipe, configs[3].in_steps(len(windows)), windows, held, run)
+    for number, train_stage in ((2, train_head), (3, train_both)):
+        if number in stages:
+            config = configs[number]
+            windows = with_motion(samples, config.stills_share)
+            train_stage(net, recipe, config.in_steps(len(windows)), windows, held, run)
     return net.eval()
 
 
@@ -108,7 +103,7 @@ def _has_backbone(
     net: DCPose, recipe: Recipe, samples: list[PoseSample], init: DCPose | HeatmapNet | None, run: Run
 ) -> bool:
     """Whether the network has a trained backbone; takes it from stage 1's checkpoint where there is one."""
-    if recipe.stage1 is not None and load_backbone(net, recipe.stage1.in_steps(len(samples)), run):
+    if recipe.stage1 is not None and load_backbone(net, recipe, recipe.stage1.in_steps(len(samples)), run):
         return True
     return init is not None
 

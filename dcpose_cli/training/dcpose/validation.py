@@ -17,15 +17,16 @@ from ...pose.heatmaps import Decoder
 from ...skeleton import EDGES, JOINT_GROUPS, JOINT_NAMES
 from ..data.augment import plain_crops
 from ..data.batches import STRIDE, plain_batch
+from ..data.config import MeasureConfig
 from ..data.pack import PoseSample
-from .recipe import MeasureConfig
+from ..engine.log import PCK
 
 #: A joint is found within this share of the longer side of the person's box.
 WITHIN = 0.1
 #: Labels of less weight are not measured: nobody was sure of them.
 SURE = 0.99
 #: How the columns of what human labels say begin.
-PCK, SWAPPED = "pck_", "swapped_"
+SWAPPED = "swapped_"
 #: Slots of the limbs' joints, shoulders and hips among them, of the ends of the torso, and the pairs that get swapped.
 _LIMBS = tuple(slot for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for slot in JOINT_GROUPS[name])
 _TORSO = (JOINT_NAMES.index("left_shoulder"), JOINT_NAMES.index("right_hip"))

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dcpose_cli.training.detector.data import Picture, as_boxes
-from dcpose_cli.training.detector.graphics import draw_graphic
-from dcpose_cli.training.detector.recipe import DetectorRecipe
-from dcpose_cli.training.detector.turn import turned_boxes
+from .data import Picture, as_boxes
+from .graphics import draw_graphic
+from .recipe import CanvasConfig
+from .turn import turned_boxes
 
 #: A person of whom less than this share lies inside a canvas is neither wanted nor punished there,
 MIN_VISIBLE: Final = 0.25
@@ -58,10 +58,10 @@ class CanvasMaker:
         self,
         whole: Sequence[Picture],
         crops: Sequence[Picture],
-        recipe: DetectorRecipe,
+        config: CanvasConfig,
         empty: Sequence[Picture] = (),
     ) -> None:
-        self._whole, self._crops, self._empty, self._recipe = whole, crops, empty, recipe
+        self._whole, self._crops, self._empty, self._config = whole, crops, empty, config
 
     def make(self, rng: np.random.Generator, size: int, mosaic: float) -> Canvas:
         """One canvas of `size` x `size` pixels, a mosaic with probability `mosaic`."""
@@ -72,24 +72,24 @@ class CanvasMaker:
         unsure: list[_Cell] = []
         for cell in _cells(rng, size, mosaic):
             picture = self._draw(rng)
-            seen, doubtful = _paste(rng, picture, image, cell, size, self._recipe)
+            seen, doubtful = _paste(rng, picture, image, cell, size, self._config)
             boxes.append(seen)
             ignore.append(doubtful)
             if not picture.complete:
                 unsure.append(cell)
         image = _colour(rng, image)
         found = np.concatenate(boxes), np.concatenate(ignore), as_boxes(unsure)
-        if self._recipe.damage and rng.random() < self._recipe.damage:
+        if self._config.damage and rng.random() < self._config.damage:
             return Canvas(damaged(rng, image), *found, clean=image)
         return Canvas(image, *found)
 
     def _draw(self, rng: np.random.Generator) -> Picture:
-        recipe = self._recipe
-        if recipe.graphics and rng.random() < recipe.graphics:
+        config = self._config
+        if config.graphics and rng.random() < config.graphics:
             return Picture(draw_graphic(rng), as_boxes([]), as_boxes([]), True)
-        if self._empty and rng.random() < recipe.empty:
+        if self._empty and rng.random() < config.empty:
             return self._empty[int(rng.integers(len(self._empty)))]
-        pool = self._crops if self._crops and rng.random() < recipe.crop_share else self._whole
+        pool = self._crops if self._crops and rng.random() < config.crop_share else self._whole
         return pool[int(rng.integers(len(pool)))]
 
 
@@ -115,7 +115,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _choose(
-    rng: np.random.Generator, picture: Picture, cell: _Cell, size: int, recipe: DetectorRecipe
+    rng: np.random.Generator, picture: Picture, cell: _Cell, size: int, config: CanvasConfig
 ) -> tuple[_Box | None, float]:
     """One person of the picture, None in an empty one, and canvas pixels per picture pixel.
 
@@ -129,10 +129,10 @@ def _choose(
     sides = picture.boxes[:, 2:] - picture.boxes[:, :2]
     tall = np.maximum(np.maximum(sides[:, 1], sides[:, 0] * 0.7), 4.0)
     kind = rng.random()
-    if kind < recipe.small:
+    if kind < config.small:
         number, goal = int(tall.argmin()), _log_uniform(rng, SMALLEST, max(0.15 * size, SMALLEST + 1))
         low, high = max(0.5 * fit, 0.05), max(2.2 * fit, 0.2)
-    elif kind < recipe.small + recipe.large:
+    elif kind < config.small + config.large:
         number, goal = int(tall.argmax()), _log_uniform(rng, 1.0, 3.0) * size
         low, high = max(0.7 * fit, 0.1), MAX_SCALE
     else:
@@ -141,14 +141,14 @@ def _choose(
     return picture.boxes[number], float(np.clip(goal / tall[number], low, min(high, MAX_SCALE)))
 
 
-def _angle(rng: np.random.Generator, recipe: DetectorRecipe) -> float:
+def _angle(rng: np.random.Generator, config: CanvasConfig) -> float:
     """Degrees by which a tile is turned, mostly 0."""
-    if not (recipe.tilt or recipe.quarter):
+    if not (config.tilt or config.quarter):
         return 0.0
     kind = rng.random()
-    if kind < recipe.tilt:
+    if kind < config.tilt:
         return float(rng.uniform(-45, 45))
-    if kind < recipe.tilt + recipe.quarter:
+    if kind < config.tilt + config.quarter:
         return float(rng.choice([-90.0, 90.0]) + rng.uniform(-10, 10))
     return 0.0
 
@@ -159,7 +159,7 @@ def _paste(
     image: NDArray[np.uint8],
     cell: _Cell,
     size: int,
-    recipe: DetectorRecipe,
+    config: CanvasConfig,
 ) -> tuple[_Box, _Box]:
     """Puts a scaled, perhaps mirrored and turned part of `picture` into `cell`.
 
@@ -169,7 +169,7 @@ def _paste(
     height, width = pixels.shape[:2]
     x1, y1, x2, y2 = cell
     room = np.array([x2 - x1, y2 - y1], np.float64)
-    person, scale = _choose(rng, picture, cell, size, recipe)
+    person, scale = _choose(rng, picture, cell, size, config)
     stretch = float(np.exp(rng.uniform(-0.15, 0.15)))
     scales = np.array([scale * stretch, scale / stretch])
     if picture.squashed:
@@ -184,7 +184,7 @@ def _paste(
         corner = np.clip(room * rng.uniform(0.2, 0.8, 2) - anchor * scales, least, most)
         pivot = np.clip(anchor * scales + corner, 0, room)
     matrix = np.array([[scales[0], 0, corner[0]], [0, scales[1], corner[1]]])
-    flip, angle = rng.random() < 0.5, _angle(rng, recipe)
+    flip, angle = rng.random() < 0.5, _angle(rng, config)
     if flip:
         matrix[0] = -matrix[0, 0], 0, room[0] - matrix[0, 2]
         pivot[0] = room[0] - pivot[0]

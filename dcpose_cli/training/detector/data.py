@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...files import shown
+from ...files import shown, write_atomic
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
 from ...pictures import PictureFile, TarIndex
 from ...types import Detections
@@ -245,7 +245,7 @@ def label_others(
             [*(round(float(v), 1) for v in row), round(float(score), 3)]
             for row, score in zip(rows, people.scores, strict=True)
         ]
-    target.write_text(json.dumps(found))
+    write_atomic(target, json.dumps(found), overwrite=True)
 
 
 def origins_of(info: dict[str, Any]) -> set[str]:

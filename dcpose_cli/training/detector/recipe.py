@@ -1,26 +1,82 @@
-"""How a person detector is trained, as models/NAME/recipe.toml says it."""
+"""A recipe of a person detector: TOML with `kind = "detector"`."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from dcpose_cli._schema import build
-from dcpose_cli.errors import UsageError
+import numpy as np
+
+from ..engine.config import LoopConfig, check_loop, need
+
+KIND = "detector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorPhase:
-    """A stretch of the training: from this share of the budget on, canvases of this side in pixels, so many a step.
+    """A part of the training at one canvas side `size` in pixels; `share` of the steps.
 
-    also: further sides; every step draws one of all, with as many canvases as cover the same area.
+    batch: canvases per step, the stage's by default. also: further sides; every step draws one of all, with as many
+    canvases as cover the same area.
     """
 
-    start: float
     size: int
-    batch: int
+    share: float
+    batch: int | None = None
     also: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorStage(LoopConfig):
+    """Optimisation of a detector; length, optimizer and schedule as in LoopConfig.
+
+    phases: canvas sizes, in order. unsure_weight: of background at the finest level where people may be unboxed.
+    distill: weight of the teacher's answers on each canvas beside the labels, 0 without a teacher.
+    """
+
+    phases: tuple[DetectorPhase, ...] = (DetectorPhase(size=320, share=1.0),)
+    unsure_weight: float = 0.4
+    distill: float = 0.0
+
+    def phase_of(self, step: int) -> DetectorPhase:
+        """The phase that a step belongs to."""
+        done = 0.0
+        for phase in self.phases:
+            done += phase.share
+            if step < done * self.steps - 0.5:
+                return phase
+        return self.phases[-1]
+
+    def canvases_of(self, step: int, seed: int) -> tuple[int, int]:
+        """Side in pixels and number of the canvases of a step."""
+        phase = self.phase_of(step)
+        sides = (phase.size, *phase.also)
+        side = sides[int(np.random.default_rng([seed, step, 0]).integers(len(sides)))]
+        batch = self.batch if phase.batch is None else phase.batch
+        return side, max(1, round(batch * (phase.size / side) ** 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanvasConfig:
+    """How canvases are made of pictures; all values are shares in 0..1.
+
+    mosaic, mosaic_end: of mosaics among the canvases, and of those after `mosaic_until` of the steps. crop_share: of
+    tiles that are crops of one person. graphics: of tiles that are drawings without people. empty: of tiles that are
+    pictures without people. tilt, quarter: of tiles turned by up to 45 degrees, and by about 90. small, large: of tiles
+    scaled for a person of 16 pixels and up, and of one to three canvases. damage: of canvases that are dark, blurred by
+    motion, noisy or coarse; the teacher sees them undamaged.
+    """
+
+    mosaic: float = 0.55
+    mosaic_end: float = 0.3
+    mosaic_until: float = 0.88
+    crop_share: float = 0.45
+    graphics: float = 0.0
+    empty: float = 0.0
+    tilt: float = 0.0
+    quarter: float = 0.0
+    small: float = 0.0
+    large: float = 0.0
+    damage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,62 +103,45 @@ class DetectorData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorRecipe:
-    """How a detector is trained.
+    """How a detector is trained, in one stage.
 
-    seconds: budget of processor time, validation included. steps: if set, replaces it, so that a run can be repeated
-    exactly. distill: weight of the teacher's answers on each canvas beside the labels, 0 without a teacher.
-    graphics: share of tiles that are drawings without people, see detector_graphics. empty: share of tiles that are
-    pictures without people. tilt, quarter: shares of tiles turned by up to 45 degrees, and by about 90.
-    small, large: shares of tiles scaled for a person of 16 px and up, and of one to three canvases.
-    damage: share of canvases that are dark, blurred by motion, noisy or coarse; the teacher sees them undamaged.
-    stable: share of the budget until which the learning rate stays, before it falls on a cosine.
-    mosaic, mosaic_end: share of mosaics, and that after `mosaic_until` of the budget. crop_share: share of tiles that
-    are crops of one person. unsure_weight: of background at the finest level where people may be unboxed.
-    checkpoint_seconds, validation_seconds: processor time between checkpoints, and least time between validations.
-    imgsz: long side in pixels to which the finished detector scales frames.
+    architecture: name of one of ultralytics' model files. imgsz: long side in pixels to which the finished detector
+    scales frames. validation_sizes: long sides in pixels at which the validation pictures are scored.
     """
 
-    name: str = "person-n"
+    kind: str = KIND
+    name: str
     architecture: str = "yolov8n.yaml"
     imgsz: int = 384
-    seconds: float = 5400.0
-    steps: int | None = None
-    phases: tuple[DetectorPhase, ...] = (
-        DetectorPhase(start=0.0, size=192, batch=32),
-        DetectorPhase(start=0.33, size=256, batch=32),
-        DetectorPhase(start=0.6, size=320, batch=24),
-    )
-    learning_rate: float = 2e-3
-    final_rate: float = 0.02
-    warmup_steps: int = 300
-    weight_decay: float = 0.02
-    clip_norm: float = 10.0
-    ema: float = 0.999
-    mosaic: float = 0.55
-    mosaic_end: float = 0.3
-    mosaic_until: float = 0.88
-    crop_share: float = 0.45
-    unsure_weight: float = 0.4
-    distill: float = 0.0
-    graphics: float = 0.0
-    empty: float = 0.0
-    tilt: float = 0.0
-    quarter: float = 0.0
-    small: float = 0.0
-    large: float = 0.0
-    damage: float = 0.0
-    stable: float = 0.0
-    data: DetectorData = DetectorData()
-    checkpoint_seconds: float = 600.0
-    validation_seconds: float = 0.0
-    validation_sizes: tuple[int, ...] = (256, 416)
-    seed: int = 1
+    validation_sizes: tuple[int, ...] = (384,)
+    data: DetectorData
+    augment: CanvasConfig = field(default_factory=CanvasConfig)
+    stage1: DetectorStage
+    seed: int = 0
 
+    def stages(self) -> dict[int, DetectorStage]:
+        """The stages of the recipe, by number."""
+        return {1: self.stage1}
 
-def load_detector_recipe(path: Path) -> DetectorRecipe:
-    """Reads a recipe. Raises UsageError on a missing file, unknown keys or wrong types."""
-    try:
-        recipe: DetectorRecipe = build(DetectorRecipe, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"cannot use the recipe {path}: {error}; compare it with models/person-n") from error
-    return recipe
+    def mosaic_of(self, step: int) -> float:
+        """Share of mosaics among the canvases of a step."""
+        late = step >= self.augment.mosaic_until * self.stage1.steps
+        return self.augment.mosaic_end if late else self.augment.mosaic
+
+    def check(self) -> None:
+        """ValueError names the first key whose value is out of range."""
+        check_loop("stage1", self.stage1)
+        need(not self.stage1.epochs, "stage1.epochs: a detector has no epochs, give stage1.steps")
+        need(bool(self.stage1.phases), "stage1.phases is empty")
+        shares = sum(phase.share for phase in self.stage1.phases)
+        need(abs(shares - 1) < 1e-6, f"the shares of stage1.phases add up to {shares:g}, not 1")
+        sides = [side for phase in self.stage1.phases for side in (phase.size, *phase.also)]
+        for key, values in (("stage1.phases: sizes", sides), ("validation_sizes", self.validation_sizes)):
+            need(all(side > 0 and side % 32 == 0 for side in values), f"{key} must be multiples of 32")
+        need(self.imgsz > 0, "imgsz must be above 0")
+        need(bool(self.data.whole), "missing key data.whole")
+        for name in CanvasConfig.__slots__:
+            need(0 <= getattr(self.augment, name) <= 1, f"augment.{name} must be in 0..1")
+        for name in ("unsure_weight", "distill"):
+            need(getattr(self.stage1, name) >= 0, f"stage1.{name} must not be negative")
+        need(self.seed >= 0, "seed must not be negative")

@@ -1,15 +1,9 @@
-"""How good a detector is on labelled pictures: average precision, recall by size, false boxes.
-
-python -m dcpose_cli.training.detector.score DATA person-n --recipe models/person-n/recipe.toml --size 416 --conf 0.3
-"""
+"""How good a detector is on labelled pictures: average precision, recall by size, false boxes."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -19,10 +13,9 @@ from torch import nn
 
 from ...evaluation.average_precision import COCO_RECALLS, average_precision
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
-from ...people.detector import Letterbox, load_detector, select
+from ...people.detector import Letterbox, select
 from ...types import Detections
-from .data import PackReader, Picture
-from .recipe import load_detector_recipe
+from .data import Picture
 
 #: A box is right from this intersection over union on.
 RIGHT_IOU: Final = 0.5
@@ -130,30 +123,3 @@ def found_people(boxes: NDArray[np.float32], truth: NDArray[np.float32]) -> NDAr
 
 def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 4) if values else 0.0
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Logs one line of scores on the pack's validation pictures per size and least score."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("data", type=Path, help="folder of the training pack")
-    parser.add_argument("detector", help="model, file or stock name; its class 0 must be the person")
-    parser.add_argument("--recipe", type=Path, required=True, help="recipe.toml, for its validation parts")
-    parser.add_argument("--parts", nargs="+", help="parts of the pack instead of the recipe's")
-    parser.add_argument("--limit", type=int, default=100_000, help="most pictures of a part")
-    parser.add_argument("--size", type=int, nargs="+", help="long side in pixels; the model's own by default")
-    parser.add_argument("--conf", type=float, nargs="+", default=[0.3], help="least score for recall and false boxes")
-    parser.add_argument("--iou", type=float, default=NMS_IOU, help="overlap above which the weaker box is dropped")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    model = load_detector(options.detector)
-    reader = PackReader(options.data, load_detector_recipe(options.recipe).data)
-    parts = reader.validation(options.parts, options.limit)
-    for part, pictures in parts.items():
-        for size in options.size or [model.imgsz]:
-            for conf in options.conf:
-                row = evaluate(model.net, pictures, size, conf, options.iou, reduced=False)
-                log.info("%s on %d pictures of %s: %s", model.name, len(pictures), part, json.dumps(row))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,11 +8,12 @@ from typing import Any, Final
 import torch
 from torch.nn import functional as F
 
-from dcpose_cli.people.detector import DetectorModel
+from ...people.detector import DetectorModel
 
 #: The two parts against each other: persons, and where the sides of the box lie.
 CLASS_GAIN: Final = 1.0
 SIDES_GAIN: Final = 0.75
+CPU: Final = torch.device("cpu")
 
 
 class Teacher:
@@ -21,8 +22,9 @@ class Teacher:
     Anchors as in ultralytics' detection networks of strides 8, 16 and 32; no gradients.
     """
 
-    def __init__(self, model: DetectorModel) -> None:
-        self._net = model.net.eval().to(memory_format=torch.channels_last)
+    def __init__(self, model: DetectorModel, device: torch.device = CPU) -> None:
+        self._net = model.net.eval().to(device).to(memory_format=torch.channels_last)
+        self._device = device
         # Only the last layer's own switch: it then gives raw answers, while batch norm keeps its statistics.
         self._net.model[-1].training = True  # type: ignore[union-attr, index]
         self._person = model.person
@@ -30,7 +32,7 @@ class Teacher:
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """images: (B, 3, S, S) float32, RGB in 0..1."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16):
             output: Mapping[str, Any] = self._net(images)
         persons = output["scores"].float()[:, self._person : self._person + 1].sigmoid()
         return persons, _sides(output["boxes"].float()).softmax(2)

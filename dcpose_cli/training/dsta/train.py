@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...checkpoints.files import save_model
 from ...errors import UsageError
 from ...files import shown
 from ...nets import DSTA, DCPose, HRNet, SimpleBaseline
@@ -18,12 +19,14 @@ from ...nets.dsta import DSTAPoses, init_head
 from ...nets.dsta_backbone import init_backbone
 from ...nets.realnvp import RealNVP
 from ...pose.crop import box_to_center_scale
-from ...skeleton import EAR_SLOTS
-from ..data.batches import STRIDE, Batch, Prefetched, plain_batch, training_batch
+from ...skeleton import EAR_SLOTS, LABELLED_SLOTS
+from ..data.batches import STRIDE, Batch, plain_batch, training_batch
 from ..data.pack import PoseSample
+from ..data.splits import read_splits, with_motion
 from ..dcpose.recipe import StageConfig
-from ..engine.loop import Measured, Progress
-from ..engine.run import Run, open_run, phase, read_splits, stages_to_run, with_motion
+from ..engine.log import Measured
+from ..engine.prefetch import Prefetched
+from ..engine.run import Run, RunOptions, open_run
 from .recipe import DSTARecipe
 from .rle import regression_targets, rle_loss
 
@@ -33,8 +36,8 @@ _IN_TIME: Final = (1, 0, 2)
 _WITHIN: Final = 0.1
 
 
-class Trainee(nn.Module):
-    """What is trained: the network and the density of its errors, which is no part of the model."""
+class NetWithFlow(nn.Module):
+    """What is optimised: the network, and the normalizing flow of its errors, which is no part of the model."""
 
     def __init__(self, net: DSTA) -> None:
         super().__init__()
@@ -43,60 +46,52 @@ class Trainee(nn.Module):
 
 
 def train_dsta(
-    recipe: DSTARecipe,
-    data: Path,
-    work: Path,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    workers: int = 0,
-    stages: Sequence[int] | None = None,
-    limit: int | None = None,
-    init: nn.Module | None = None,
-    with_tensorboard: bool = False,
-    report: Callable[[Progress], None] = lambda progress: None,
-    between: Callable[[], None] = lambda: None,
+    recipe: DSTARecipe, data: Path, work: Path, *, init: nn.Module | None = None, **options: Unpack[RunOptions]
 ) -> DSTA:
-    """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the network, averaged.
+    """Train (or resume) `recipe` on the data in `data`, checkpoints and logs in `work`; returns the averaged network.
 
     init: a model to start from: a DSTA built as the recipe says, or any model with the same backbone, whose weights
-    the backbone then has. Other arguments and the errors as in `training.train.train`.
+    the backbone then has. options: see RunOptions. Raises what `dcpose.train.train` raises.
     """
-    with open_run(
-        work, device, threads=threads, workers=workers, with_tensorboard=with_tensorboard, report=report,
-        between=between,
-    ) as run:  # fmt: skip
-        return _train(recipe, data, run, stages, limit, init)
+    with open_run(work, **options) as run:
+        return _train(recipe, data, run, init)
 
 
-def _train(
-    recipe: DSTARecipe, data: Path, run: Run, wanted: Sequence[int] | None, limit: int | None, init: nn.Module | None
-) -> DSTA:
+def save(net: DSTA, recipe: DSTARecipe, folder: Path, *, overwrite: bool) -> Path:
+    """Write the network in float16 to `folder`; returns the file. Raises OutputError."""
+    # The outputs of ears are those of head_top.
+    return save_model(
+        net, folder, name=recipe.name, dtype=torch.float16, predicts=LABELLED_SLOTS, source="dcpose train",
+        decoding="quarter", overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _train(recipe: DSTARecipe, data: Path, run: Run, init: nn.Module | None) -> DSTA:
     configs = recipe.stages()
-    stages = stages_to_run(recipe.name, configs, wanted)
-    trainee = _start(recipe, run.device)
+    stages = run.stages_of(recipe.name, configs)
+    learner = _start(recipe, run.device)
     if init is not None:
-        start_from(trainee.net, init)
+        start_from(learner.net, init)
     nothing = f"no training samples in {shown(data)} for the recipe's [data]; check both"
-    samples, held = read_splits(data, recipe.data, limit, nothing=nothing)
+    samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
     if 1 in stages:
-        _stage("stage1", trainee, recipe, configs[1].in_steps(len(samples)), samples, held, run, window=False)
+        _stage(1, learner, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     if 2 in stages:
         if recipe.freeze_backbone:
-            trainee.net.backbone.requires_grad_(False)
-        clips = with_motion(samples, configs[2])
-        _stage("stage2", trainee, recipe, configs[2].in_steps(len(clips)), clips, held, run, window=True)
-    return trainee.net.eval()
+            learner.net.backbone.requires_grad_(False)
+        clips = with_motion(samples, configs[2].stills_share)
+        _stage(2, learner, recipe, configs[2].in_steps(len(clips)), clips, held, run)
+    return learner.net.eval()
 
 
-def _start(recipe: DSTARecipe, device: torch.device) -> Trainee:
+def _start(recipe: DSTARecipe, device: torch.device) -> NetWithFlow:
     """The untrained network and flow, the same for the same seed; torch's own random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        trainee = Trainee(DSTA(recipe.model))
-        init_backbone(trainee.net.backbone)
-        init_head(trainee.net)
-    return trainee.to(device).to(memory_format=torch.channels_last)
+        learner = NetWithFlow(DSTA(recipe.model))
+        init_backbone(learner.net.backbone)
+        init_head(learner.net)
+    return learner.to(device).to(memory_format=torch.channels_last)
 
 
 def start_from(net: DSTA, model: nn.Module) -> None:
@@ -118,54 +113,51 @@ def start_from(net: DSTA, model: nn.Module) -> None:
 
 
 def _stage(
-    name: str,
-    trainee: Trainee,
+    number: int,
+    learner: NetWithFlow,
     recipe: DSTARecipe,
     config: StageConfig,
     samples: Sequence[PoseSample],
     held: Sequence[PoseSample],
     run: Run,
-    *,
-    window: bool,
 ) -> None:
-    """Single frames or clips; leaves the averaged weights in the trainee."""
-    device = run.device
-    loop = run.loop(name, trainee, config)
+    """Single frames (stage 1) or clips (stage 2); leaves the averaged weights in the learner."""
+    loop = run.loop(recipe, number, learner, config)
     loop.resume()
-    frozen = not next(trainee.net.backbone.parameters()).requires_grad
-    offset = 1 if window else 0  # another order of the samples than in the stage before
+    frozen = not next(learner.net.backbone.parameters()).requires_grad
 
     def make(step: int) -> Batch:
-        size, _ = phase(config, step, recipe.model.input_size)
+        size, _ = config.crop_size(step, recipe.model.input_size)
         part, count = run.ranks.share(step, config.batch)
+        # Another order of the samples in every stage.
         return training_batch(
-            samples, part, batch=count, size=size, config=recipe.augment, seed=recipe.seed + offset,
-            window=window,
+            samples, part, batch=count, size=size, config=recipe.augment, seed=recipe.seed + number - 1,
+            window=number == 2,
         )  # fmt: skip
 
     with Prefetched(make, config.steps, run.workers) as batches:
 
         def loss_of(step: int) -> Tensor:
-            trainee.train()
+            learner.train()
             if frozen:
-                trainee.net.backbone.eval()
+                learner.net.backbone.eval()
             batch = batches(step)
             # Stochastic depth draws from torch's generator; a function of the step, it survives a restart.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(recipe.seed * 1_000_003 + run.ranks.share(step, config.batch)[0])
-                poses = _predict(trainee.net, batch, device, frozen=frozen, bf16=config.bf16)
+                poses = _predict(learner.net, batch, run.device, frozen=frozen, bf16=config.bf16)
             size = (batch.images.shape[3], batch.images.shape[2])
-            target, weight = targets_of(batch.joints.to(device), size)
-            return rle_loss(poses.coordinates, poses.sigma, target, weight, trainee.flow)
+            target, weight = targets_of(batch.joints.to(run.device), size)
+            return rle_loss(poses.coordinates, poses.sigma, target, weight, learner.flow)
 
         def validate() -> Measured:
-            probe = deepcopy(trainee)  # not built anew: that would draw from torch's generator
+            probe = deepcopy(learner)  # not built anew: that would draw from torch's generator
             probe.load_state_dict(loop.average.state)
-            size, _ = phase(config, loop.step - 1, recipe.model.input_size)
-            return {**score(probe.net.eval(), held, size, recipe.augment.enlarge, device)}
+            size, _ = config.crop_size(loop.step - 1, recipe.model.input_size)
+            return dict(score(probe.net.eval(), held, size, recipe.augment.enlarge, run.device))
 
         loop.run(loss_of, validate)
-    trainee.load_state_dict(loop.average.state)
+    learner.load_state_dict(loop.average.state)
 
 
 def _predict(net: DSTA, batch: Batch, device: torch.device, *, frozen: bool, bf16: bool = True) -> DSTAPoses:

@@ -1,4 +1,4 @@
-"""Other people's ways to look at a training: curves as a PNG, TensorBoard's event files."""
+"""Curves of a training as a PNG, and TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files import output_error
-from ..dcpose.validation import PCK
-from .loop import Scalars
+from .log import PCK, SHARES, Scalars
 
 CURVES_NAME = "curves.png"
 
 
 @contextmanager
 def tensorboard(work: Path | None) -> Iterator[Scalars]:
-    """Yields what takes numbers for TensorBoard under `work`/tensorboard; for None, what drops them.
+    """Yields a receiver of numbers for TensorBoard's files in `work`/tensorboard; for None, one that drops them.
 
     Raises UsageError when tensorboard is not installed.
     """
@@ -73,7 +72,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         # A resumed training writes some steps again: the last line of a step counts.
-        return list({(row["stage"], row["step"]): row for row in csv.DictReader(file)}.values())
+        keys = ("stage", "step", "part", "size")
+        return list({tuple(row.get(key) for key in keys): row for row in csv.DictReader(file)}.values())
 
 
 def _plot_log(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
@@ -86,12 +86,15 @@ def _plot_log(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
 
 
 def _plot_validation(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
-    measured = (name for row in rows for name in row if name.startswith(PCK))
-    for name in ("all", "stills", "windows", "single", *dict.fromkeys(measured)):
-        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.set(title=f"{stage}: joints found", xlabel="step", ylabel="share")
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        where = f" {row['part']} {row['size']}" if row.get("part") else ""
+        for name, value in row.items():
+            if value and (name in SHARES or name.startswith(PCK)):
+                lines.setdefault(name + where, []).append((int(row["step"]), float(value)))
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(title=f"{stage}: validation", xlabel="step", ylabel="share")
     axes.grid(alpha=0.3)
     if axes.has_data():
         axes.legend(fontsize="small")

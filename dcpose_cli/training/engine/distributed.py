@@ -1,6 +1,6 @@
-"""Several processes that train one network: every one a share of each batch, gradients averaged.
+"""Data-parallel training: every process computes a part of each batch, gradients are averaged over the processes.
 
-`torchrun --nproc-per-node 4 --no-python dcpose train …` starts them; each is told its place by torchrun's variables.
+`torchrun --nproc-per-node 4 --no-python dcpose train …` starts them and sets each one's rank in the environment.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from ...errors import UsageError
 
-#: What torchrun tells every process it starts.
+#: Variables that torchrun sets in every process.
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process' place among those that train together. Only the first one writes files and reports."""
+    """This process' rank among those that train together. Only the first one writes files and reports."""
 
     rank: int = 0
     local: int = 0
@@ -31,7 +31,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def share(self, step: int, batch: int) -> tuple[int, int]:
@@ -67,20 +67,20 @@ class Ranks:
         return torch.device(f"cuda:{self.local}" if name == "cuda" and self.count > 1 else name)
 
 
-#: A process that trains by itself.
-ALONE: Final = Ranks()
+#: Training in one process.
+SINGLE_PROCESS: Final = Ranks()
 
 
 def own_ranks() -> Ranks:
-    """This process' place as torchrun says; the only one where it was started otherwise."""
+    """This process' rank in torchrun's environment; SINGLE_PROCESS where torchrun did not start it."""
     if not all(name in os.environ for name in _VARIABLES):
-        return ALONE
+        return SINGLE_PROCESS
     return Ranks(int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
-    """Meet the other processes, and part from them at the end. device: that trains, "cpu" or "cuda"."""
+def process_group(device: str) -> Iterator[Ranks]:
+    """Join torchrun's process group, if there is one, and leave it at the end. device: "cpu" or "cuda"."""
     ranks = own_ranks()
     if ranks.count == 1:
         yield ranks

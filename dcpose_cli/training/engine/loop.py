@@ -1,252 +1,206 @@
-"""The optimisation loop all stages share: schedule, averaging, checkpoints that resume exactly."""
+"""The optimisation loop of all trainings: schedule, averaging, checkpoints from which a run resumes exactly."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import UsageError, WeightsError
-from ...files import output_error, shown
-from ..dcpose.recipe import StageConfig
-from .distributed import ALONE, Ranks
-from .muon import Muon
+from ...errors import TrainingError
+from .average import Average
+from .checkpoint import Settings, flatten, read_checkpoint, require_same, unusable, write_checkpoint
+from .config import LoopConfig, learning_rate
+from .distributed import SINGLE_PROCESS, Ranks
+from .log import Logs, Measured, Progress, Scalars
+from .optimizers import build_optimizer, require_moments
 
 #: Seconds between checkpoints.
 CHECKPOINT_EVERY = 600.0
 #: Steps between lines of the log.
 LOG_EVERY = 50
-LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
-#: Shares of joints found; each stage fills those it measures, and adds columns of its own after them. size: of the
-#: crops. single: windows seen by the backbone alone.
-VALIDATION_COLUMNS = ("stage", "step", "size", "all", "stills", "windows", "single")
+#: So many steps in a row may have a gradient that is not finite; they change nothing.
+MOST_SKIPPED = 20
 
-#: What a validation found, by column.
-Measured = dict[str, float | str]
+#: The loss of a step: a scalar, or several by name, which are added.
+LossOf = Callable[[int], Tensor | dict[str, Tensor]]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a line of the log says. rate: samples per second."""
+@dataclass(slots=True)
+class _Sums:
+    """Since the last line of the log: losses, their parts, samples; when it was written."""
 
-    stage: str
-    step: int
-    steps: int
-    loss: float
-    lr: float
-    rate: float
-
-
-#: Takes numbers for other logs: (group, values by name, step).
-Scalars = Callable[[str, dict[str, float], int], None]
-
-
-def learning_rate(step: int, config: StageConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_lr` of the peak, a fall by `gamma` at every milestone, or the peak
-    until the last `decay` of the steps and a fall as 1 - sqrt after that."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    if config.schedule == "multistep":
-        return config.lr * config.gamma ** sum(step >= milestone for milestone in config.milestones)
-    if config.schedule == "trapezoid":
-        start = config.steps * (1 - config.decay)
-        t = min(max((step - start) / max(1.0, config.steps - start), 0.0), 1.0)
-        return config.lr * (config.final_lr + (1 - config.final_lr) * (1 - math.sqrt(t)))
-    t = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(t, 1.0))))
-
-
-class Average:
-    """Exponential moving average of a network's parameters and buffers, in float32."""
-
-    def __init__(self, net: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, net: nn.Module, step: int) -> None:
-        """Take in the weights after `step`; early steps count more."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in net.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
-
-
-def _optimizer(parameters: list[nn.Parameter], config: StageConfig) -> torch.optim.Optimizer:
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    if config.optimizer == "muon":
-        return Muon(groups, lr=config.lr)
-    if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=config.lr, fused=True)
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    since: float
+    losses: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    samples: int = 0
 
 
 class Loop:
-    """Runs `loss_of(step)` through the optimizer. Everything random is a function of the step, so that a resumed run
-    repeats an uninterrupted one bit for bit on the same CPU and thread count."""
+    """Optimises one stage.
+
+    Everything random must be a function of the step, so that a resumed run repeats an uninterrupted one bit for bit on
+    the same CPU and thread count.
+
+    name: of the stage, as in "stage1". parameters: what learns. settings: of the recipe, recorded in the checkpoint;
+    the stage's own by default. report, scalars: receive what is logged. after_step: called after every step; what it
+    raises ends the training, with a checkpoint. ranks: of the processes that share the batches.
+    """
 
     def __init__(
         self,
         name: str,
         net: nn.Module,
         parameters: list[nn.Parameter],
-        config: StageConfig,
+        config: LoopConfig,
         folder: Path,
         *,
         device: torch.device,
         report: Callable[[Progress], None],
-        between: Callable[[], None] = lambda: None,
+        after_step: Callable[[], None] = lambda: None,
         scalars: Scalars = lambda group, values, step: None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
+        settings: Settings | None = None,
     ) -> None:
-        self.ranks = ranks
-        self.name, self.net, self.config, self.folder, self.device = name, net, config, folder, device
-        self.report, self.between, self.scalars = report, between, scalars
+        self.name, self.net, self.config, self.device, self.ranks = name, net, config, device, ranks
+        self.settings = flatten(config, f"{name}.") if settings is None else settings
+        self.after_step, self.logs = after_step, Logs(folder, report, scalars)
         self.parameters = parameters
-        self.optimizer = _optimizer(parameters, config)
+        self.optimizer = build_optimizer(parameters, config)
         self.average = Average(net, config.ema)
         self.step = 0
+        self.skipped = 0
         self.path = folder / f"{name}.ckpt"
 
     def resume(self) -> bool:
-        """Continue from the stage's checkpoint, if there is one. Raises WeightsError when it cannot be read."""
+        """Continue from the stage's checkpoint, if there is one.
+
+        Raises WeightsError when it cannot be read, UsageError when it belongs to a recipe that differs in more than
+        the length of this stage.
+        """
         if not self.path.is_file():
             return False
+        data = read_checkpoint(self.path, self.device)
+        if "recipe" in data:
+            require_same(self.path, self.name, data["recipe"], self.settings)
         try:
-            data = torch.load(self.path, map_location=self.device, weights_only=True)
             self.net.load_state_dict(data["net"])
             self.optimizer.load_state_dict(data["optimizer"])
+            require_moments(self.optimizer)
             self.average.state = data["average"]
             self.step = int(data["step"])
-        except Exception as error:  # a damaged zip raises whatever its reader meets
-            reason = str(error).strip().split("\n")[0][:160]
-            raise WeightsError(f"cannot resume from {shown(self.path)}: {reason}; delete it to start over") from error
+        except Exception as error:  # whatever a file of another program holds
+            raise unusable(self.path, error) from error
         return True
 
-    def run(self, loss_of: Callable[[int], Tensor], validate: Callable[[], Measured] | None = None) -> None:
+    def run(
+        self,
+        loss_of: LossOf,
+        validate: Callable[[], Measured | list[Measured]] | None = None,
+        samples_of: Callable[[int], int] | None = None,
+    ) -> None:
         """Train to the last step; a checkpoint every CHECKPOINT_EVERY seconds and one at the end.
 
-        `between` is called after every step; what it raises ends the training, with a checkpoint.
+        validate: measures the averaged weights, after a checkpoint. samples_of: how many samples a step sees, where it
+        is not the batch of the configuration. Raises TrainingError when the loss is not finite.
         """
-        saved = logged = time.monotonic()
-        losses: list[float] = []
+        saved = time.monotonic()
+        validated, sums = saved, _Sums(saved)
         while self.step < self.config.steps:
             lr = learning_rate(self.step, self.config)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            loss = loss_of(self.step)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            loss = loss.detach()
-            self._agree(loss)
-            losses.append(float(loss))
-            if not math.isfinite(losses[-1]):
-                raise UsageError(f"the loss of {self.name} is {losses[-1]} at step {self.step}; lower its lr")
-            if self.config.clip:
-                nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
-            self.optimizer.step()
+            self._optimise(loss_of, lr, sums)
+            sums.samples += self.config.batch if samples_of is None else samples_of(self.step)
             self.step += 1
             self.average.update(self.net, self.step)
-            now = time.monotonic()
-            if self.step % LOG_EVERY == 0 or self.step == self.config.steps:
-                rate = len(losses) * self.config.batch / max(now - logged, 1e-9)
-                self._log(Progress(self.name, self.step, self.config.steps, sum(losses) / len(losses), lr, rate))
-                losses, logged = [], now
-            if now - saved > CHECKPOINT_EVERY or self.step == self.config.steps:
+            last = self.step == self.config.steps
+            if self.step % LOG_EVERY == 0 or last:
+                self._log(lr, sums)
+                sums = _Sums(time.monotonic())
+            if last or time.monotonic() - saved > CHECKPOINT_EVERY:
+                began = time.monotonic()
                 self.save()
-                if validate is not None and self.ranks.first:
-                    self._note(validate())
-                saved = logged = time.monotonic()
-            self._between()
+                due = last or time.monotonic() - validated >= self.config.validation_seconds
+                if validate is not None and due and self.ranks.first:
+                    self._validate(validate)
+                    validated = time.monotonic()
+                saved = time.monotonic()
+                sums.since += saved - began
+            self._after_step()
 
-    def _agree(self, loss: Tensor) -> None:
-        """Gradients, statistics and loss become the mean over the processes, so that all of them stay alike."""
+    def _validate(self, validate: Callable[[], Measured | list[Measured]]) -> None:
+        found = validate()
+        for values in found if isinstance(found, list) else [found]:
+            self.logs.validation(self.name, self.step, values)
+
+    def _optimise(self, loss_of: LossOf, lr: float, sums: _Sums) -> None:
+        """One step of the optimizer; the loss and its parts are added to the sums."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        made = loss_of(self.step)
+        parts = made if isinstance(made, dict) else {}
+        loss = made if isinstance(made, Tensor) else torch.stack(list(made.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss = loss.detach()
+        self._all_reduce(loss)
+        sums.losses.append(float(loss))
+        for name, part in parts.items():
+            sums.parts.setdefault(name, []).append(float(part.detach()))
+        if not math.isfinite(sums.losses[-1]):
+            raise TrainingError(f"the loss of {self.name} is {sums.losses[-1]} at step {self.step}; lower its lr")
+        if self._clip():
+            self.optimizer.step()
+
+    def _clip(self) -> bool:
+        """Limit the gradient's norm; whether it is finite. Raises TrainingError after too many that are not."""
+        if not self.config.clip:
+            return True
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
+        if self.skipped > MOST_SKIPPED:
+            raise TrainingError(
+                f"the gradient of {self.name} is not finite in {self.skipped} steps up to {self.step}; lower its lr"
+            )
+        return not self.skipped
+
+    def _all_reduce(self, loss: Tensor) -> None:
+        """Average gradients, statistics and loss over the processes, so that all of them stay equal."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         statistics = [b for b in self.net.buffers() if b.is_floating_point()]
         self.ranks.average([*gradients, *statistics, loss])
 
-    def _between(self) -> None:
+    def _after_step(self) -> None:
         stop: BaseException | None = None
         try:
-            self.between()
+            self.after_step()
         except BaseException as error:
             stop = error
-        # They end after the same step: one that went on would wait for the others for ever.
+        # All processes end after the same step: one that went on would wait for the others for ever.
         if self.ranks.any(stop is not None, self.device):
             self.save()
             raise stop or SystemExit(1)
 
     def save(self) -> None:
-        """Write the checkpoint atomically; of several processes the first does."""
+        """Write the checkpoint; of several processes the first does. Raises OutputError."""
         if not self.ranks.first:
             return
-        data: dict[str, Any] = {
+        data = {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state,
             "step": self.step,
+            "recipe": dict(self.settings),
         }
-        part = self.path.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                torch.save(data, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-        except (OSError, RuntimeError) as error:  # torch turns some write errors into the latter
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise output_error(error, self.path) from error
+        write_checkpoint(self.path, data)
 
-    def _log(self, progress: Progress) -> None:
+    def _log(self, lr: float, sums: _Sums) -> None:
         if not self.ranks.first:
             return
-        row = [progress.stage, progress.step, f"{progress.loss:.5f}", f"{progress.lr:.3e}", f"{progress.rate:.1f}"]
-        self._append("log.csv", LOG_COLUMNS, row)
-        self.scalars(self.name, {"loss": progress.loss, "lr": progress.lr, "samples_per_s": progress.rate}, self.step)
-        self.report(progress)
-
-    def _note(self, values: Measured) -> None:
-        own = tuple(name for name in values if name not in VALIDATION_COLUMNS)
-        columns = self._columns("validation.csv") or (*VALIDATION_COLUMNS, *own)
-        known: dict[str, object] = {"stage": self.name, "step": self.step, **values}
-        row = [f"{value:.4f}" if isinstance(value, float) else value for value in map(known.get, columns)]
-        self._append("validation.csv", columns, ["" if value is None else value for value in row])
-        numbers = {name: value for name, value in values.items() if isinstance(value, float)}
-        self.scalars(f"{self.name}/validation", numbers, self.step)
-
-    def _columns(self, name: str) -> tuple[str, ...]:
-        """Those of a CSV file that is there already."""
-        path = self.folder / name
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return tuple(next(csv.reader(file), ()))
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise output_error(error, path) from error
-
-    def _append(self, name: str, columns: tuple[str, ...], row: list[object]) -> None:
-        path = self.folder / name
-        try:
-            fresh = not path.exists()
-            with path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                if fresh:
-                    writer.writerow(columns)
-                writer.writerow(row)
-        except OSError as error:
-            raise output_error(error, path) from error
+        rate = sums.samples / max(time.monotonic() - sums.since, 1e-9)
+        parts = {name: sum(values) / len(values) for name, values in sums.parts.items()}
+        loss = sum(sums.losses) / len(sums.losses)
+        self.logs.progress(Progress(self.name, self.step, self.config.steps, loss, lr, rate, parts))

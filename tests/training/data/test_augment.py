@@ -12,8 +12,8 @@ from dcpose_cli.pose.crop import box_to_center_scale, crop_affine
 from dcpose_cli.skeleton import FLIP_ORDER, FLIP_PAIRS
 from dcpose_cli.training.data import augment
 from dcpose_cli.training.data.augment import Crops, flip, half_body, plain_crops, random_crops
+from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.pack import PoseSample
-from dcpose_cli.training.dcpose.recipe import AugmentConfig
 
 SIZE = (144, 192)
 #: Geometry only: colours stay what they are.

@@ -7,8 +7,8 @@ import torch
 from dcpose_cli.pose.crop import MEAN, STD
 from dcpose_cli.training.data.augment import Crops
 from dcpose_cli.training.data.batches import collate, epoch_order, plain_batch, training_batch
+from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.pack import read_parts
-from dcpose_cli.training.dcpose.recipe import AugmentConfig
 
 SIZE = (48, 64)
 

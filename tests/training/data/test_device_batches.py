@@ -13,11 +13,12 @@ from dcpose_cli.pose.crop import MEAN, STD
 from dcpose_cli.training.data import device_damage as damage
 from dcpose_cli.training.data.augment import motion_blur
 from dcpose_cli.training.data.batches import training_batch
+from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.device_batches import DeviceBatches, fits
 from dcpose_cli.training.data.device_pictures import DevicePictures
 from dcpose_cli.training.data.pack import read_parts
-from dcpose_cli.training.dcpose.recipe import AugmentConfig, load_recipe
 from dcpose_cli.training.dcpose.train import train
+from dcpose_cli.training.recipes import load_recipe
 
 CPU = torch.device("cpu")
 SIZE = (48, 64)

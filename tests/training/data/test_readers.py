@@ -17,12 +17,14 @@ from dcpose_cli.evaluation.posetrack_set import evaluate_set
 from dcpose_cli.nets import DCPose, HRNet
 from dcpose_cli.nets.hrnet import init_weights
 from dcpose_cli.pictures import PictureFile
-from dcpose_cli.training.data.batches import Prefetched, training_batch
+from dcpose_cli.training.data.batches import training_batch
+from dcpose_cli.training.data.config import AugmentConfig, DataConfig
 from dcpose_cli.training.data.pack import is_held_out, read_parts
 from dcpose_cli.training.data.pictures import PictureStore, StoredPictures
 from dcpose_cli.training.data.readers import drawn, read_samples
-from dcpose_cli.training.dcpose.recipe import AugmentConfig, DataConfig, load_recipe
 from dcpose_cli.training.dcpose.train import train
+from dcpose_cli.training.engine.prefetch import Prefetched
+from dcpose_cli.training.recipes import load_recipe
 
 LAYOUTS = {
     "posetrack18": DataConfig(format="posetrack18", train="annotations/train", val="annotations/val"),

@@ -7,8 +7,8 @@ import pytest
 from dcpose_cli.checkpoints.files import find_weights, open_model, shipped_models
 from dcpose_cli.errors import UsageError, WeightsError
 from dcpose_cli.nets import DCPose, DCPoseConfig
-from dcpose_cli.training.dcpose.recipe import load_recipe
-from dcpose_cli.training.engine.loop import learning_rate
+from dcpose_cli.training.engine.config import learning_rate
+from dcpose_cli.training.recipes import load_recipe
 
 
 def test_the_released_recipe(root):

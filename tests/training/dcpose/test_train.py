@@ -16,19 +16,14 @@ import pytest
 import torch
 
 from dcpose_cli.checkpoints.files import open_model, save_model
-from dcpose_cli.errors import OutputError, UsageError, WeightsError
+from dcpose_cli.errors import OutputError, UsageError
 from dcpose_cli.nets import DCPose
+from dcpose_cli.training.data.config import HoldOutConfig, MeasureConfig, RepeatConfig
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import (
-    HoldOutConfig,
-    MeasureConfig,
-    PhaseConfig,
-    RepeatConfig,
-    StageConfig,
-    load_recipe,
-)
+from dcpose_cli.training.data.splits import read_splits, with_motion
+from dcpose_cli.training.dcpose.recipe import PhaseConfig, StageConfig
 from dcpose_cli.training.dcpose.train import train
-from dcpose_cli.training.engine.run import phase, read_splits, with_motion
+from dcpose_cli.training.recipes import load_recipe
 
 #: Trains and kills itself: argv is recipe, data, work, and where: "stage1" or "stage3" after five steps, of which the
 #: last two are not in a checkpoint, or "writing" halfway through the second checkpoint of stage 2.
@@ -37,7 +32,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from dcpose_cli.training.engine import loop
-from dcpose_cli.training.dcpose.recipe import load_recipe
+from dcpose_cli.training.recipes import load_recipe
 from dcpose_cli.training.dcpose.train import train
 
 recipe, data, work, where = sys.argv[1:]
@@ -255,14 +250,10 @@ def test_tensorboard_that_is_not_installed(recipe, tiny_pack, tmp_path, monkeypa
 
 def test_how_many_stills_are_set_in_motion(recipe, tiny_pack):
     samples = read_samples(tiny_pack, recipe.data, split="train")
-    stage = recipe.stage2
-    counts = {
-        share: [len(s.pictures) for s in with_motion(samples, replace(stage, stills_share=share))]
-        for share in (0.0, 1.0, 2.0)
-    }
+    counts = {share: [len(s.pictures) for s in with_motion(samples, share)] for share in (0.0, 1.0, 2.0)}
     assert counts == {0.0: [3] * 3, 1.0: [3] * 3 + [1] * 3, 2.0: [3] * 3 + [1] * 6}
     stills = [s for s in samples if len(s.pictures) == 1]
-    assert with_motion(stills, stage) == stills
+    assert with_motion(stills, 1.0) == stills
 
 
 def test_stopping_from_between_leaves_a_run_that_continues(recipe, trained, tiny_pack, tmp_path):
@@ -274,7 +265,7 @@ def test_stopping_from_between_leaves_a_run_that_continues(recipe, trained, tiny
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tiny_pack, tmp_path, threads=1, between=interrupt)
+        train(recipe, tiny_pack, tmp_path, threads=1, after_step=interrupt)
     assert torch.load(tmp_path / "stage2.ckpt", weights_only=True)["step"] == 2
     assert equal(train(recipe, tiny_pack, tmp_path, threads=1), trained[1])
 
@@ -309,9 +300,39 @@ def test_stage_two_alone_needs_stage_one(recipe, tiny_pack, tmp_path):
 def test_checkpoint_of_another_recipe(recipe, trained, tiny_pack, tmp_path):
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     wider = replace(recipe, model=replace(recipe.model, backbone=replace(recipe.model.backbone, width=12)))
-    with pytest.raises(WeightsError, match=r"stage1\.ckpt") as caught:
+    with pytest.raises(UsageError, match=r"stage1\.ckpt was trained with model\.backbone\.width = 8, .* 12") as caught:
         train(wider, tiny_pack, tmp_path, threads=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "muon"}, r"stage2\.optimizer = 'adamw', the recipe says 'muon'"),
+        ({"lr": 0.5}, r"stage2\.lr = 0\.001, the recipe says 0\.5"),
+    ],
+)
+def test_a_stage_resumes_no_other_settings(recipe, trained, tiny_pack, tmp_path, change, message):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    other = replace(recipe, stage2=replace(recipe.stage2, **change))
+    with pytest.raises(UsageError, match=message):
+        train(other, tiny_pack, tmp_path, threads=1)
+    # Stage 1 alone does not depend on it.
+    assert equal(train(other, tiny_pack, tmp_path, threads=1, stages=(1,)).backbone, trained[1].backbone)
+
+
+def test_other_data_or_seed_are_refused_and_a_longer_stage_goes_on(recipe, trained, tiny_pack, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    with pytest.raises(UsageError, match="seed = 1, the recipe says 4"):
+        train(replace(recipe, seed=4), tiny_pack, tmp_path, threads=1)
+    with pytest.raises(UsageError, match=r"data\.exclude = \['forbidden'\], the recipe says \[\]"):
+        train(replace(recipe, data=replace(recipe.data, exclude=())), tiny_pack, tmp_path, threads=1)
+    with pytest.raises(UsageError, match=r"stage2\.ckpt was trained with stage1\.steps = 6"):
+        train(replace(recipe, stage1=replace(recipe.stage1, steps=7)), tiny_pack, tmp_path, threads=1, stages=(2,))
+    seen = []
+    longer = replace(recipe, name="renamed", stage2=replace(recipe.stage2, steps=5))
+    train(longer, tiny_pack, tmp_path, threads=1, report=seen.append)
+    assert [(p.stage, p.step) for p in seen] == [("stage2", 5)]
 
 
 def test_a_work_folder_that_is_a_file(recipe, tiny_pack, tmp_path):
@@ -323,7 +344,7 @@ def test_a_work_folder_that_is_a_file(recipe, tiny_pack, tmp_path):
 def test_phases_follow_their_shares():
     phases = (PhaseConfig(size=(96, 128), share=0.5), PhaseConfig(size=(144, 192), share=0.5))
     config = StageConfig(steps=10, sigma=3.0, phases=phases)
-    sizes = [phase(config, step, (144, 192)) for step in range(12)]
+    sizes = [config.crop_size(step, (144, 192)) for step in range(12)]
     assert sizes[:5] == [((96, 128), 2.0)] * 5  # sigma shrinks with the person
     assert sizes[5:] == [((144, 192), 3.0)] * 7
-    assert phase(replace(config, phases=()), 3, (144, 192)) == ((144, 192), 3.0)
+    assert replace(config, phases=()).crop_size(3, (144, 192)) == ((144, 192), 3.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcpose_cli.training.data.config import MeasureConfig
 from dcpose_cli.training.data.pack import PoseSample
-from dcpose_cli.training.dcpose.recipe import MeasureConfig
 from dcpose_cli.training.dcpose.validation import Found, human_measures
 
 GROUPS = (MeasureConfig(name="indoors", sources=("a", "b")), MeasureConfig(name="sport", sources=("c",)))

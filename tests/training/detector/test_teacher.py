@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from dcpose_cli import _ultralytics
-from dcpose_cli.errors import UsageError
 from dcpose_cli.people.detector import DetectorModel
-from dcpose_cli.training.detector.canvas import Canvas, CanvasMaker
-from dcpose_cli.training.detector.data import Picture
+from dcpose_cli.training.detector.canvas import Canvas
 from dcpose_cli.training.detector.graphics import SIDE, draw_graphic
-from dcpose_cli.training.detector.recipe import DetectorPhase, DetectorRecipe
+from dcpose_cli.training.detector.targets import labelled_anchors
 from dcpose_cli.training.detector.teacher import Teacher, distillation
-from dcpose_cli.training.detector.trainer import DetectorTrainer, labelled_anchors
 
 NOBODY = np.zeros((0, 4), np.float32)
 
@@ -72,22 +67,6 @@ def test_anchors_inside_people():
     canvases = [Canvas(np.zeros((8, 8, 3), np.uint8), np.array([[0, 0, 8, 8]], np.float32), NOBODY, NOBODY)]
     points = np.array([[4, 4], [12, 4]], np.float32)
     assert labelled_anchors(canvases, points).tolist() == [[True, False]]
-
-
-def test_training_with_a_teacher_needs_one_and_moves_elsewhere(teacher, tmp_path):
-    recipe = DetectorRecipe(
-        steps=2, phases=(DetectorPhase(start=0, size=64, batch=2),), warmup_steps=1, distill=1.0, graphics=1.0
-    )
-    maker = CanvasMaker([Picture(np.zeros((9, 9, 3), np.uint8), NOBODY, NOBODY, True)], [], recipe)
-    with pytest.raises(UsageError, match="--teacher"):
-        DetectorTrainer(recipe, maker, {}, tmp_path / "none")
-    ends = []
-    for share in (1.0, 0.0):
-        trainer = DetectorTrainer(replace(recipe, distill=share), maker, {}, tmp_path / str(share), teacher)
-        trainer.run()
-        ends.append(torch.cat([p.detach().flatten() for p in trainer.average.parameters()]))
-    assert torch.isfinite(ends[0]).all()
-    assert not torch.equal(*ends)
 
 
 def test_drawings_differ_and_repeat_with_the_generator():

@@ -1,26 +1,20 @@
-"""Turned, small, close and damaged people on the canvases of the person detector, and the joints of the pool."""
+"""Turned, small, close and damaged people on the canvases of the person detector."""
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from dcpose_cli.training.data.pool_joints import main as add_joints
 from dcpose_cli.training.detector.canvas import CanvasMaker, damaged
 from dcpose_cli.training.detector.data import JOINTS, Picture
-from dcpose_cli.training.detector.recipe import DetectorPhase, DetectorRecipe
-from dcpose_cli.training.detector.trainer import DetectorTrainer
+from dcpose_cli.training.detector.recipe import CanvasConfig
 from dcpose_cli.training.detector.turn import turned_boxes
 
 NOBODY = np.zeros((0, 4), np.float32)
-RECIPE = DetectorRecipe(crop_share=0.0, graphics=0.0)
+CONFIG = CanvasConfig(crop_share=0.0)
 
 
 def turn(degrees: float, centre: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -73,7 +67,7 @@ def test_joints_say_where_a_turned_person_is():
 @pytest.mark.parametrize("shares", [{"tilt": 1.0}, {"quarter": 1.0}, {}])
 def test_boxes_follow_the_pixels(shares: dict[str, float]):
     """The box drawn for an ellipse covers what is white on the canvas, turned or not."""
-    maker = CanvasMaker([ellipse_picture()], [], replace(RECIPE, **shares))
+    maker = CanvasMaker([ellipse_picture()], [], replace(CONFIG, **shares))
     rng = np.random.default_rng(2)
     checked = 0
     for _ in range(40):
@@ -96,7 +90,7 @@ def test_small_and_close_people():
     rng = np.random.default_rng(1)
     tall = {}
     for kind in ("small", "large"):
-        maker = CanvasMaker([ellipse_picture()], [], replace(RECIPE, **{kind: 1.0}))
+        maker = CanvasMaker([ellipse_picture()], [], replace(CONFIG, **{kind: 1.0}))
         canvases = [maker.make(rng, 320, float(kind == "small")) for _ in range(40)]
         tall[kind] = np.concatenate([c.boxes[:, 3] - c.boxes[:, 1] for c in canvases])
     assert np.median(tall["small"]) < 90
@@ -106,7 +100,7 @@ def test_small_and_close_people():
 
 def test_pictures_without_people_come_as_often_as_asked():
     empty = Picture(np.zeros((50, 50, 3), np.uint8), NOBODY, NOBODY, True)
-    maker = CanvasMaker([ellipse_picture()], [], replace(RECIPE, empty=0.3), [empty])
+    maker = CanvasMaker([ellipse_picture()], [], replace(CONFIG, empty=0.3), [empty])
     rng = np.random.default_rng(1)
     without = sum(len(maker.make(rng, 64, 0.0).boxes) == 0 for _ in range(300))
     assert 60 < without < 130
@@ -114,7 +108,7 @@ def test_pictures_without_people_come_as_often_as_asked():
 
 def test_damage_repeats_with_the_generator_and_the_teacher_sees_none():
     picture = ellipse_picture()
-    maker = CanvasMaker([picture], [], replace(RECIPE, damage=1.0))
+    maker = CanvasMaker([picture], [], replace(CONFIG, damage=1.0))
     for seed in range(40):
         first, second = (maker.make(np.random.default_rng(seed), 96, 0.3) for _ in range(2))
         np.testing.assert_array_equal(first.image, second.image)
@@ -122,71 +116,4 @@ def test_damage_repeats_with_the_generator_and_the_teacher_sees_none():
         assert first.image.shape == first.clean.shape
     changed = sum(bool(np.any(damaged(np.random.default_rng(s), picture.image) != picture.image)) for s in range(40))
     assert changed == 40
-    assert CanvasMaker([picture], [], RECIPE).make(np.random.default_rng(0), 96, 0.3).clean is None
-
-
-def test_a_run_with_everything_resumes_exactly(tmp_path: Path):
-    recipe = DetectorRecipe(
-        steps=6,
-        phases=(DetectorPhase(start=0, size=64, batch=2), DetectorPhase(start=0.5, size=96, batch=2, also=(64,))),
-        warmup_steps=2,
-        stable=0.5,
-        tilt=0.4,
-        quarter=0.2,
-        small=0.2,
-        large=0.2,
-        damage=0.5,
-        empty=0.1,
-        validation_sizes=(64,),
-    )
-    pictures = [ellipse_picture(), ellipse_picture(200)]
-
-    def trainer(folder: str) -> DetectorTrainer:
-        return DetectorTrainer(recipe, CanvasMaker(pictures, pictures, recipe), {}, tmp_path / folder)
-
-    straight = trainer("straight")
-    straight.run()
-    first = trainer("resumed")
-    original = first._step
-
-    def until_four() -> np.ndarray:
-        result = original()
-        first.stop = first.progress.step == 4
-        return result
-
-    first._step = until_four  # type: ignore[method-assign]
-    first.run()
-    second = trainer("resumed")
-    assert second.progress.step == 4
-    second.run()
-    assert second.progress.samples == straight.progress.samples
-    for name, value in straight.average.state_dict().items():
-        assert torch.equal(value, second.average.state_dict()[name]), name
-
-
-def test_the_rate_stays_and_then_falls(tmp_path: Path):
-    recipe = DetectorRecipe(steps=100, warmup_steps=10, stable=0.5, learning_rate=1.0, final_rate=0.1)
-    trainer = DetectorTrainer(recipe, CanvasMaker([ellipse_picture()], [], recipe), {}, tmp_path)
-    rates = []
-    for step in (0, 9, 50, 75, 100):
-        trainer.progress.step = step
-        rates.append(trainer._rate())
-    np.testing.assert_allclose(rates, [0.1, 1.0, 1.0, 0.55, 0.1])
-
-
-def test_joints_of_the_pool_reach_its_whole_pictures(tmp_path: Path):
-    label = {
-        "path": "a/b.jpg", "w": 200, "h": 100, "boxes": [[0, 0, 50, 90, 0.9], [60, 0, 90, 90, 0.3]],
-        "people": [{"i": 1, "k": [[70, 10, 0.9], [71, 9, 0.2], *[[80, 50, 0.8]] * 15], "f": [0, 0, *[0.5] * 15]}],
-    }  # fmt: skip
-    (tmp_path / "labels").mkdir()
-    with gzip.open(tmp_path / "labels" / "sports.jsonl.gz", "wt") as file:
-        file.write(json.dumps(label) + "\n")
-    part = tmp_path / "poolnet.json"
-    images = [{"id": 1, "source": "pool_sports", "origin": "a/b.jpg", "width": 100, "height": 50}]
-    part.write_text(json.dumps({"images": images, "annotations": [{"image_id": 1}, {"image_id": 1}]}))
-    add_joints([str(tmp_path / "labels"), str(part)])
-    first, second = json.loads(part.read_text())["annotations"]
-    assert "keypoints" not in first
-    assert second["keypoints"][:6] == [35, 5, 2, 0, 0, 0]
-    assert sum(second["keypoints"][6:]) == 0
+    assert CanvasMaker([picture], [], CONFIG).make(np.random.default_rng(0), 96, 0.3).clean is None

@@ -14,9 +14,10 @@ import torch
 from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.training.data.batches import training_batch
+from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.readers import read_samples
-from dcpose_cli.training.dcpose.recipe import AugmentConfig, load_recipe
 from dcpose_cli.training.engine.distributed import Ranks, own_ranks
+from dcpose_cli.training.recipes import load_recipe
 
 #: A loop over a small network and random numbers; argv is the folder, and a step after which the last process alone
 #: is told to stop (0: none).
@@ -25,7 +26,7 @@ import sys
 from pathlib import Path
 import torch
 from torch import nn
-from dcpose_cli.training.engine.distributed import joined
+from dcpose_cli.training.engine.distributed import process_group
 from dcpose_cli.training.engine.loop import Loop
 from dcpose_cli.training.dcpose.recipe import StageConfig
 
@@ -33,12 +34,12 @@ folder, last = Path(sys.argv[1]), int(sys.argv[2])
 config = StageConfig(steps=6, batch=8, lr=0.05, warmup=2)
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-with joined("cpu") as ranks:
-    def between():
+with process_group("cpu") as ranks:
+    def after_step():
         if loop.step == last and ranks.rank == ranks.count - 1:
             raise KeyboardInterrupt
     loop = Loop("stage1", net, list(net.parameters()), config, folder, device=torch.device("cpu"),
-                report=lambda progress: None, between=between, ranks=ranks)
+                report=lambda progress: None, after_step=after_step, ranks=ranks)
     loop.resume()
     def loss_of(step):
         x = torch.rand(8, 3, generator=torch.Generator().manual_seed(step)).view(ranks.count, -1, 3)[ranks.rank]

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from dcpose_cli.errors import OutputError, UsageError, WeightsError
+from dcpose_cli.errors import OutputError, TrainingError, UsageError, WeightsError
 from dcpose_cli.training.dcpose.recipe import StageConfig
 from dcpose_cli.training.engine import loop as loop_module
-from dcpose_cli.training.engine.loop import VALIDATION_COLUMNS, Average, Loop, Progress, learning_rate
+from dcpose_cli.training.engine.average import Average
+from dcpose_cli.training.engine.config import learning_rate
+from dcpose_cli.training.engine.log import VALIDATION_COLUMNS, Progress
+from dcpose_cli.training.engine.loop import Loop
 from dcpose_cli.training.engine.muon import Muon
 
 CONFIG = StageConfig(steps=6, batch=4, lr=0.1, warmup=2, final_lr=0.01, ema=0.9)
@@ -62,6 +66,12 @@ def test_learning_rate():
 def test_learning_rate_of_odd_lengths(steps, warmup):
     config = StageConfig(steps=steps, warmup=warmup, lr=1.0)
     assert all(0 < learning_rate(s, config) <= 1 for s in range(steps + 1))
+
+
+def test_a_cosine_may_stay_at_the_peak_first():
+    config = StageConfig(steps=100, warmup=10, lr=1.0, final_lr=0.0, stable=0.5)
+    wanted = {9: 1.0, 10: 1.0, 50: 1.0, 75: 0.5, 100: 0.0}
+    assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
 
 
 def test_multistep_falls_at_its_milestones():
@@ -161,7 +171,7 @@ def test_optimizers(tmp_path):
 
 def test_gradients_are_clipped_only_where_asked(tmp_path, monkeypatch):
     norms = []
-    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, norm: norms.append(norm))
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, norm: norms.append(norm) or 1.0)
     for clip in (0.0, 0.5):
         (tmp_path / str(clip)).mkdir()
         loop = make(tmp_path / str(clip), config=replace(CONFIG, steps=2, clip=clip))
@@ -187,7 +197,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
         if cut.step == 3:
             raise KeyboardInterrupt
 
-    cut = make(tmp_path / "b", between=stop_at_three)
+    cut = make(tmp_path / "b", after_step=stop_at_three)
     with pytest.raises(KeyboardInterrupt):
         cut.run(loss_for(cut, seen))
     other = make(tmp_path / "b", net=small_net())
@@ -211,7 +221,7 @@ def test_a_finished_run_does_nothing_more(tmp_path):
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, ValueError])
 def test_whoever_stops_between_steps_leaves_a_checkpoint(tmp_path, stop):
-    loop = make(tmp_path, between=lambda: (_ for _ in ()).throw(stop()))
+    loop = make(tmp_path, after_step=lambda: (_ for _ in ()).throw(stop()))
     assert not loop.resume()
     with pytest.raises(stop):
         loop.run(loss_for(loop))
@@ -259,9 +269,95 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     loop = make(tmp_path)
     before = [p.detach().clone() for p in loop.net.parameters()]
-    with pytest.raises(UsageError, match="nan at step 0; lower its lr"):
+    with pytest.raises(TrainingError, match="nan at step 0; lower its lr") as caught:
         loop.run(lambda step: loss_for(loop)(step) * float("nan"))
+    assert caught.value.exit_code == 9
     assert all(torch.equal(a, b) for a, b in zip(before, loop.net.parameters(), strict=True))
+
+
+def infinite_gradient(loop, steps):
+    """A finite loss whose gradient is not, in the given steps."""
+
+    def loss_of(step):
+        loss = loss_for(loop)(step)
+        return loss + (torch.sqrt(loss * 0) if step in steps else 0)
+
+    return loss_of
+
+
+def test_steps_without_a_finite_gradient_are_left_out(tmp_path):
+    loop = make(tmp_path, config=replace(CONFIG, ema=0.0))
+    states = []
+    loop.after_step = lambda: states.append([p.detach().clone() for p in loop.net.parameters()])
+    loop.run(infinite_gradient(loop, {2, 4}))
+    changed = [any(not torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in pairwise(states)]
+    assert changed == [True, False, True, False, True]
+
+
+def test_a_gradient_that_stays_infinite_stops_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop_module, "MOST_SKIPPED", 2)
+    loop = make(tmp_path)
+    with pytest.raises(TrainingError, match="not finite in 3 steps up to 4; lower its lr"):
+        loop.run(infinite_gradient(loop, {2, 3, 4}))
+
+
+def test_terms_of_a_loss_are_added_and_logged(tmp_path):
+    told = []
+    loop, twin = make(tmp_path, report=told.append), make(tmp_path, net=small_net())
+
+    def terms(step):
+        loss = loss_for(loop)(step)
+        return {"near": 0.25 * loss, "far": 0.75 * loss}
+
+    loop.run(terms, samples_of=lambda step: step)
+    log = rows(tmp_path / "log.csv")
+    assert log[0][-2:] == ["near", "far"]
+    assert float(log[1][-1]) == pytest.approx(3 * float(log[1][-2]), rel=1e-3)
+    assert told[0].loss == pytest.approx(sum(told[0].parts.values()))
+    (tmp_path / "stage1.ckpt").unlink()
+    twin.run(loss_for(twin))
+    for ours, theirs in zip(loop.net.parameters(), twin.net.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_validation_waits_its_time_and_may_have_several_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop_module, "CHECKPOINT_EVERY", -1.0)
+    loop = make(tmp_path, config=replace(CONFIG, validation_seconds=1000.0))
+    loop.run(loss_for(loop), lambda: [{"size": 64, "part": part, "ap50": 0.5} for part in "ab"])
+    assert rows(tmp_path / "validation.csv") == [
+        ["stage", "step", "size", "part", "ap50"],
+        ["stage1", "6", "64", "a", "0.5000"],
+        ["stage1", "6", "64", "b", "0.5000"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"optimizer": "muon"}, "optimizer"), ({"lr": 1.0}, "lr"), ({"milestones": (1.0,)}, "milestones")],
+)
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, change, key):
+    make(tmp_path).save()
+    with pytest.raises(UsageError, match=rf"stage1\.ckpt was trained with stage1\.{key} = .*another --work"):
+        make(tmp_path, config=replace(CONFIG, **change)).resume()
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 9}, {"steps": 0, "epochs": 2.0}, {"decay": 0.5}, {"validation_seconds": 9.0}]
+)
+def test_the_length_of_a_stage_may_change(tmp_path, change):
+    make(tmp_path).save()
+    assert make(tmp_path, config=replace(CONFIG, **change)).resume()
+
+
+def test_checkpoints_of_version_0_6_hold_no_settings_and_resume_with_their_optimizer(tmp_path):
+    loop = make(tmp_path, config=replace(CONFIG, steps=2))
+    loop.run(loss_for(loop))
+    data = torch.load(loop.path, weights_only=True)
+    del data["recipe"]
+    torch.save(data, loop.path)
+    assert make(tmp_path).resume()
+    with pytest.raises(WeightsError, match="trained with another optimizer"):
+        make(tmp_path, config=replace(CONFIG, optimizer="muon")).resume()
 
 
 def test_a_checkpoint_that_cannot_be_written(tmp_path):

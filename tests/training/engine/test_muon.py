@@ -95,7 +95,7 @@ def test_it_learns_and_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path)
         if first.step == 5:
             raise KeyboardInterrupt
 
-    first.between = stop
+    first.after_step = stop
     with pytest.raises(KeyboardInterrupt):
         first.run(loss_for(first.net))
     second = make(tmp_path / "parts", small_net())

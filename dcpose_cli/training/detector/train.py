@@ -1,0 +1,183 @@
+"""Training of a person detector on canvases made of the training pack's pictures, from labels and a teacher."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final, Unpack
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ... import _ultralytics
+from ...errors import UsageError
+from ...files import output_error, shown, write_atomic
+from ...people.detector import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector, load_detector
+from ..data.readers import spread
+from ..engine.log import Measured
+from ..engine.prefetch import Prefetched
+from ..engine.run import Run, RunOptions, open_run
+from .canvas import Canvas, CanvasMaker
+from .data import PackReader, Picture, label_others
+from .recipe import DetectorRecipe
+from .score import evaluate
+from .targets import MaskedBCE, anchor_points, anchor_weights, as_batch, collate, labelled_anchors
+from .teacher import Teacher, distillation
+
+#: The teacher's boxes on the crops, in the folder of the run.
+OTHERS_NAME: Final = "others.json"
+
+
+def train_detector(
+    recipe: DetectorRecipe,
+    data: Path,
+    work: Path,
+    *,
+    init: nn.Module | None = None,
+    teacher: str | None = None,
+    **options: Unpack[RunOptions],
+) -> nn.Module:
+    """Train (or resume) `recipe` on the pack in `data`, checkpoint and logs in `work`; returns the averaged network.
+
+    init: a detector of the same architecture to start from instead of random weights. teacher: a detector (name,
+    folder or file) that boxes the other people on crops and, where the recipe has `distill`, whose answers are learnt
+    beside the labels. options: see RunOptions. Raises InputError, OutputError, TrainingError, UsageError, WeightsError.
+    """
+    if recipe.stage1.distill and teacher is None:
+        raise UsageError(f"the recipe {recipe.name} learns from a teacher (distill); name one with --teacher")
+    with open_run(work, **options) as run:
+        run.stages_of(recipe.name, recipe.stages())
+        if run.ranks.count > 1:
+            raise UsageError("a detector is trained by one process; start dcpose train without torchrun")
+        return _train(recipe, data, run, init, teacher)
+
+
+def read_init(name: str) -> nn.Module:
+    """The network of a detector to start from, batch norm not folded. Raises UsageError or WeightsError."""
+    return load_detector(name, fuse=False).net
+
+
+def save(net: nn.Module, recipe: DetectorRecipe, folder: Path, *, overwrite: bool) -> Path:
+    """Write a one-class detector with its architecture in the metadata; returns the file. Raises OutputError.
+
+    Kernels are stored as float16; vectors (biases and batch norm, 1 % of the bytes) as float32.
+    """
+    structure: dict[str, Any] = net.yaml  # type: ignore[assignment]
+    header = {
+        "format": FORMAT_VERSION,
+        "kind": "detector",
+        "name": recipe.name,
+        "names": ["person"],
+        "nc": 1,
+        "imgsz": recipe.imgsz,
+        "architecture": {k: v for k, v in structure.items() if k in {"nc", "backbone", "head", "scales", "scale"}},
+    }
+    state = {k: v.detach().cpu() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    tensors = {k: (v.half() if v.ndim > 1 else v.float()).contiguous() for k, v in state.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+    target = folder / WEIGHTS_NAME
+    write_atomic(target, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
+    return target
+
+
+def _train(recipe: DetectorRecipe, data: Path, run: Run, init: nn.Module | None, teacher: str | None) -> nn.Module:
+    config = recipe.stage1
+    net = _start(recipe, init, run.device)
+    loop = run.loop(recipe, 1, net, config)
+    loop.resume()
+    maker, validation = _pictures(recipe, data, run, teacher)
+    answers = Teacher(load_detector(teacher), run.device) if teacher is not None and config.distill else None
+    losses = DetectorLoss(recipe, net, run, answers)
+
+    def make(step: int) -> list[Canvas]:
+        side, count = config.canvases_of(step, recipe.seed)
+        rng = np.random.default_rng([recipe.seed, step, 1])
+        return [maker.make(rng, side, recipe.mosaic_of(step)) for _ in range(count)]
+
+    def validate() -> list[Measured]:
+        probe = deepcopy(net).eval()
+        probe.load_state_dict(loop.average.state)
+        return [
+            {"size": size, "part": part, **evaluate(probe, pictures, size, device=run.device)}
+            for part, pictures in validation.items()
+            for size in recipe.validation_sizes
+        ]
+
+    with Prefetched(make, config.steps, run.workers) as canvases:
+        loop.run(
+            lambda step: losses(canvases(step)),
+            validate if validation else None,
+            lambda step: config.canvases_of(step, recipe.seed)[1],
+        )
+    net.load_state_dict(loop.average.state)
+    return net.eval()
+
+
+def _start(recipe: DetectorRecipe, init: nn.Module | None, device: torch.device) -> nn.Module:
+    """The network before training, the same for the same seed; torch's own random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        net = _ultralytics.detection_model(recipe.architecture)
+    if init is not None:
+        try:
+            net.load_state_dict(init.state_dict())
+        except RuntimeError as error:
+            raise UsageError("the detector to start from has another architecture than the recipe's") from error
+    return net.train().to(device).to(memory_format=torch.channels_last)
+
+
+def _pictures(
+    recipe: DetectorRecipe, data: Path, run: Run, teacher: str | None
+) -> tuple[CanvasMaker, dict[str, list[Picture]]]:
+    """What canvases are cut from, and the validation pictures by part. The teacher boxes the crops once per run."""
+    others = run.work / OTHERS_NAME
+    if teacher is not None and recipe.data.crops and not others.exists():
+        boxer = PersonDetector(teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
+        label_others(PackReader(data, recipe.data), boxer.detect, others)
+    reader = PackReader(data, recipe.data, others if others.exists() else None)
+    whole, crops, empty = (spread(pictures, run.limit) for pictures in reader.training())
+    if not whole:
+        raise UsageError(f"no training pictures in {shown(data)} for the parts {', '.join(recipe.data.whole)}")
+    validation = {part: pictures for part, pictures in reader.validation(limit=run.limit).items() if pictures}
+    return CanvasMaker(whole, crops, recipe.augment, empty), validation
+
+
+class DetectorLoss:
+    """loss(canvases) -> terms of the loss by name: box, cls and dfl of ultralytics, and distill with a teacher."""
+
+    def __init__(self, recipe: DetectorRecipe, net: nn.Module, run: Run, teacher: Teacher | None) -> None:
+        self._config, self._net, self._run, self._teacher = recipe.stage1, net, run, teacher
+        self._criterion = _ultralytics.detection_loss(net)
+        self._bce = self._criterion.bce = MaskedBCE()
+
+    def __call__(self, canvases: list[Canvas]) -> dict[str, Tensor]:
+        """canvases: of one step, all of one side."""
+        device, side = self._run.device, canvases[0].image.shape[0]
+        self._net.train()
+        data = {name: value.to(device) for name, value in collate(canvases, side).items()}
+        with self._run.autocast(self._config):
+            output = self._net(data["img"])
+        output = {k: v.float() if isinstance(v, Tensor) else v for k, v in output.items()}
+        points, strides = anchor_points([tuple(f.shape[2:]) for f in output["feats"]], side)
+        weights = anchor_weights(canvases, points, strides, self._config.unsure_weight)
+        self._bce.weight = torch.from_numpy(weights).unsqueeze(-1).to(device)
+        terms = dict(zip(("box", "cls", "dfl"), self._criterion(output, data)[0] / len(canvases), strict=True))
+        if self._teacher is not None:
+            inside = torch.from_numpy(labelled_anchors(canvases, points)).to(device)
+            clean = self._undamaged(canvases, data["img"])
+            terms["distill"] = self._config.distill * distillation(output, self._teacher(clean), inside)
+        return terms
+
+    @staticmethod
+    def _undamaged(canvases: list[Canvas], images: Tensor) -> Tensor:
+        """The images before they were damaged, which the teacher sees."""
+        if all(canvas.clean is None for canvas in canvases):
+            return images
+        clean = [canvas.image if canvas.clean is None else canvas.clean for canvas in canvases]
+        return as_batch(clean).to(images.device)

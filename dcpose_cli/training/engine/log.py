@@ -1,0 +1,95 @@
+"""The logs of a training: log.csv, validation.csv, and other receivers of the same numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...files import output_error
+
+LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
+#: Shares of joints found; each stage fills those it measures, and adds columns of its own after them. size: of the
+#: crops. single: windows seen by the backbone alone.
+VALIDATION_COLUMNS = ("stage", "step", "size", "all", "stills", "windows", "single")
+
+#: Columns of a validation that are shares in 0..1, and the beginning of the names of others.
+SHARES = ("all", "stills", "windows", "single", "ap50")
+PCK = "pck_"
+
+#: What a validation found, by column. A detector's has several, one for each `part` of the data and `size`.
+Measured = dict[str, float | str]
+#: Receives numbers for other logs: (group, values by name, step).
+Scalars = Callable[[str, dict[str, float], int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A line of the log. loss: mean since the line before. rate: samples per second. parts: terms of the loss, by
+    name, where the training has several."""
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    rate: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Writes the logs in `folder`. report: receives every line of log.csv. scalars: receives all numbers."""
+
+    folder: Path
+    report: Callable[[Progress], None]
+    scalars: Scalars
+
+    def progress(self, progress: Progress) -> None:
+        """Append a line to log.csv. Raises OutputError."""
+        row = {
+            "stage": progress.stage,
+            "step": str(progress.step),
+            "loss": f"{progress.loss:.5f}",
+            "lr": f"{progress.lr:.3e}",
+            "samples_per_s": f"{progress.rate:.1f}",
+            **{name: f"{value:.4f}" for name, value in progress.parts.items()},
+        }
+        self._append("log.csv", row)
+        numbers = {"loss": progress.loss, "lr": progress.lr, "samples_per_s": progress.rate, **progress.parts}
+        self.scalars(progress.stage, numbers, progress.step)
+        self.report(progress)
+
+    def validation(self, stage: str, step: int, values: Measured) -> None:
+        """Append a line to validation.csv. Raises OutputError."""
+        columns = VALIDATION_COLUMNS[:2] if "part" in values else VALIDATION_COLUMNS
+        row = dict.fromkeys(columns, "") | {"stage": stage, "step": str(step)}
+        row |= {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in values.items()}
+        self._append("validation.csv", row)
+        numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+        group = f"{stage}/validation" + (f"/{values['part']}-{values['size']}" if "part" in values else "")
+        self.scalars(group, numbers, step)
+
+    def _append(self, name: str, row: Mapping[str, str]) -> None:
+        """A row of the CSV file, whose first row decides the columns."""
+        path = self.folder / name
+        try:
+            columns = _columns(path) or tuple(row)
+            fresh = not path.exists()
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                if fresh:
+                    writer.writerow(columns)
+                writer.writerow([row.get(column, "") for column in columns])
+        except OSError as error:
+            raise output_error(error, path) from error
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """The columns of a CSV file; none where there is no file."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(next(csv.reader(file), ()))
+    except FileNotFoundError:
+        return ()
