@@ -83,7 +83,7 @@ def save_random_detector(folder):
     import torch
 
     from dcpose_cli._ultralytics import detection_model
-    from dcpose_cli.training.detector.trainer import save_detector
+    from dcpose_cli.people.detector_files import save_detector
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)

@@ -15,7 +15,7 @@ import torch
 from dcpose_cli import _ultralytics
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.people.detector import PersonDetector
-from dcpose_cli.training.detector.trainer import save_detector
+from dcpose_cli.people.detector_files import save_detector
 
 TINY = {
     "nc": 1,

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir
 from dcpose_cli.errors import WeightsError
+from dcpose_cli.files import output_error, write_atomic
 from dcpose_cli.people.download import file_sha256, is_stock, stock_detector
 
 WEIGHTS_NAME: Final = "model.safetensors"
@@ -60,6 +62,32 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
     _fill(net, checkpoint.state, path)
     net = _ultralytics.fuse(net) if fuse else net
     return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
+
+
+def save_detector(net: nn.Module, folder: Path, *, name: str, imgsz: int, overwrite: bool = False) -> Path:
+    """Write a one-class detector of `_ultralytics.detection_model` as a model folder; returns the file.
+
+    Kernels are stored as float16; vectors (biases and batch norm, 1 % of the bytes) as float32. Raises OutputError.
+    """
+    structure: dict[str, Any] = net.yaml  # type: ignore[assignment]
+    header = {
+        "format": FORMAT_VERSION,
+        "kind": "detector",
+        "name": name,
+        "names": ["person"],
+        "nc": 1,
+        "imgsz": imgsz,
+        "architecture": {k: v for k, v in structure.items() if k in {"nc", "backbone", "head", "scales", "scale"}},
+    }
+    state = {k: v.detach().cpu() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    tensors = {k: (v.half() if v.ndim > 1 else v.float()).contiguous() for k, v in state.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+    target = folder / WEIGHTS_NAME
+    write_atomic(target, save(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
+    return target
 
 
 def _find(source: str | Path, offline: bool) -> Path:

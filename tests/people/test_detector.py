@@ -19,7 +19,7 @@ from dcpose_cli._paths import models_dir
 from dcpose_cli.errors import DeviceError, WeightsError
 from dcpose_cli.people import download
 from dcpose_cli.people.detector import Letterbox, PersonDetector, select
-from dcpose_cli.training.detector.trainer import save_detector
+from dcpose_cli.people.detector_files import save_detector
 
 TINY = {
     "nc": 1,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 import numpy as np
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ... import _ultralytics
 from ...errors import UsageError
-from ...files import output_error, shown, write_atomic
-from ...people.detector import FORMAT_VERSION, METADATA_KEY, WEIGHTS_NAME, PersonDetector, load_detector
+from ...files import shown
+from ...people.detector import PersonDetector, load_detector
+from ...people.detector_files import save_detector
 from ..data.readers import spread
 from ..engine.log import Measured
 from ..engine.prefetch import Prefetched
@@ -61,29 +60,8 @@ def read_init(name: str) -> nn.Module:
 
 
 def save(net: nn.Module, recipe: DetectorRecipe, folder: Path, *, overwrite: bool) -> Path:
-    """Write a one-class detector with its architecture in the metadata; returns the file. Raises OutputError.
-
-    Kernels are stored as float16; vectors (biases and batch norm, 1 % of the bytes) as float32.
-    """
-    structure: dict[str, Any] = net.yaml  # type: ignore[assignment]
-    header = {
-        "format": FORMAT_VERSION,
-        "kind": "detector",
-        "name": recipe.name,
-        "names": ["person"],
-        "nc": 1,
-        "imgsz": recipe.imgsz,
-        "architecture": {k: v for k, v in structure.items() if k in {"nc", "backbone", "head", "scales", "scale"}},
-    }
-    state = {k: v.detach().cpu() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-    tensors = {k: (v.half() if v.ndim > 1 else v.float()).contiguous() for k, v in state.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, folder) from error
-    target = folder / WEIGHTS_NAME
-    write_atomic(target, to_bytes(tensors, metadata={METADATA_KEY: json.dumps(header)}), overwrite=overwrite)
-    return target
+    """Write the network to `folder`; returns the file. Raises OutputError."""
+    return save_detector(net, folder, name=recipe.name, imgsz=recipe.imgsz, overwrite=overwrite)
 
 
 def _train(recipe: DetectorRecipe, data: Path, run: Run, init: nn.Module | None, teacher: str | None) -> nn.Module:
