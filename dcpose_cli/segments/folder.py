@@ -102,9 +102,7 @@ class SegmentFolder:
     def lock(self) -> bool:
         """Make the folder this process's until `release` or its end; False when another one works there."""
         if self.folder.is_symlink():
-            raise OutputError(
-                f"{shown(self.folder)} is a link: remove it; unfinished results are stored there"
-            )
+            raise OutputError(f"{shown(self.folder)} is a link: remove it; unfinished results are stored there")
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)

@@ -91,31 +91,31 @@ def human_measures(people: Sequence[Found], groups: Sequence[MeasureConfig]) -> 
     pairs labelled more than 0.3 torso apart the share that fits better exchanged, swapped_GROUP."""
     out: dict[str, float] = {}
     for group in groups:
-        hits: list[bool] = []
-        swapped: list[bool] = []
-        for person in people:
-            if person.sample.human and person.sample.source in group.sources:
-                _measure(person, hits, swapped)
-        if hits:
-            out[PCK + group.name] = float(np.mean(hits))
-        if swapped:
-            out[SWAPPED + group.name] = float(np.mean(swapped))
+        found = [human_counts(p) for p in people if p.sample.human and p.sample.source in group.sources]
+        hits, joints, swapped, pairs = np.sum(found, axis=0) if found else (0, 0, 0, 0)
+        if joints:
+            out[PCK + group.name] = float(hits / joints)
+        if pairs:
+            out[SWAPPED + group.name] = float(swapped / pairs)
     return out
 
 
-def _measure(person: Found, hits: list[bool], swapped: list[bool]) -> None:
+def human_counts(person: Found) -> tuple[int, int, int, int]:
+    """What `human_measures` counts of one person: joints found, joints, pairs swapped, pairs."""
     truth, points = person.truth[:, :2], person.points[:, :2]
     sure = person.truth[:, 2] >= SURE
     torso = 0.25 * person.side
     if sure[list(_TORSO)].all():
         torso = max(torso, float(np.linalg.norm(truth[_TORSO[0]] - truth[_TORSO[1]])))
-    apart = np.linalg.norm(points - truth, axis=1)
-    hits += [bool(apart[j] <= 0.2 * torso) for j in _LIMBS if sure[j]]
-    for pair in _PAIRS:
-        left, right = pair
+    error = np.linalg.norm(points - truth, axis=1)
+    limbs = [j for j in _LIMBS if sure[j]]
+    swapped = pairs = 0
+    for left, right in _PAIRS:
         if sure[left] and sure[right] and np.linalg.norm(truth[left] - truth[right]) > 0.3 * torso:
             exchanged = np.linalg.norm(points[[right, left]] - truth[[left, right]], axis=1)
-            swapped.append(bool(exchanged.sum() < apart[left] + apart[right]))
+            pairs += 1
+            swapped += bool(exchanged.sum() < error[left] + error[right])
+    return sum(bool(error[j] <= 0.2 * torso) for j in limbs), len(limbs), swapped, pairs
 
 
 def truth_side(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> NDArray[np.float32]:
