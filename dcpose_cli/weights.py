@@ -6,7 +6,6 @@ import warnings
 
 from .checkpoints.files import (
     AUTO_MODELS,
-    KINDS,
     METADATA_KEY,
     WEIGHTS_NAME,
     empty_net,
@@ -20,6 +19,7 @@ from .checkpoints.files import (
     shipped_models,
     verify,
 )
+from .pose.methods import KINDS
 from .pose.model import LoadedModel, ModelHeader, PoseConfig, PoseNet
 
 __all__ = [

@@ -7,7 +7,7 @@ builds the network. Weights may be stored in float16; they are always loaded as 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,11 @@ from .._schema import build
 from ..errors import InputError, UsageError, WeightsError
 from ..files import output_error, sha256_of, shown, write_atomic
 from ..nets import (
-    DSTA,
     DCPose,
-    DCPoseConfig,
-    DSTAConfig,
-    HRNet,
-    HRNetConfig,
     PoseWarper,
-    PoseWarperConfig,
-    SimpleBaseline,
-    SimpleBaselineConfig,
 )
 from ..pose.heatmaps import DECODERS
+from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
 from ..skeleton import NUM_JOINTS
 
@@ -44,15 +37,6 @@ METADATA_KEY = "dcpose"
 FORMAT_VERSION = 1
 #: What `--model auto` takes, best first.
 AUTO_MODELS = ("dcpose-s",)
-
-#: Kind in a header -> its configuration and its network.
-KINDS: dict[str, tuple[type[PoseConfig], Callable[[Any], PoseNet]]] = {
-    "dcpose": (DCPoseConfig, DCPose),
-    "dsta": (DSTAConfig, DSTA),
-    "hrnet": (HRNetConfig, HRNet),
-    "posewarper": (PoseWarperConfig, PoseWarper),
-    "simplebaseline": (SimpleBaselineConfig, SimpleBaseline),
-}
 
 
 def shipped_models() -> list[Path]:
@@ -131,7 +115,8 @@ def empty_net(config: PoseConfig, path: Path) -> PoseNet:
     """
     try:
         with torch.device("meta"):
-            return next(make(config) for known, make in KINDS.values() if type(config) is known)
+            net: PoseNet = KINDS[_kind_of(config)].network(config)
+            return net
     except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(f"{shown(path)} describes an impossible network: {_line(error)}") from error
 
@@ -174,7 +159,7 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
         raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(KINDS)})")
     try:
         fields = {k: v for k, v in data.items() if k not in ("format", "network")}
-        network = build(KINDS[kind][0], data.get("network"), "network.")
+        network = build(KINDS[kind].config, data.get("network"), "network.")
         header = ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
         _check(header)
     except (TypeError, ValueError, RecursionError) as error:
@@ -185,7 +170,7 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
 def _check(header: ModelHeader) -> None:
     """ValueError for what has the right type and cannot be meant."""
     network = header.network
-    backbone = network if isinstance(network, HRNetConfig | SimpleBaselineConfig) else network.backbone
+    backbone: Any = getattr(network, "backbone", network)  # a network of single frames is all backbone
     if backbone is not None and backbone.joints != NUM_JOINTS:
         raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
@@ -257,7 +242,7 @@ def save_model(
     network of single frames (the others know their own). decoding: see ModelHeader. Raises OutputError.
     """
     config = net.config
-    size = input_size if isinstance(config, HRNetConfig | SimpleBaselineConfig) else config.input_size
+    size = getattr(config, "input_size", input_size)
     header = {
         "format": FORMAT_VERSION,
         "kind": _kind_of(config),
@@ -284,7 +269,7 @@ def save_model(
 
 
 def _kind_of(config: PoseConfig) -> str:
-    return next(kind for kind, (known, _) in KINDS.items() if type(config) is known)
+    return next(kind.name for kind in KINDS.values() if kind.config is type(config))
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:

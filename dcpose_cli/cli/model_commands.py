@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from ..checkpoints.files import KINDS, find_weights, open_model, read_metadata, shipped_models, verify
+from ..checkpoints.files import find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import sha256_of, shown
+from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS
 from .terminal import say, show
 
