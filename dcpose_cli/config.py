@@ -22,6 +22,9 @@ class EstimateConfig:
     share_crops: let the windows of a person that follow one another share crops, so that the backbone runs about once
     per person and frame instead of three times; joints move a little. detect_every: look for people in every n-th
     frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
+    detect_size: side in pixels to which the long side of a frame is scaled for the detector, as a number; beyond the
+    detector's own size frames are searched at both, in tiles and around people where that is much. "auto": the smallest
+    size that finds the people of three frames of the first second; the detector's own for frames of up to 1024 pixels.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
@@ -42,6 +45,7 @@ class EstimateConfig:
     flip_test: bool = False
     share_crops: bool = False
     detect_every: int = 1
+    detect_size: str = "auto"
     smooth: str = "none"
     start: float | None = None
     end: float | None = None

@@ -19,12 +19,14 @@ from .config import DEFAULTS, EstimateConfig
 from .errors import UsageError
 from .people.detector import PersonDetector
 from .people.protocols import Detector
+from .people.search import LARGEST_SIZE, SMALLEST_SIZE, choose_size, has_sizes, search
 from .pose.network import PoseNetwork, resolve_device
 from .segments import SegmentFolder
 from .settings import ResolvedSettings
-from .stages import DEFAULT_FPS, Stream, analyse
+from .stages import DEFAULT_FPS, Find, Stream, analyse
 from .types import Detections, Frame, FrameResult
 from .video.reader import VideoReader
+from .video.sample import VideoSample
 
 __all__ = ["Detector", "PoseEstimator"]
 
@@ -32,9 +34,9 @@ __all__ = ["Detector", "PoseEstimator"]
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, flip_test: as in
-    EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded when it is
-    first needed.
+    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, detect_size,
+    flip_test: as in EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded
+    when it is first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -52,12 +54,14 @@ class PoseEstimator:
         offline: bool = False,
         share_crops: bool = False,
         detect_every: int = 1,
+        detect_size: str | int = DEFAULTS.detect_size,
         flip_test: bool = False,
     ) -> None:
         _require_sane(conf, interval, box_scale)
         if detect_every < 1:
             raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
         self.share_crops, self.detect_every = share_crops, detect_every
+        self.detect_size = _size_of(detect_size)
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
@@ -80,6 +84,7 @@ class PoseEstimator:
             "flip_test": flip_test,
             "share_crops": share_crops,
             "detect_every": detect_every,
+            "detect_size": str(detect_size),
         }
 
     @staticmethod
@@ -97,6 +102,7 @@ class PoseEstimator:
             offline=config.offline,
             share_crops=config.share_crops,
             detect_every=config.detect_every,
+            detect_size=config.detect_size,
             flip_test=config.flip_test,
         )
 
@@ -165,8 +171,10 @@ class PoseEstimator:
     ) -> Iterator[FrameResult]:
         """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
         with VideoReader(path, start=start, end=end, max_frames=max_frames) as reader:
-            aspect = float(reader.info.sample_aspect_ratio)
-            with closing(self.analyse(reader, fps=reader.info.fps, pixel_aspect=aspect)) as pairs:
+            info = reader.info
+            sample = VideoSample.of(path, info, start=start, end=end, max_frames=max_frames)
+            settings, aspect = self.resolve(sample=sample), float(info.sample_aspect_ratio)
+            with closing(self.analyse(reader, fps=info.fps, pixel_aspect=aspect, settings=settings)) as pairs:
                 for _, result in pairs:
                     yield result
 
@@ -195,18 +203,27 @@ class PoseEstimator:
         height, width = first.image.shape[:2]
         stream = Stream(width, height, float(fps or DEFAULT_FPS), pixel_aspect, together)
         every = chain([first], remaining)
-        yield from analyse(
-            every, stream, settings or self.resolve(), find=self.find, pose=self.network, segments=segments
-        )
+        settings = settings or self.resolve()
+        find = self.finder(settings.detect_size)
+        yield from analyse(every, stream, settings, find=find, pose=self.network, segments=segments)
 
-    def find(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """The people in each (H, W, 3) uint8 RGB image; threads take turns."""
-        with self._detecting:
-            return self.detector.detect(images)
+    def finder(self, size: int) -> Find:
+        """What detects at this size (ResolvedSettings.detect_size) in successive frames of a scene; threads take
+        turns."""
 
-    def resolve(self, stored: ResolvedSettings | None = None) -> ResolvedSettings:
-        """The settings of the next video, with every automatic choice made. stored: those of its stored parts, whose
-        choices hold."""
+        def find(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+            with self._detecting:
+                detector = self.detector
+                return search(detector, images, size) if size and has_sizes(detector) else detector.detect(images)
+
+        return find
+
+    def resolve(self, stored: ResolvedSettings | None = None, *, sample: VideoSample | None = None) -> ResolvedSettings:
+        """The settings of the next video, with every automatic choice made.
+
+        stored: those of its stored parts, whose choices hold. sample: some frames of it; without, automatic choices do
+        not depend on the video. Raises UsageError, and InputError for a sample that cannot be read.
+        """
         chosen = ResolvedSettings(
             conf=self.conf,
             interval=self.interval,
@@ -214,11 +231,23 @@ class PoseEstimator:
             flip_test=self.network.flip_test,
             share_crops=self.share_crops,
             detect_every=self.detect_every,
+            detect_size=stored.detect_size if stored else self._resolved_size(sample),
             device=self.device.type,
             precision=str(self.network.precision).removeprefix("torch."),
             batch=self.network.batch,
         )
         return chosen if stored is None else chosen.adopt(stored)
+
+    def _resolved_size(self, sample: VideoSample | None) -> int:
+        detector = self.detector
+        if not has_sizes(detector):
+            if self.detect_size:
+                raise UsageError(f"the detector {detector.name} has one size only; leave out --detect-size")
+            return 0
+        if self.detect_size or sample is None:
+            return self.detect_size or detector.imgsz
+        with self._detecting:
+            return choose_size(detector, max(sample.width, sample.height), sample.read)
 
     def models(self) -> dict[str, dict[str, Any]]:
         """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""
@@ -227,6 +256,18 @@ class PoseEstimator:
             "model": {"name": model.header.name, "sha256": model.sha256},
             "detector": {"name": detector.name, "sha256": detector.sha256},
         }
+
+
+def _size_of(detect_size: str | int) -> int:
+    """Pixels; 0 for "auto". Raises UsageError."""
+    text = str(detect_size)
+    if text == "auto":
+        return 0
+    if not (text.isascii() and text.isdigit() and SMALLEST_SIZE <= int(text) <= LARGEST_SIZE):
+        raise UsageError(
+            f"--detect-size must be auto or a number of pixels from {SMALLEST_SIZE} to {LARGEST_SIZE}, got {text!r}"
+        )
+    return int(text)
 
 
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

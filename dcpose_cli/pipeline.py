@@ -28,6 +28,7 @@ from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
 from .video.opening import open_video
 from .video.reader import VideoReader
+from .video.sample import VideoSample
 from .video.source import is_live
 from .video.writer import VideoWriter, require_encodable
 
@@ -114,7 +115,8 @@ def _run(
         if result.video is not None:
             require_encodable(reader.info)
         estimator = estimator or _load(config)
-        settings = estimator.resolve(_stored(result, estimator, config))
+        sample = _sample(path, reader, config)
+        settings = estimator.resolve(_stored(result, estimator, config), sample=sample)
         decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by.device)
         key = segment_key(header, estimator.requested, settings)
@@ -160,6 +162,20 @@ def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest |
         stop=stop,
         hwaccel=config.hwaccel,
         device=config.device,
+    )
+
+
+def _sample(path: str | PathLike[str], reader: VideoReader | LiveReader, config: EstimateConfig) -> VideoSample | None:
+    """Frames for automatic choices; a live source has none to spare."""
+    if isinstance(reader, LiveReader):
+        return None
+    return VideoSample.of(
+        path,
+        reader.info,
+        start=config.start,
+        end=config.end,
+        max_frames=config.max_frames,
+        allow_network=config.allow_network,
     )
 
 

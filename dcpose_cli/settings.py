@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
 #: Settings that neither the device nor a loaded network decides: a choice made for one part holds for all.
-_FREE_CHOICES: Final = ("interval", "share_crops", "detect_every")
+_FREE_CHOICES: Final = ("interval", "share_crops", "detect_every", "detect_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,8 @@ class ResolvedSettings:
     conf: least confidence of a detection. interval: frames between the current frame and its neighbours.
     box_scale: enlargement of a person's box before cropping. flip_test: the network also sees
     mirrored crops. share_crops: windows of a person share crops.
-    detect_every: the detector runs on every n-th frame. device: type of the device ("cpu", "cuda", "mps").
+    detect_every: the detector runs on every n-th frame. detect_size: long side, in pixels, of what it sees of a frame;
+    0 for a detector that does not say. device: type of the device ("cpu", "cuda", "mps").
     precision: of the pose network ("float32", "bfloat16", "float16").
     batch: person windows in one pass of the network; it changes results by rounding only.
     """
@@ -32,6 +33,7 @@ class ResolvedSettings:
     flip_test: bool
     share_crops: bool
     detect_every: int
+    detect_size: int
     device: str
     precision: str
     batch: int

@@ -138,7 +138,13 @@ def stored_observations(
 
 def _detected(chunk: Sequence[Frame], every: int, find: Find) -> list[Entry]:
     places = _searched(chunk, every)
-    found = iter(find([frame.image for place, frame in enumerate(chunk) if place in places]))
+    scenes: list[list[NDArray[np.uint8]]] = [[]]
+    for place, frame in enumerate(chunk):
+        if frame.cut:
+            scenes.append([])
+        if place in places:
+            scenes[-1].append(frame.image)
+    found = iter([people for images in scenes if images for people in find(images)])
     return [
         seen_entry(frame, next(found) if place in places else Detections.empty()) for place, frame in enumerate(chunk)
     ]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dcpose_cli import EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, chunks
+from dcpose_cli import Detections, EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, chunks
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
 
@@ -74,6 +74,62 @@ def test_flip_test_changes_the_joints_and_is_named_in_the_header(dcpose, clip, t
     plain, flipped, _ = (np.array([a["keypoints"] for a in r["annotations"]]) for r in results)
     assert plain.shape == flipped.shape
     assert np.abs(plain - flipped).max() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "size"), [([], 64), (["--detect-size", "auto"], 64), (["--detect-size", "96"], 96)]
+)
+def test_the_size_of_the_search_is_named_in_the_header(dcpose, clip, tmp_path, options, size):
+    target = tmp_path / "out.json"
+    done = dcpose("export", clip, "-o", target, *dcpose.models, "--max-frames", 2, *options)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(target.read_text())["dcpose"]["settings"]["detect_size"] == size
+
+
+@pytest.mark.parametrize("wrong", ["5", "big", "-640", "640.5", "100000"])
+def test_a_wrong_size_of_the_search_is_refused(tiny_folder, wrong):
+    with pytest.raises(UsageError, match="--detect-size must be auto or a number"):
+        PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), detect_size=wrong)
+
+
+def test_a_detector_of_one_size_has_no_other(tiny_folder):
+    estimator = PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd())
+    assert estimator.resolve().detect_size == 0
+    with pytest.raises(UsageError, match="has one size only"):
+        PoseEstimator(tiny_folder, "cpu", detector=PRODUCT.Crowd(), detect_size=640).resolve()
+
+
+def test_an_automatic_size_is_chosen_once_and_stored(tiny_folder):
+    """From the sample of the video; what is stored for its parts holds."""
+
+    class Sized(PRODUCT.Crowd):
+        imgsz = 384
+
+        def __init__(self):
+            super().__init__()
+            self.sizes = []
+
+        def detect(self, images, size=None):
+            self.sizes.append(size)
+            found = super().detect(images)
+            keep = 2 if size and size >= 640 and images[0].shape[1] > 100 else 0
+            return [Detections(people.boxes[:keep], people.scores[:keep]) for people in found]
+
+    class Sample:
+        width, height = 1280, 720
+
+        def read(self):
+            return [np.zeros((720, 1280, 3), np.uint8)]
+
+    sized = Sized()
+    estimator = PoseEstimator(tiny_folder, "cpu", detector=sized)
+    chosen = estimator.resolve(sample=Sample())
+    assert chosen.detect_size == 640
+    assert estimator.resolve().detect_size == 384
+    assert estimator.resolve(chosen, sample=None).detect_size == 640
+    sized.sizes.clear()
+    estimator.finder(960)([np.zeros((720, 1280, 3), np.uint8)])
+    assert sized.sizes == [384, 960]
 
 
 def test_shared_crops_of_who_stands_still_are_exact_and_fewer(tiny_folder):

@@ -25,10 +25,11 @@ from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_f
 from ..segments.folder import Kind
 from ..segments.values import tracks_entry, tracks_of
 from ..settings import ResolvedSettings
-from ..stages import Stream, detect, estimate, new_tracker, stored_observations, track
+from ..stages import Find, Stream, detect, estimate, new_tracker, stored_observations, track
 from ..types import TrackedBoxes, VideoInfo, Window
 from ..video.probe import probe
 from ..video.reader import VideoReader
+from ..video.sample import VideoSample
 from ..window import CUT_REACH, mark_cuts, windows
 
 
@@ -51,7 +52,8 @@ class Parts:
     def of(source: Path, json: Path, estimator: PoseEstimator, config: EstimateConfig) -> Parts:
         """The parts of a result; what they are made of is found out here. Raises InputError."""
         info = probe(source)
-        settings = estimator.resolve(stored_settings(json, estimator.requested))
+        sample = VideoSample.of(source, info, start=config.start, end=config.end, max_frames=config.max_frames)
+        settings = estimator.resolve(stored_settings(json, estimator.requested), sample=sample)
         header = result_header(source, info, estimator.models(), settings, config)
         key = segment_key(header, estimator.requested, settings)
         return Parts(source, json, estimator, config, settings, info, SegmentFolder(segments_folder(json), key))
@@ -72,7 +74,7 @@ class Parts:
         # Frames around the part decide where scenes begin in it.
         with self._reader(max(0, own - CUT_REACH), None if stop is None else stop + CUT_REACH) as reader:
             frames = (f for f in mark_cuts(reader) if f.index >= own and (stop is None or f.index < stop))
-            for _ in detect(frames, self._stream, self.settings, self.estimator.find, log):
+            for _ in detect(frames, self._stream, self.settings, self._find, log):
                 pass
         log.finish()
 
@@ -92,7 +94,7 @@ class Parts:
         own = {e.index: tracks_of(e) for n in self._numbers(missing, end) for e in self.folder.read(n, "tracks") or ()}
         if not own:
             return
-        log, find, pose = SegmentLog(self.folder, "people"), self.estimator.find, self.estimator.network
+        log, find, pose = SegmentLog(self.folder, "people"), self._find, self.estimator.network
         with self._reader(self._earliest_neighbour(missing, min(own)), None) as reader:
             for _ in estimate(self._windows(reader, own), self._stream, self.settings, find, pose, log):
                 pass
@@ -106,6 +108,10 @@ class Parts:
                 yield window, people[window.current.index]
             if window.current.index >= latest:
                 return
+
+    @property
+    def _find(self) -> Find:
+        return self.estimator.finder(self.settings.detect_size)
 
     @property
     def _stream(self) -> Stream:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._paths import SINGLE, models_dir
-from ..config import EstimateConfig
+from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
 from ..files import sha256_of, shown
 from ..results.header import EARLIER_SETTINGS, model_and_detector
@@ -143,6 +143,8 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
 
     names = ("conf", "interval", "box_scale", "flip_test", "share_crops", "detect_every", "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
+    if config.detect_size != DEFAULTS.detect_size:
+        out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size
     out["model"] = sha256_of(find_weights(config.model))
     out["single"] = config.model.endswith(SINGLE)
     for path in (Path(config.detector), find_detector(config.detector)):

@@ -60,6 +60,12 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         bool, "--share-crops", panel="Speed", help="Consecutive windows share crops: fewer passes of the network."
     ),
     "detect_every": _option(int, panel="Speed", help="Detect people in every n-th frame, interpolate in between."),
+    "detect_size": _option(
+        str,
+        panel="Poses",
+        metavar="PIXELS",
+        help="Long side at which people are searched, or auto: larger where people are small.",
+    ),
     "hwaccel": _option(
         str, panel="Speed", metavar="NAME", help="Hardware decoding: none, auto or a type (cuda, vaapi, ...)."
     ),

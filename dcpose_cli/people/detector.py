@@ -107,10 +107,11 @@ class PersonDetector:
         """Side in pixels to which a frame's long side is scaled."""
         return self._imgsz
 
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    def detect(self, images: Sequence[NDArray[np.uint8]], size: int | None = None) -> list[Detections]:
         """People in each image: boxes xywh in its pixels, clipped to it, best score first.
 
-        images: (H, W, 3) uint8 RGB, of any sizes. The result for an image does not depend on the others. Raises
+        images: (H, W, 3) uint8 RGB, of any sizes. size: side in pixels to which the long side is scaled, `imgsz` when
+        not given. The result for an image does not depend on the others. Raises
         DeviceError when memory runs out even for one image at a time.
         """
         out: list[Detections | None] = [None] * len(images)
@@ -120,12 +121,12 @@ class PersonDetector:
         for numbers in shapes.values():
             for start in range(0, len(numbers), _CUDA_BATCH):
                 chunk = numbers[start : start + _CUDA_BATCH]
-                for number, found in zip(chunk, self._same_shape([images[n] for n in chunk]), strict=True):
+                for number, found in zip(chunk, self._same_shape([images[n] for n in chunk], size), strict=True):
                     out[number] = found
         return [found for found in out if found is not None]
 
-    def _same_shape(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        boxer = Letterbox(images[0].shape[0], images[0].shape[1], self._imgsz)
+    def _same_shape(self, images: Sequence[NDArray[np.uint8]], size: int | None) -> list[Detections]:
+        boxer = Letterbox(images[0].shape[0], images[0].shape[1], size or self._imgsz)
         if self._device.type == "cpu":
             return self._on_cpu(images, boxer)
         pixels = np.stack([boxer.apply(image) for image in images])

@@ -1,0 +1,65 @@
+"""A few frames of a video, from which automatic choices are made before it is analysed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcpose_cli.types import VideoInfo
+from dcpose_cli.video.reader import VideoReader
+
+#: Frames of a sample, spread over so many seconds.
+FRAMES: Final = 3
+SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSample:
+    """Where the sample of a video is read, when it is needed; the range is that of the analysis.
+
+    width, height: of the upright frames, pixels.
+    """
+
+    path: str | os.PathLike[str]
+    width: int
+    height: int
+    start: float | None = None
+    end: float | None = None
+    max_frames: int | None = None
+    allow_network: bool = False
+
+    @staticmethod
+    def of(
+        path: str | os.PathLike[str],
+        info: VideoInfo,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        max_frames: int | None = None,
+        allow_network: bool = False,
+    ) -> VideoSample:
+        """The sample of a video of which this is known."""
+        return VideoSample(path, info.width, info.height, start, end, max_frames, allow_network)
+
+    def read(self) -> list[NDArray[np.uint8]]:
+        """Up to FRAMES undamaged frames of the first second, (H, W, 3) uint8 RGB, decoded by software.
+
+        Raises what VideoReader raises.
+        """
+        found: list[NDArray[np.uint8]] = []
+        began: float | None = None
+        with VideoReader(
+            self.path, start=self.start, end=self.end, max_frames=self.max_frames, allow_network=self.allow_network
+        ) as reader:
+            for frame in reader:
+                began = frame.time if began is None else began
+                if len(found) == FRAMES or frame.time - began > SECONDS:
+                    break
+                due = len(found) * SECONDS / FRAMES
+                if frame.time - began >= due and not frame.damaged:
+                    found.append(frame.image)
+        return found
