@@ -15,7 +15,7 @@ from ...pose.crop import normalise
 from .augment import Crops, plain_crops, random_crops
 from .config import AugmentConfig
 from .pack import PoseSample
-from .readers import drawn
+from .readers import draw_neighbours
 
 #: Pixels of the crop per pixel of the heatmap.
 STRIDE = 4
@@ -56,7 +56,7 @@ def training_batch(
         rng = np.random.default_rng([seed, 1, position])
         other = samples[int(rng.integers(len(samples)))]
         if sample.neighbours is not None:
-            sample = drawn(sample, np.random.default_rng([seed, 2, position]))
+            sample = draw_neighbours(sample, np.random.default_rng([seed, 2, position]))
         crops.append(random_crops(sample, size, config, rng, other=other, window=window))
         margins.append(sample.margin)
     return collate(crops, margins)
@@ -67,7 +67,7 @@ epoch_order_cached = lru_cache(maxsize=4)(epoch_order)
 
 
 def plain_batch(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> Batch:
-    """Samples as inference would see them."""
+    """Samples cropped as in inference, without augmentation."""
     return collate([plain_crops(s, size, enlarge) for s in samples], [s.margin for s in samples])
 
 

@@ -39,7 +39,7 @@ class PoseSample:
     pictures: (H, W, 3) uint8 RGB each, one or three, perhaps decoded only when asked for. joints: (K, 17, 3) float32,
     x and y in pixels of the picture and the weight of the label in 0..1, K as pictures. boxes: (K, 4) float32 xywh.
     margin: frames from previous to current and from current to next. human: labelled by a person. name: file or clip.
-    neighbours: where previous and next may be drawn from, None where there is no choice.
+    neighbours: candidates for previous and next, None where there is no choice.
     """
 
     pictures: Sequence[NDArray[np.uint8]]
@@ -65,11 +65,10 @@ def read_parts(
 ) -> list[PoseSample]:
     """Read the named parts (`stills`, `triplets2`, ...) of the pack in `root`.
 
-    split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spread.
-    store: decodes pictures when they are asked for, where all of them together are more than it keeps; otherwise they
-    are all decoded here. by_score: as in `joints_of`. held_out: the share of a source's people that belong to "val"
-    whatever the part says, by a hash of their photograph's or clip's name. Raises InputError when a part or its
-    pictures cannot be read.
+    split: "train", "val", or None for all. exclude: sources left out. limit: at most so many per part, evenly spaced.
+    store: decodes pictures on demand, where all of them together exceed its limit; otherwise all are decoded here.
+    by_score: as in `joints_of`. held_out: the share of a source's people that belong to "val" whatever the part says,
+    by a hash of their photograph's or clip's name. Raises InputError when a part or its pictures cannot be read.
     """
     exclude = frozenset(exclude)
     chosen = [_open_part(root, part, split, exclude, limit, held_out or {}) for part in parts]
@@ -107,7 +106,7 @@ class _Part:
     groups: list[list[_Labelled]]
 
     def decoded_bytes(self) -> int:
-        """Of all pictures together, as far as the part tells their sizes."""
+        """Of all pictures together, as far as the part gives their sizes."""
         images = (image for group in self.groups for image, _ in group)
         return sum(3 * int(image.get("width", 0)) * int(image.get("height", 0)) for image in images)
 
@@ -168,7 +167,7 @@ def is_held_out(name: str, share: float) -> bool:
 
 
 class _Pictures:
-    """The pictures of a part. store: they are decoded there when they are asked for; without one, at once."""
+    """The pictures of a part. store: decodes them on demand; without one they are decoded at once."""
 
     def __init__(self, folder: Path, store: PictureStore | None = None) -> None:
         self._folder, self._store, self._index = folder, store, TarIndex()
@@ -182,7 +181,7 @@ class _Pictures:
 
 
 def _samples(group: list[_Labelled], pictures_of: _Pictures, by_score: bool) -> list[PoseSample]:
-    """The people of a still, the person of a window; none where a window is incomplete or nobody has joints."""
+    """The people of a still, the person of a window; none where a window is incomplete or no joint is labelled."""
     images = [image for image, _ in group]
     people = [[a for a in annotations if _usable(a)] for _, annotations in group]
     if len(images) == 3:

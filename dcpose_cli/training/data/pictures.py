@@ -21,7 +21,7 @@ class PictureStore:
         self._lock = threading.Lock()
 
     def get(self, file: PictureFile) -> Image:
-        """The picture; whoever gets it must not change it. Raises InputError."""
+        """The picture, shared: callers must not change it. Raises InputError."""
         with self._lock:
             if file in self._kept:
                 self._kept.move_to_end(file)
@@ -64,6 +64,6 @@ def memory_limit(gib: float) -> int:
     wanted = int(gib * 2**30)
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # not available on every system
         return wanted
     return min(wanted, whole // 2)

@@ -1,4 +1,4 @@
-"""One door to training data: whatever the recipe's [data] names -> lists of PoseSample."""
+"""Reads training data in any format that a recipe's [data] names, as lists of PoseSample."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
 
 
 def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None = None) -> list[PoseSample]:
-    """The people of `data` in folder `root` that training ("train") or validation ("val") looks at.
+    """The people of `data` in folder `root` to train ("train") or to validate on ("val").
 
-    limit: at most so many, evenly spread (of the pack: per part). Held-out clips are in neither.
+    limit: at most so many, evenly spaced (of the pack: per part). Held-out clips are in neither.
     Raises InputError or UsageError.
     """
     if data.format == "pack":
@@ -63,18 +63,18 @@ def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None 
         return []
     videos = _READERS[data.format](_below(root, named), root / data.images)
     kept = [v for v in videos if not is_held_out(v.name, data.hold_out_clips)]
-    return spread(list(_samples(kept, data)), limit)
+    return evenly_spaced(list(_samples(kept, data)), limit)
 
 
-def spread(samples: list[_Sample], limit: int | None) -> list[_Sample]:
-    """At most `limit` of them, evenly spread."""
+def evenly_spaced(samples: list[_Sample], limit: int | None) -> list[_Sample]:
+    """At most `limit` of the samples, at equal distances in the list."""
     if limit is None or len(samples) <= limit:
         return samples
     return [samples[i] for i in np.linspace(0, len(samples) - 1, limit).astype(int)]
 
 
-def drawn(sample: PoseSample, rng: np.random.Generator) -> PoseSample:
-    """The sample with neighbours drawn anew, where there is a choice (SPEC 6.4: RANDOM_AUX_FRAME)."""
+def draw_neighbours(sample: PoseSample, rng: np.random.Generator) -> PoseSample:
+    """The sample with randomly chosen neighbours, where there is a choice (SPEC 6.4: RANDOM_AUX_FRAME)."""
     choice = sample.neighbours
     if choice is None or not isinstance(sample.pictures, StoredPictures):
         return sample
@@ -115,7 +115,7 @@ def _sample(
     # Nearest first, as far as the video goes.
     before = tuple(frames[number - k] for k in range(1, min(reach, number) + 1))
     after = tuple(frames[number + k] for k in range(1, min(reach, len(frames) - 1 - number) + 1))
-    # Validation and the first look take the nearest, as inference does; the farthest where nothing is drawn.
+    # Before a random choice, and in validation, the nearest, as in inference; without random choice the farthest.
     pick = 0 if data.random_neighbours else -1
     chosen = (before[pick] if before else frame, frame, after[pick] if after else frame)
     margin = (1, 1) if data.random_neighbours else (max(1, len(before)), max(1, len(after)))
@@ -130,7 +130,7 @@ def _sample(
 
 
 def _joints_of(frame: LabelledFrame, track: int | None) -> NDArray[np.float32]:
-    """Where the same person is in a neighbouring frame; without weight where nobody says."""
+    """Joints of the same person in a neighbouring frame; of weight 0 where they are not labelled."""
     same = [p.joints for p in frame.people if track is not None and p.track_id == track]
     return same[0] if len(same) == 1 else np.zeros((17, 3), np.float32)
 

@@ -37,8 +37,8 @@ def rounded_targets(joints: Tensor, size: tuple[int, int], sigma: float) -> tupl
     ys = torch.arange(size[1], dtype=torch.float32, device=joints.device) - centre[..., 1:2]
     gx = torch.exp(-(xs**2) / (2 * sigma**2)) * (xs.abs() <= radius)
     gy = torch.exp(-(ys**2) / (2 * sigma**2)) * (ys.abs() <= radius)
-    drawn = (weight > 0.5)[..., None, None]
-    return gy[..., :, None] * gx[..., None, :] * drawn, weight
+    labelled = (weight > 0.5)[..., None, None]
+    return gy[..., :, None] * gx[..., None, :] * labelled, weight
 
 
 def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, swap_weight: float = 0.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far a network is, on people it does not train on; and the people it does worst, as a picture."""
+"""Validation of a pose network on held-out people, and a picture of those with the largest errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..engine.log import PCK
 
 #: A joint is found within this share of the longer side of the person's box.
 WITHIN = 0.1
-#: Labels of less weight are not measured: nobody was sure of them.
+#: Labels of less weight are uncertain and not measured.
 SURE = 0.99
 #: How the columns of what human labels say begin.
 SWAPPED = "swapped_"

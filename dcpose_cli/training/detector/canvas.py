@@ -275,7 +275,7 @@ def _clip(boxes: _Box, ignore: _Box, heads: NDArray[np.float32], cell: _Cell) ->
 
 
 def damaged(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image as a poor camera sees it: at night, moving, out of focus, far away, noisy, or compressed hard."""
+    """The image with a typical fault of video: at night, moving, out of focus, far away, noisy, or compressed hard."""
     size = image.shape[0]
     kind = rng.random()
     if kind < 0.35:

@@ -1,6 +1,6 @@
 """Pictures for the person detector: where they lie in the training pack, with boxes, joints and doubtful places.
 
-Pictures are decoded when they are looked at: tens of thousands of them do not fit into memory.
+Pictures are decoded on demand: tens of thousands of them do not fit into memory.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def crop_labels(
 
 
 class PackReader:
-    """Finds the pictures and boxes of the training pack in `root` (DATA.md describes the format).
+    """Reads the pictures and boxes of the training pack in `root` (DATA.md describes the format).
 
     data: which parts and sources serve for what. others: file with a stock detector's boxes on the crops
     ({file_name: [[x1, y1, x2, y2, score], ...]}), or None.
@@ -143,7 +143,7 @@ class PackReader:
         return whole, crops, empty
 
     def validation(self, parts: Sequence[str] | None = None, limit: int | None = None) -> dict[str, list[Picture]]:
-        """Validation pictures by part, at most `limit` (else the recipe's) of each, evenly spread."""
+        """Validation pictures by part, at most `limit` (else the recipe's) of each, evenly spaced."""
         out = {}
         for part in self._data.validation if parts is None else parts:
             rows = list(self._rows(part, "val"))

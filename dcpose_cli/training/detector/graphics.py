@@ -1,6 +1,7 @@
 """Drawings without people, made at random: test cards, letters, digits, charts, poles, circles.
 
-Photographs hold few of them, so a detector that saw photographs alone takes a large digit or a colour bar for a person.
+Photographs contain few of them: a detector trained on photographs alone takes a large digit or a colour bar for a
+person.
 """
 
 from __future__ import annotations

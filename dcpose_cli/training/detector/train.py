@@ -15,7 +15,7 @@ from ...errors import UsageError
 from ...files import shown
 from ...people.detector import PersonDetector, load_detector
 from ...people.detector_files import save_detector
-from ..data.readers import spread
+from ..data.readers import evenly_spaced
 from ..engine.log import Measured
 from ..engine.prefetch import Prefetched
 from ..engine.run import Run, RunOptions, open_run
@@ -119,7 +119,7 @@ def _pictures(
         boxer = PersonDetector(teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
         label_others(PackReader(data, recipe.data), boxer.detect, others)
     reader = PackReader(data, recipe.data, others if others.exists() else None)
-    whole, crops, empty = (spread(pictures, run.limit) for pictures in reader.training())
+    whole, crops, empty = (evenly_spaced(pictures, run.limit) for pictures in reader.training())
     if not whole:
         raise UsageError(f"no training pictures in {shown(data)} for the parts {', '.join(recipe.data.whole)}")
     validation = {part: pictures for part, pictures in reader.validation(limit=run.limit).items() if pictures}

@@ -1,7 +1,7 @@
 """Boxes of people in a turned picture.
 
-The corners of a turned box span too much: nobody fills the corners. Where joints are known they say where the person
-is; elsewhere a shape between the ellipse in the box and the box itself does.
+The corners of a turned box span too much, because no person fills them. Known joints give a person's extent; without
+them a shape between the ellipse in the box and the box itself does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 #: Exponent of the shape in the box: 2 is an ellipse, 1 the box itself.
 SPREAD: Final = 1.7
-#: Joints speak for a person when there are so many, and they span this share of both sides of the box.
+#: Joints are used when there are at least so many, and they span this share of both sides of the box.
 MIN_JOINTS: Final = 9
 MIN_SPAN: Final = 0.6
-#: Flesh around joints, in shares of the longer side of the box: least and most.
-FLESH: Final = (0.02, 0.12)
-#: Below this angle between the axes of picture and canvas (its sine), joints say no more than the box.
+#: Margin around joints, in shares of the longer side of the box: least and most.
+JOINT_MARGIN: Final = (0.02, 0.12)
+#: Below this angle between the axes of picture and canvas (its sine), joints give no more than the box.
 MIN_SINE: Final = 0.1
 #: Where a head is when no nose is known, in shares of the box's height from the top.
 HEAD_DEPTH: Final = 0.12
@@ -50,7 +50,7 @@ def turned_boxes(
                 known = joints[number][~np.isnan(joints[number, :, 0])]
                 gaps = np.concatenate([known.min(0) - boxes[number, :2], boxes[number, 2:] - known.max(0)])
                 longer = 2 * float(half[number].max())
-                flesh = np.clip(gaps.mean() / longer, *FLESH) * longer * np.hypot(linear[:, 0], linear[:, 1])
+                flesh = np.clip(gaps.mean() / longer, *JOINT_MARGIN) * longer * np.hypot(linear[:, 0], linear[:, 1])
                 moved = known @ linear.T + offset
                 span = np.concatenate([moved.min(0) - flesh, moved.max(0) + flesh])
                 low, high = np.tile(centres[number] - outer[number], 2), np.tile(centres[number] + outer[number], 2)

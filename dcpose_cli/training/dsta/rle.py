@@ -49,7 +49,7 @@ def rle_loss(
 ) -> Tensor:
     """Weighted sum of both terms over joints, divided by the size of the batch; a scalar.
 
-    weight: (B, J, 2). Where it is zero the target is not looked at: it may be anything, even NaN.
+    weight: (B, J, 2). Where it is 0 the target is ignored; it may be NaN.
     """
     labelled = (weight > 0).any(dim=-1, keepdim=True)
     # An unlabelled joint gets its own prediction as target: every term stays finite, and its weight removes it.

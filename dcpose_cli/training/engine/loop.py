@@ -123,8 +123,8 @@ class Loop:
             if last or time.monotonic() - saved > CHECKPOINT_EVERY:
                 began = time.monotonic()
                 self.save()
-                due = last or time.monotonic() - validated >= self.config.validation_seconds
-                if validate is not None and due and self.ranks.first:
+                waited = last or time.monotonic() - validated >= self.config.validation_seconds
+                if validate is not None and waited and self.ranks.first:
                     self._validate(validate)
                     validated = time.monotonic()
                 saved = time.monotonic()

@@ -24,7 +24,7 @@ _ROUNDS: Final = 5
 _STEP_RMS: Final = 0.2
 
 
-def hidden(weight: Tensor) -> bool:
+def is_matrix(weight: Tensor) -> bool:
     """Whether a parameter is a matrix, or a convolution, between layers."""
     return weight.ndim > 1 and len(weight) > NUM_JOINTS
 
@@ -46,9 +46,9 @@ class Muon(torch.optim.Optimizer):
             for p in learning:
                 p.mul_(1 - group["lr"] * group["weight_decay"])
             for p in learning:
-                if not hidden(p):
+                if not is_matrix(p):
                     self._adam(p, group["lr"])
-            self._orthogonal([p for p in learning if hidden(p)], group["lr"])
+            self._orthogonal([p for p in learning if is_matrix(p)], group["lr"])
 
     def _adam(self, p: nn.Parameter, lr: float) -> None:
         state, gradient = self.state[p], p.grad
@@ -68,13 +68,13 @@ class Muon(torch.optim.Optimizer):
         for p in parameters:
             alike.setdefault(tuple(p.shape), []).append(p)
         for shape, group in alike.items():
-            steps = orthogonal(torch.stack([self._towards(p).reshape(shape[0], -1) for p in group]))
+            steps = orthogonal(torch.stack([self._nesterov(p).reshape(shape[0], -1) for p in group]))
             length = _STEP_RMS * max(steps.shape[1:]) ** 0.5
             for p, step in zip(group, steps, strict=True):
                 p.add_(step.reshape(shape), alpha=-lr * length)
 
-    def _towards(self, p: nn.Parameter) -> Tensor:
-        """The gradient with Nesterov's momentum."""
+    def _nesterov(self, p: nn.Parameter) -> Tensor:
+        """The update direction: the gradient with Nesterov momentum."""
         state, gradient = self.state[p], p.grad
         assert gradient is not None
         if not state:

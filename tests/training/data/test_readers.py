@@ -21,7 +21,7 @@ from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.config import AugmentConfig, DataConfig
 from dcpose_cli.training.data.pack import is_held_out, read_parts
 from dcpose_cli.training.data.pictures import PictureStore, StoredPictures
-from dcpose_cli.training.data.readers import drawn, read_samples
+from dcpose_cli.training.data.readers import draw_neighbours, read_samples
 from dcpose_cli.training.dcpose.train import train
 from dcpose_cli.training.engine.prefetch import Prefetched
 from dcpose_cli.training.recipes import load_recipe
@@ -69,7 +69,7 @@ def test_distance_and_draw(posetrack_root):
     assert numbers(sample) == [1, 2, 3]
     seen = set()
     for k in range(40):
-        other = drawn(sample, np.random.default_rng(k))
+        other = draw_neighbours(sample, np.random.default_rng(k))
         before, current, after = numbers(other)
         assert (current, after) == (2, 3)
         assert other.margin == (current - before, 1)

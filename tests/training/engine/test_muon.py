@@ -10,7 +10,7 @@ from torch import nn
 
 from dcpose_cli.training.dcpose.recipe import StageConfig
 from dcpose_cli.training.engine.loop import Loop
-from dcpose_cli.training.engine.muon import Muon, hidden, orthogonal
+from dcpose_cli.training.engine.muon import Muon, is_matrix, orthogonal
 
 CONFIG = StageConfig(steps=12, batch=4, lr=0.02, warmup=2, ema=0.9, optimizer="muon", weight_decay=0.1)
 
@@ -62,7 +62,7 @@ def test_first_step_of_a_hidden_weight_has_the_length_of_adamw():
 
 def test_what_is_not_hidden_moves_as_with_adamw():
     net, twin = small_net(), small_net()
-    assert [hidden(p) for p in net.parameters()] == [True, False, False, False, True, False, False, False]
+    assert [is_matrix(p) for p in net.parameters()] == [True, False, False, False, True, False, False, False]
     steps = [
         (net, Muon([{"params": net.parameters(), "weight_decay": 0.1}], lr=0.01)),
         (twin, torch.optim.AdamW(twin.parameters(), lr=0.01, weight_decay=0.1)),
@@ -75,7 +75,7 @@ def test_what_is_not_hidden_moves_as_with_adamw():
                 p.grad = gradient.clone()
             optimizer.step()
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
-        assert torch.allclose(p, q, atol=1e-6) != hidden(p)
+        assert torch.allclose(p, q, atol=1e-6) != is_matrix(p)
 
 
 def test_parameters_without_a_gradient_stay():
