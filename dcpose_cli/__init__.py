@@ -11,6 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _moved
 from .config import EstimateConfig
 from .errors import DCPoseError, DeviceError, InputError, OutputError, UsageError, WeightsError
 from .types import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.6.0"
 
+#: Public name -> the module that has it, imported on first use. Former names of modules are in _moved.py.
 _LATE = {
     "PoseEstimator": "estimator",
     "convert": "export.formats",
@@ -71,6 +73,9 @@ __all__ = [
     "load_model",
     "read_posetrack",
 ]
+
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

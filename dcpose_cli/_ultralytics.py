@@ -168,17 +168,19 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     """
     layers = [*architecture.get("backbone", ()), *architecture.get("head", ())]
     if "activation" in architecture or not 0 < len(layers) <= _MAX_LAYERS:
-        raise WeightsError("the detector's architecture is not one of a YOLO network; use another file")
+        raise WeightsError("the detector's architecture is not one of a YOLO network", hint="use another file")
     for layer in layers:
         good = isinstance(layer, list | tuple) and len(layer) == 4
         name = layer[2] if good else None
         if not (isinstance(name, str) and _LAYER.fullmatch(name) and name not in _FETCHING_LAYERS):
             raise WeightsError(f"the detector's architecture names the layer {name!r}, which is not allowed")
         if not all(_plain(part) for part in (layer[0], layer[1], layer[3])):
-            raise WeightsError(f"the detector's layer {name} has arguments that are not allowed; use another file")
+            raise WeightsError(
+                f"the detector's layer {name} has arguments that are not allowed", hint="use another file"
+            )
     rest = {k: v for k, v in architecture.items() if k in {"nc", "scales", "depth_multiple", "width_multiple"}}
     if not all(_plain(v) for v in rest.values()):
-        raise WeightsError("the detector's scales are not numbers; use another file")
+        raise WeightsError("the detector's scales are not numbers", hint="use another file")
 
 
 def _plain(value: object) -> bool:
@@ -218,18 +220,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
         foreign = sorted(name for name in named if not _KNOWN_GLOBAL.fullmatch(name))
         if foreign:
             raise WeightsError(
-                f"refused {path}: it would run {foreign[0]} when loaded; use a detector file that holds layers only"
+                f"refused: it would run {foreign[0]} when loaded",
+                path=path,
+                hint="use a detector file that holds layers only",
             )
         data = _read_inert(path, named)
     except WeightsError:
         raise
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise WeightsError(f"cannot read the detector {path}: {reason}; fetch the file again") from error
+        raise WeightsError(f"cannot be read as a detector: {reason}", path=path, hint="fetch the file again") from error
     root = (data.get("ema") or data.get("model")) if isinstance(data, dict) else data
     architecture = getattr(root, "yaml", None)
     if type(root).__name__ not in {"DetectionModel", "YOLOv10DetectionModel"} or not isinstance(architecture, dict):
-        raise WeightsError(f"{path} is not a YOLO detector; name one like yolo11n.pt")
+        raise WeightsError("not a YOLO detector", path=path, hint="name one like yolo11n.pt")
     names = getattr(root, "names", {})
     ordered = [names[key] for key in sorted(names)] if isinstance(names, dict) else list(names)
     return Checkpoint(architecture, tuple(map(str, ordered)), dict(_tensors(root)))

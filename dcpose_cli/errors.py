@@ -11,10 +11,15 @@
 Two exit codes belong to runs that did finish: 7 (a batch in which some videos failed) and 8 (more than a tenth of
 the input's frames were damaged, or the input changed while it was read). 130 and 143 are SIGINT and SIGTERM.
 
-A message says what happened, to which file, and what to do about it, in one line.
+A message says to which file what happened and what to do about it, in one line; see DCPoseError.
 """
 
 from __future__ import annotations
+
+import os
+from typing import Self
+
+from ._text import printable
 
 EXIT_OK = 0
 EXIT_BUG = 1
@@ -31,9 +36,24 @@ EXIT_SIGTERM = 143
 
 
 class DCPoseError(Exception):
-    """Base of all errors raised on purpose; `exit_code` is what the command line returns for it."""
+    """Base of all errors raised on purpose; `exit_code` is what the command line returns for it.
+
+    reason: what happened. path: the file, folder or address that it happened to, as text; None when there is none.
+    hint: what to do about it, may be empty. The text of the error is made of them, in one line:
+    `PATH: REASON; HINT`.
+    """
 
     exit_code: int = EXIT_BUG
+
+    def __init__(self, reason: str = "", *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
+        self.reason, self.hint = reason, hint
+        self.path = None if path is None else os.fspath(path)
+        place = "" if self.path is None else f"{printable(self.path)}: "
+        super().__init__(f"{place}{reason}{'; ' if hint else ''}{hint}")
+
+    def with_hint(self, hint: str) -> Self:
+        """The same error with one more thing to do about it."""
+        return type(self)(self.reason, path=self.path, hint="; ".join(filter(None, (self.hint, hint))))
 
 
 class UsageError(DCPoseError):

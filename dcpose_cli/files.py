@@ -17,8 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dcpose_cli._text import printable as printable
 from dcpose_cli.errors import InputError, OutputError, UsageError
 
+shown = printable
 #: Ending of every temporary file; what is left under it after a crash may be deleted.
 TEMP_SUFFIX = ".part"
 
@@ -26,12 +28,6 @@ _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
 _FULL = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file size limit reached"}
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """`path` as it can stand in a one-line message: control characters and broken encodings are escaped."""
-    text = os.fspath(path)
-    return text if text.isprintable() else ascii(text)
 
 
 def is_full(error: OSError) -> bool:
@@ -43,9 +39,9 @@ def output_error(exc: BaseException, path: Path) -> OutputError:
     """The OutputError for a failed write to `path`; says "disk full" where that was the cause."""
     code = getattr(exc, "errno", None)
     if code in _FULL:
-        return OutputError(f"{_FULL[code]} while writing {shown(path)}: free some space or write elsewhere")
+        return OutputError(_FULL[code], path=path, hint="free some space or write elsewhere")
     reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
-    return OutputError(f"cannot write {shown(path)}: {reason}; choose another output or folder")
+    return OutputError(f"cannot be written: {reason}", path=path, hint="choose another output or folder")
 
 
 def sha256_of(path: Path) -> str:
@@ -56,7 +52,7 @@ def sha256_of(path: Path) -> str:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as exc:
-        raise InputError(f"cannot read {shown(path)}: {exc.strerror}; check the file") from exc
+        raise InputError(f"cannot be read: {exc.strerror}", path=path, hint="check the file") from exc
     return digest.hexdigest()
 
 
@@ -72,15 +68,15 @@ def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
     """Raise UsageError when writing `target` would replace one of `inputs`."""
     for source in inputs:
         if same_file(target, source):
-            raise UsageError(f"output {shown(target)} is the input {shown(source)}: choose another output")
+            raise UsageError(f"this is the input {shown(source)}", path=target, hint="choose another output")
 
 
 def require_free_target(target: Path, *, overwrite: bool) -> None:
     """Raise OutputError when `target` is a folder, or exists and `overwrite` is off."""
     if target.is_dir():
-        raise OutputError(f"output {shown(target)} is a folder: name a file")
+        raise OutputError("this is a folder", path=target, hint="name a file")
     if not overwrite and os.path.lexists(target):
-        raise OutputError(f"output {shown(target)} exists already: pass --overwrite or choose another name")
+        raise OutputError("exists already", path=target, hint="pass --overwrite or choose another name")
 
 
 def require_writable_folder(folder: Path) -> None:
@@ -88,9 +84,9 @@ def require_writable_folder(folder: Path) -> None:
     try:
         _create_new(temporary_name(folder / "check")).unlink()
     except FileNotFoundError as exc:
-        raise OutputError(f"output folder {shown(folder)} does not exist: create it first") from exc
+        raise OutputError("this folder does not exist", path=folder, hint="create it first") from exc
     except NotADirectoryError as exc:
-        raise OutputError(f"output folder {shown(folder)} is not a folder: choose another") from exc
+        raise OutputError("not a folder", path=folder, hint="choose another") from exc
     except OSError as exc:
         raise output_error(exc, folder) from exc
 

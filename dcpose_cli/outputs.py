@@ -87,7 +87,7 @@ class Converted:
         except DCPoseError as error:
             kept = self._keep()
             hint = f"the result is kept in {shown(kept)}: use dcpose convert"
-            raise type(error)(f"{error} ({hint})") from error
+            raise error.with_hint(hint) from error
         except Exception as error:
             error.add_note(f"the result is kept in {shown(self._keep())}")
             raise
@@ -119,9 +119,9 @@ def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | No
     elif video is not None:
         target = video.with_suffix(".json") if video.name else video
     else:
-        raise UsageError("nothing to write: give out= or json=")
+        raise UsageError("nothing to write", hint="give out= or json=")
     if video is not None and video.resolve() == target.resolve():
-        raise UsageError(f"the video and the JSON would be one file: {shown(video)}")
+        raise UsageError("the video and the JSON would be one file", path=video)
     return video, target
 
 
@@ -130,7 +130,7 @@ def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: 
     if video is not None:
         _require_video_name(video)
     if json.suffix.lower() != ".json" and not json.is_dir():
-        raise UsageError(f"{shown(json)} must end in .json; that is the format it gets")
+        raise UsageError("must end in .json", path=json, hint="that is the format it gets")
     for output in [json] if video is None else [video, json]:
         _require_target(output, [source], overwrite=overwrite)
 
@@ -143,7 +143,7 @@ def require_video(video: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
 
 def _require_video_name(video: Path) -> None:
     if video.suffix.lower() not in FORMATS and not video.is_dir():
-        raise UsageError(f"output {shown(video)} must end in {', '.join(FORMATS)}: choose one of them")
+        raise UsageError(f"must end in {', '.join(FORMATS)}", path=video, hint="choose one of them")
 
 
 def _require_target(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:

@@ -45,7 +45,7 @@ def test_exception_removes_the_temp_and_keeps_the_old_file(tmp_path):
 def test_existing_target_is_refused_and_untouched(tmp_path):
     target = tmp_path / "out.bin"
     target.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"out\.bin exists.*--overwrite"):
+    with pytest.raises(OutputError, match=r"out\.bin: exists already; pass --overwrite"):
         files.write_atomic(target, b"new")
     assert target.read_bytes() == b"old"
     files.write_atomic(target, "neu\n", overwrite=True)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._paths import SINGLE
+from .._text import one_line
 from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..errors import DCPoseError, DeviceError, UsageError
-from ..files import shown
 from ..types import Progress
 from ..video.hwaccel import NONE
 from ..video.probe import probe
@@ -70,15 +70,17 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise UsageError("--ray needs Ray: pip install 'dcpose[ray]', on every machine of the cluster") from error
+        raise UsageError("--ray needs Ray", hint="pip install 'dcpose[ray]' on every machine of the cluster") from error
     if not ray.is_initialized():
         _require_listener(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise DeviceError(f"no Ray cluster answers at {address}: {reason}; start one with ray start") from error
+            reason = one_line(error, 160)
+            raise DeviceError(
+                f"no Ray cluster answers at {address}: {reason}", hint="start one with ray start"
+            ) from error
         finally:
             for number, handler in handlers.items():
                 with contextlib.suppress(ValueError):  # not in the main thread, so nothing was changed either
@@ -94,7 +96,9 @@ def _require_listener(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise DeviceError(f"no Ray cluster answers at {address}: {error}; start one with ray start") from error
+        raise DeviceError(
+            f"no Ray cluster answers at {address}: {one_line(error)}", hint="start one with ray start"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -174,8 +178,10 @@ class _Cluster:
         try:
             outcome: Outcome | DCPoseError = self._ray.get(running.result)
         except Exception as error:  # Ray's own: the machine was lost more often than it was tried again
-            reason = " ".join(str(error).split())[:200]
-            lost = DeviceError(f"the cluster could not do {shown(job.source)}: {reason}; run the batch again")
+            reason = one_line(error, 200)
+            lost = DeviceError(
+                f"the cluster could not do this video: {reason}", path=job.source, hint="run the batch again"
+            )
             return Outcome(job, error=lost, line=failed_line(job, lost, time.monotonic() - running.began))
         if isinstance(outcome, DCPoseError):  # the models or the device, not the video
             raise outcome

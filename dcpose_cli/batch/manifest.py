@@ -41,7 +41,7 @@ class Stamp:
         try:
             status = path.stat()
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}; check the file") from error
+            raise InputError(f"cannot be read: {error.strerror}", path=path, hint="check the file") from error
         return Stamp(sha256_of(path), status.st_size, status.st_mtime_ns)
 
     def fits(self, path: Path) -> bool:

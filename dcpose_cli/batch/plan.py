@@ -15,7 +15,7 @@ from typing import Any, Final
 from .._paths import SINGLE, models_dir
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
-from ..files import sha256_of, shown
+from ..files import sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
 from .manifest import Line, read_manifest
@@ -84,11 +84,11 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     """
     settings = config or EstimateConfig()
     if not folder.exists():
-        raise InputError(f"there is no folder {shown(folder)}; check the path")
+        raise InputError("there is no such folder", path=folder, hint="check the path")
     if not folder.is_dir():
-        raise UsageError(f"{shown(folder)} is a file; use dcpose estimate for a single video")
+        raise UsageError("this is a file", path=folder, hint="use dcpose estimate for a single video")
     if folder.resolve() == out.resolve():
-        raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
+        raise UsageError("this is the folder of the inputs", path=out, hint="name another with --out")
     sources, skipped = _videos(folder, out)
     targets = targets_of([source.relative_to(folder) for source in sources])
     known, wanted = read_manifest(out), _fingerprint(settings)
@@ -97,7 +97,7 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
         for source, target in zip(sources, targets, strict=True)
     ]
     if not jobs and not skipped:
-        raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
+        raise InputError(f"no videos in this folder (looked for {', '.join(sorted(VIDEO_SUFFIXES))})", path=folder)
     return Plan(folder, out, jobs, skipped)
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .._text import one_line
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, OutputError, UsageError
 from ..files import TEMP_SUFFIX, shown
@@ -35,10 +36,10 @@ def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig)
     """
     source, target = _Folder(folder, InputError), _Folder(out, OutputError)
     if str(source) == str(target):
-        raise UsageError(f"{shown(out)} is the folder of the inputs; name another with --out")
+        raise UsageError("this is the folder of the inputs", path=out, hint="name another with --out")
     names, skipped = source.videos(target)
     if not names and not skipped:
-        raise InputError(f"no videos in {shown(folder)} (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
+        raise InputError(f"no videos in this folder (looked for {', '.join(sorted(VIDEO_SUFFIXES))})", path=folder)
     here, there = staging / "in", staging / "out"
     there.mkdir(parents=True)
     manifest = there / MANIFEST_NAME
@@ -120,7 +121,7 @@ class _Folder:
         """Names of the videos in the folder, but not in `other`; and those that could not be had under their name."""
         self._fs.invalidate_cache()
         if not self._try(lambda: self._fs.isdir(self._root)):
-            raise InputError(f"there is no folder {shown(self._url)}; check the address")
+            raise InputError("there is no such folder", path=self._url, hint="check the address")
         root, names, skipped = self._root.rstrip("/") + "/", [], []
         for path in sorted(self._try(lambda: self._fs.find(self._root))):
             name = path.removeprefix(root)
@@ -140,8 +141,8 @@ class _Folder:
         try:
             return action()
         except Exception as error:  # every file system has errors of its own
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise self._error(f"{shown(self._url)}: {reason}; check the address and your rights") from error
+            reason = one_line(error, 160)
+            raise self._error(reason, path=self._url, hint="check the address and your rights") from error
 
 
 def _open(url: str, error: type[DCPoseError]) -> tuple[Any, str]:
@@ -151,5 +152,5 @@ def _open(url: str, error: type[DCPoseError]) -> tuple[Any, str]:
         fs, root = url_to_fs(url)
         return fs, str(root)
     except Exception as problem:  # an unknown protocol, a package that is missing, credentials
-        reason = " ".join(str(problem).split())[:160]
+        reason = one_line(problem, 160)
         raise error(f"cannot open {shown(url)}: {reason}; install what fsspec needs for it") from problem

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._text import one_line
 from ..config import EstimateConfig
 from ..devices import ALL, device_names
 from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, OutputError
-from ..files import shown
 from .manifest import Line, Manifest, Stamp
 from .plan import Job, Plan, is_finished
 
@@ -128,8 +128,8 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
     except DCPoseError as error:
         failure = error
     except Exception as error:  # a bug that one video brings out must not cost the others
-        text = f"internal error at {shown(job.source)}, please report it ({type(error).__name__}: {error})"
-        failure = DCPoseError(text)
+        reason = f"internal error ({type(error).__name__}: {one_line(error)})"
+        failure = DCPoseError(reason, path=job.source, hint="please report it")
         failure.__cause__ = error
     return Outcome(job, error=failure, line=failed_line(job, failure, time.monotonic() - began))
 
@@ -199,7 +199,7 @@ def worker_devices(device: str, workers: int | None) -> list[str]:
     if device == ALL:
         names = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         if not names:
-            raise DeviceError("all CUDA devices were asked for, but none is here; use --device auto")
+            raise DeviceError("all CUDA devices were asked for, but none is here", hint="use --device auto")
     if device == ALL or len(names) > 1:
         for name in names:
             resolve_device(name)
@@ -218,4 +218,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {shown(folder)}: {error.strerror}") from error
+        raise OutputError(f"the folder cannot be made: {error.strerror}", path=folder) from error

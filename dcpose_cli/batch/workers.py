@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from ..config import EstimateConfig
 from ..errors import EXIT_SIGTERM, DCPoseError
-from ..files import shown
 from ..types import Progress
 from .plan import Job
 from .run import Listener, Outcome, Runner, failed_line, run_here, run_job
@@ -134,7 +133,7 @@ class _Crew:
             again.append(job)
             return None
         how = f"signal {-code}" if code < 0 else f"exit {code}"
-        error = DCPoseError(f"{shown(job.source)} ended the process that did it, {_TRIES} times ({how})")
+        error = DCPoseError(f"ended the process that did it, {_TRIES} times ({how})", path=job.source)
         return Outcome(job, error=error, line=failed_line(job, error, time.monotonic() - worker.began))
 
 

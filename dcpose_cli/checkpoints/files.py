@@ -19,8 +19,9 @@ from torch import Tensor
 
 from .._paths import SINGLE, models_dir
 from .._schema import build
+from .._text import one_line
 from ..errors import InputError, UsageError, WeightsError
-from ..files import output_error, sha256_of, shown, write_atomic
+from ..files import output_error, sha256_of, write_atomic
 from ..nets import (
     DCPose,
     PoseWarper,
@@ -56,15 +57,15 @@ def find_weights(model: str | Path) -> Path:
         for name in AUTO_MODELS:
             if (models_dir() / name / WEIGHTS_NAME).is_file():
                 return models_dir() / name / WEIGHTS_NAME
-        raise WeightsError(f"no pose model in {shown(models_dir())}; name one with --model")
+        raise WeightsError("no pose model in this folder", path=models_dir(), hint="name one with --model")
     path = Path(model)
     for candidate in (path / WEIGHTS_NAME, path, models_dir() / path / WEIGHTS_NAME):
         if _is_file(candidate):
             if candidate.suffix != ".safetensors":
-                raise WeightsError(f"{shown(path)} is not a safetensors file; convert it with dcpose models import")
+                raise WeightsError("not a safetensors file", path=path, hint="convert it with dcpose models import")
             return candidate
     known = ", ".join(p.name for p in shipped_models()) or "none"
-    raise WeightsError(f"there is no model {shown(path)}; shipped models: {known}")
+    raise WeightsError("there is no such model", path=path, hint=f"shipped models: {known}")
 
 
 def _is_file(path: Path) -> bool:
@@ -102,7 +103,7 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
 def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, ModelHeader]:
     """The network of single frames inside a network of several."""
     if not isinstance(net, DCPose | PoseWarper):
-        raise WeightsError(f"{shown(path)} is of the kind {header.kind}, with no backbone of its own; omit {SINGLE}")
+        raise WeightsError(f"a {header.kind} has no backbone of its own", path=path, hint=f"omit {SINGLE}")
     backbone = net.backbone
     return backbone, replace(header, kind=_kind_of(backbone.config), name=header.name + SINGLE, network=backbone.config)
 
@@ -118,12 +119,7 @@ def empty_net(config: PoseConfig, path: Path) -> PoseNet:
             net: PoseNet = KINDS[_kind_of(config)].network(config)
             return net
     except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise WeightsError(f"{shown(path)} describes an impossible network: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    """An error's text as one line."""
-    return " ".join(str(error).split())
+        raise WeightsError(f"describes an impossible network: {one_line(error)}", path=path) from error
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -132,13 +128,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{shown(path)} is damaged or not a safetensors file: {_line(error)}") from error
+        raise WeightsError(f"damaged or not a safetensors file: {one_line(error)}", path=path) from error
     try:
         data = json.loads(metadata[METADATA_KEY])
     except (KeyError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{shown(path)} has no dcpose header; convert it with dcpose models import") from error
+        raise WeightsError("has no dcpose header", path=path, hint="convert it with dcpose models import") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
-        raise WeightsError(f"{shown(path)} has a header this version does not know; update dcpose")
+        raise WeightsError("has a header this version does not know", path=path, hint="update dcpose")
     return data
 
 
@@ -149,21 +145,21 @@ def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{shown(path)} is damaged: {_line(error)}") from error
+        raise WeightsError(f"damaged: {one_line(error)}", path=path) from error
     return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _header(data: dict[str, Any], path: Path) -> ModelHeader:
     kind = data.get("kind")
     if kind not in KINDS:
-        raise WeightsError(f"{shown(path)} holds a {kind!r}, not a pose network ({', '.join(KINDS)})")
+        raise WeightsError(f"holds a {kind!r}, not a pose network ({', '.join(KINDS)})", path=path)
     try:
         fields = {k: v for k, v in data.items() if k not in ("format", "network")}
         network = build(KINDS[kind].config, data.get("network"), "network.")
         header = ModelHeader(**(build(_HeaderFields, fields).as_dict()), network=network)
         _check(header)
     except (TypeError, ValueError, RecursionError) as error:
-        raise WeightsError(f"the header of {shown(path)} does not fit: {_line(error)}") from error
+        raise WeightsError(f"its header does not fit: {one_line(error)}", path=path) from error
     return header
 
 
@@ -216,7 +212,7 @@ def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
     problems += [f"unexpected {name}" for name in state if name not in wanted]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise WeightsError(f"{shown(path)} does not fit its network: {'; '.join(problems[:5])}{more}")
+        raise WeightsError(f"does not fit its network: {'; '.join(problems[:5])}{more}", path=path)
     if any(value.is_meta for value in wanted.values()):
         net.to_empty(device="cpu")
     counters = {name: torch.zeros_like(value) for name, value in net.state_dict().items() if name not in state}
@@ -285,7 +281,7 @@ def checksums() -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"cannot read {shown(path)}: {_line(error)}; reinstall dcpose") from error
+        raise WeightsError(f"cannot be read: {one_line(error)}", path=path, hint="reinstall dcpose") from error
     return {name.strip().lstrip("*"): digest for digest, _, name in (line.partition(" ") for line in lines if line)}
 
 
@@ -298,14 +294,14 @@ def verify(path: Path) -> str:
     try:
         relative = path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError as error:
-        raise UsageError(f"{shown(path)} is not one of the shipped models; only those have a published hash") from error
+        raise UsageError("not one of the shipped models; only those have a published hash", path=path) from error
     wanted = checksums().get(relative)
     if wanted is None:
-        raise UsageError(f"{shown(path)} has no published hash: it is not among the shipped files")
+        raise UsageError("has no published hash: it is not among the shipped files", path=path)
     try:
         found = sha256_of(path)
     except InputError as error:
-        raise WeightsError(str(error)) from error
+        raise WeightsError(error.reason, path=error.path, hint=error.hint) from error
     if wanted != found:
-        raise WeightsError(f"{shown(path)} is not the published file (sha256 {found[:12]}...); reinstall dcpose")
+        raise WeightsError(f"not the published file (sha256 {found[:12]}...)", path=path, hint="reinstall dcpose")
     return found

@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .._text import one_line
 from ..errors import InputError, OutputError, WeightsError
-from ..files import require_free_target, shown
+from ..files import require_free_target
 from ..nets import DCPoseConfig, HRNetConfig, SimpleBaselineConfig
 from ..nets.official import from_official, is_official
 from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
@@ -50,10 +51,10 @@ def import_checkpoint(
         there = False
     if not there:
         folder = os.path.isdir(file)  # noqa: PTH112 - Path's raises for a name too long
-        what = "a folder, not a checkpoint" if folder else "not there"
-        raise InputError(f"{shown(file)} is {what}; name a .pth or .safetensors file")
+        what = "this is a folder, not a checkpoint" if folder else "there is no such file"
+        raise InputError(what, path=file, hint="name a .pth or .safetensors file")
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{shown(out)} is a file; name a folder with --out")
+        raise OutputError("this is a file", path=out, hint="name a folder with --out")
     require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
     net, order, source = recognise(read_checkpoint(file), file)
     order = joints or order
@@ -70,12 +71,12 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
             with safe_open(file, framework="pt") as opened:
                 ours = METADATA_KEY in (opened.metadata() or {})
             if ours:
-                raise WeightsError(f"{shown(file)} is a dcpose model already; use it with --model or --detector")
+                raise WeightsError(
+                    "this is a dcpose model already", path=file, hint="use it with --model or --detector"
+                )
             return _without_wrapper(load_file(file))
         except (OSError, SafetensorError) as error:
-            raise WeightsError(
-                f"{shown(file)} is damaged or not a safetensors file: {str(error).splitlines()[0]}"
-            ) from error
+            raise WeightsError(f"damaged or not a safetensors file: {one_line(error)}", path=file) from error
     data = load_pickle(file)
     if isinstance(data, Mapping):
         for key in _CONTAINERS:
@@ -83,10 +84,10 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
                 data = data[key]
                 break
     if not isinstance(data, Mapping):
-        raise WeightsError(f"{shown(file)} holds no state dict")
+        raise WeightsError("holds no state dict", path=file)
     state = _without_wrapper({str(k): v for k, v in data.items() if isinstance(v, Tensor)})
     if not state:
-        raise WeightsError(f"{shown(file)} holds no tensors")
+        raise WeightsError("holds no tensors", path=file)
     return state
 
 
@@ -108,13 +109,14 @@ def load_pickle(file: Path) -> Any:
         wanted = re.search(r"(?:GLOBAL |but got <class ')([\w.]+)", str(error))
         if wanted:
             raise WeightsError(
-                f"{shown(file)} was refused: to load it, {wanted[1]} would have to run; "
-                "save only the state_dict (tensors and their names) in a new file"
+                f"was refused: to load it, {wanted[1]} would have to run",
+                path=file,
+                hint="save only the state_dict (tensors and their names) in a new file",
             ) from error
-        raise WeightsError(f"{shown(file)} is damaged, or no checkpoint of torch; fetch it again") from error
+        raise WeightsError("damaged, or no checkpoint of torch", path=file, hint="fetch it again") from error
     except Exception as error:  # torch's readers raise whatever a broken file makes them meet
         raise WeightsError(
-            f"{shown(file)} is damaged, or no checkpoint of torch ({type(error).__name__}); fetch it again"
+            f"damaged, or no checkpoint of torch ({type(error).__name__})", path=file, hint="fetch it again"
         ) from error
 
 
@@ -137,7 +139,7 @@ def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, st
         try:
             net = empty_net(infer_dsta(state), file)
         except ValueError as error:
-            raise WeightsError(f"{shown(file)} does not fit DSTA: {error}") from error
+            raise WeightsError(f"does not fit DSTA: {error}", path=file) from error
         load_state(net, from_official_dsta(state), file)
         return net.eval(), "posetrack", "official DSTA checkpoint"
     backbone = strip_openmmlab(state)
@@ -147,8 +149,7 @@ def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, st
         return net.eval(), "coco", "SimpleBaseline checkpoint"
     if not any(k.startswith("stage4.") for k in backbone):
         raise WeightsError(
-            f"{shown(file)} is not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet or "
-            "SimpleBaseline)"
+            "not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet or SimpleBaseline)", path=file
         )
     net = empty_net(infer_hrnet(backbone, file), file)
     load_state(net, backbone, file)
@@ -178,7 +179,7 @@ def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
 
     offsets = state.get("offsets_list.0.0.weight")
     if offsets is None or offsets.ndim != 4:
-        raise WeightsError(f"{shown(file)} does not fit DCPose: offsets_list.0.0.weight is missing or misshapen")
+        raise WeightsError("does not fit DCPose: offsets_list.0.0.weight is missing or misshapen", path=file)
     count = len({k.split(".")[1] for k in state if k.startswith("offsets_list.")})
     return DCPoseConfig(
         backbone=backbone,
@@ -206,9 +207,9 @@ def infer_simplebaseline(state: Mapping[str, Tensor], file: Path) -> SimpleBasel
     depth = _RESNETS.get(("layer1.0.conv3.weight" in state, blocks))
     final, width = state.get("final_layer.weight"), state["deconv_layers.0.weight"]
     if depth is None or final is None or final.ndim != 4 or width.ndim != 4:
-        raise WeightsError(f"{shown(file)} is not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)")
+        raise WeightsError("not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)", path=file)
     if len(final) != NUM_JOINTS:
-        raise WeightsError(f"{shown(file)} predicts {len(final)} joints; {NUM_JOINTS} are needed")
+        raise WeightsError(f"predicts {len(final)} joints, {NUM_JOINTS} are needed", path=file)
     return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]))
 
 
@@ -234,9 +235,9 @@ def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
             joints=int(state["final_layer.weight"].shape[0]),
         )
     except KeyError as error:
-        raise WeightsError(f"{shown(file)} is not an HRNet with a heatmap layer: missing {error.args[0]}") from error
+        raise WeightsError(f"not an HRNet with a heatmap layer: missing {error.args[0]}", path=file) from error
     except IndexError as error:
-        raise WeightsError(f"{shown(file)} is not an HRNet: a weight has no dimensions") from error
+        raise WeightsError("not an HRNet: a weight has no dimensions", path=file) from error
     if config.joints != 17:
-        raise WeightsError(f"{shown(file)} predicts {config.joints} joints; 17 are needed")
+        raise WeightsError(f"predicts {config.joints} joints, {NUM_JOINTS} are needed", path=file)
     return config

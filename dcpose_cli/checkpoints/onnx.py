@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DCPoseError, UsageError
-from ..files import output_error, require_free_target, shown, temporary_name
+from ..files import output_error, require_free_target, temporary_name
 from ..nets import DCPose, HRNet, SimpleBaseline
 from ..pose.model import LoadedModel
 
@@ -68,7 +68,7 @@ def export_onnx(model: LoadedModel, target: Path, *, part: str = "whole", overwr
     two disagree.
     """
     if target.suffix.lower() != ".onnx":
-        raise UsageError(f"{shown(target)} must end in .onnx; that is the format it gets")
+        raise UsageError("must end in .onnx", path=target, hint="that is the format it gets")
     require_free_target(target, overwrite=overwrite)
     net, inputs = _part(model, part)
     runtime = _runtime()
@@ -81,7 +81,7 @@ def export_onnx(model: LoadedModel, target: Path, *, part: str = "whole", overwr
         difference = _difference(net, inputs, temporary, runtime)
         if difference > TOLERANCE:
             raise DCPoseError(
-                f"{shown(target)} is not written: onnxruntime and torch differ by {difference:.2g}; please report it"
+                f"not written: onnxruntime and torch differ by {difference:.2g}", path=target, hint="please report it"
             )
         temporary.replace(target)
     except OSError as error:
@@ -100,11 +100,13 @@ def _part(model: LoadedModel, part: str) -> tuple[nn.Module, dict[str, Tensor]]:
     width, height = model.header.input_size
     rng = torch.Generator().manual_seed(0)
     if part not in PARTS:
-        raise UsageError(f"unknown part {part!r}; use {', '.join(PARTS)}")
+        raise UsageError(f"unknown part {part!r}", hint=f"use {', '.join(PARTS)}")
     if isinstance(net, (HRNet, SimpleBaseline)) and part == "whole":
         return net, {"x": torch.randn(2, 3, height, width, generator=rng)}
     if not isinstance(net, DCPose):
-        raise UsageError(f"{model.header.name} is of the kind {model.header.kind}; only DCPose has parts to export")
+        raise UsageError(
+            f"{model.header.name} is of the kind {model.header.kind}", hint="only DCPose has parts to export"
+        )
     margin = torch.tensor([[1.0, 1.0], [2.0, 1.0]])
     if part == "backbone":
         return net.backbone, {"x": torch.randn(2, 3, height, width, generator=rng)}
@@ -136,7 +138,9 @@ def _runtime() -> Any:
         import onnxruntime
         import onnxscript  # noqa: F401 - torch needs it
     except ImportError as error:
-        raise UsageError("exporting needs onnx, onnxscript and onnxruntime: pip install 'dcpose[onnx]'") from error
+        raise UsageError(
+            "exporting needs onnx, onnxscript and onnxruntime", hint="pip install 'dcpose[onnx]'"
+        ) from error
     return onnxruntime
 
 

@@ -40,9 +40,9 @@ def run_batch(
     require_method(config.smooth)
     names = device_names(config.device)
     if ray is not None and (config.device == ALL or len(names) > 1):
-        raise UsageError("--ray shares out the devices of the cluster itself; name one kind with --device")
+        raise UsageError("--ray shares out the devices of the cluster itself", hint="name one kind with --device")
     if ray is not None and config.hwaccel != DEFAULTS.hwaccel:
-        raise UsageError("--hwaccel is for this machine's own work; leave it out with --ray")
+        raise UsageError("--hwaccel is for this machine's own work", hint="leave it out with --ray")
     require_hwaccel(config.hwaccel)
     with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
         if is_url(folder) or is_url(out):

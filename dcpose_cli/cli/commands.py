@@ -98,12 +98,12 @@ def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[
     if len(inputs) == 1 and out is not None and not folder and out.suffix:
         return [(inputs[0], out)]
     if len(inputs) > 1 and config.json is not None:
-        raise UsageError("--json names one file, but there are several inputs; leave it out")
+        raise UsageError("--json names one file, but there are several inputs", hint="leave it out")
     if len(inputs) > 1 and out is not None and not folder and out.suffix:
-        raise UsageError(f"{shown(out)} is one file, but there are several inputs; name a folder with --out")
+        raise UsageError("this is one file, but there are several inputs", path=out, hint="name a folder with --out")
     pairs = [(source, (out or Path()) / _default_name(source)) for source in inputs]
     if len({target for _, target in pairs}) != len(pairs):
-        raise UsageError("two inputs have the same name; run them one by one with --out, or use dcpose batch")
+        raise UsageError("two inputs have the same name", hint="run them one by one with --out, or use dcpose batch")
     return pairs
 
 
@@ -120,7 +120,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {shown(folder)}: {error.strerror}; choose another") from error
+        raise OutputError(f"the folder cannot be made: {error.strerror}", path=folder, hint="choose another") from error
 
 
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:

@@ -49,7 +49,7 @@ def compare_models(
     require_one_device(config.device)
     names = [name.strip() for name in models.split(",") if name.strip()]
     if out is None and json is None and quiet:
-        raise UsageError("nothing to do: give --out or --json, or leave out --quiet")
+        raise UsageError("nothing to do", hint="give --out or --json, or leave out --quiet")
     if json is not None:
         require_free_target(json, overwrite=config.overwrite)
     probe(video, allow_network=config.allow_network)

@@ -18,7 +18,7 @@ def export_frames(
     from ..frame_folders import export_dataset
 
     if boxes is None:
-        raise UsageError("--gt goes with --boxes: give the file of the people's boxes")
+        raise UsageError("--gt goes with --boxes", hint="give the file of the people's boxes")
     for option in ("start", "end", "max_frames", "hwaccel"):
         if getattr(config, option) != getattr(DEFAULTS, option):
             raise UsageError(f"--{option.replace('_', '-')} is for videos, not for a data set of pictures")

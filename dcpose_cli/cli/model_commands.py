@@ -48,7 +48,7 @@ def verify_models(names: list[str]) -> None:
     """Compare hashes; the first difference is an error."""
     paths = [find_weights(name) for name in names] or [find_weights(folder) for folder in shipped_models()]
     if not paths:
-        raise WeightsError("there are no shipped models here; reinstall dcpose")
+        raise WeightsError("there are no shipped models here", hint="reinstall dcpose")
     for path in paths:
         say(f"{path.parent.name}: {verify(path)} ok")
 
@@ -67,7 +67,7 @@ def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) 
     from ..checkpoints.onnx import export_onnx
 
     if to != "onnx":
-        raise UsageError(f"unknown format {to!r}; use onnx")
+        raise UsageError(f"unknown format {to!r}", hint="use onnx")
     made = export_onnx(open_model(model), out, part=part, overwrite=overwrite)
     for name, shape in made.inputs.items():
         say(f"input  {name}: {' x '.join(map(str, shape))}")

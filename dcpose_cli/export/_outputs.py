@@ -40,17 +40,13 @@ def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwri
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
-        raise OutputError(f"output {shown(target)} exists and is no folder: choose another name")
+        raise OutputError("exists and is no folder", path=target, hint="choose another name")
     names = sorted(entry.name for entry in target.iterdir())
     strangers = [name for name in names if not is_ours(name)]
     if strangers:
-        raise OutputError(
-            f"output folder {shown(target)} holds other files ({shown(strangers[0])}): choose another name"
-        )
+        raise OutputError(f"holds other files ({shown(strangers[0])})", path=target, hint="choose another name")
     if names and not overwrite:
-        raise OutputError(
-            f"output folder {shown(target)} holds a result already: pass --overwrite or choose another name"
-        )
+        raise OutputError("holds a result already", path=target, hint="pass --overwrite or choose another name")
 
 
 class AtomicFolder:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
+from dcpose_cli._text import one_line
 from dcpose_cli.errors import DeviceError
 from dcpose_cli.people.detector_files import (
     FORMAT_VERSION,
@@ -79,7 +80,7 @@ class PersonDetector:
     ) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
-            raise DeviceError("no CUDA device is available; use --device cpu")
+            raise DeviceError("no CUDA device is available", hint="use --device cpu")
         model = load_detector(source, offline=offline)
         self._model, self._conf, self._iou, self._half = model, conf, iou, half
         self._imgsz = imgsz if imgsz is not None else model.imgsz
@@ -89,8 +90,7 @@ class PersonDetector:
             net = model.net.to(self._device).to(memory_format=torch.channels_last)
             self._net = net.half() if half and self._device.type == "cuda" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
-            reason = str(error).splitlines()[0]
-            raise DeviceError(f"cannot use {self._device}: {reason}; use --device cpu") from error
+            raise DeviceError(f"cannot use {self._device}: {one_line(error)}", hint="use --device cpu") from error
 
     @property
     def name(self) -> str:
@@ -159,10 +159,10 @@ class PersonDetector:
             if not is_out_of_memory(error):
                 raise
             if self._batch == self._cores == 1:
+                first = "close other programs" if self._device.type == "cpu" else "use --device cpu"
                 raise DeviceError(
-                    f"{self._device} has too little memory to detect people at {self._imgsz} pixels; "
-                    + ("close other programs" if self._device.type == "cpu" else "use --device cpu")
-                    + " or use a smaller --detector"
+                    f"{self._device} has too little memory to detect people at {self._imgsz} pixels",
+                    hint=f"{first} or use a smaller --detector",
                 ) from error
         # Only here: inside the handler the error still holds the tensors of the failed pass.
         self._batch, self._cores = max(1, self._batch // 2), 1

@@ -18,6 +18,7 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir
+from dcpose_cli._text import one_line
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.files import output_error, write_atomic
 from dcpose_cli.people.download import file_sha256, is_stock, stock_detector
@@ -51,14 +52,20 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
     else:
         checkpoint, imgsz, name = _read_safetensors(path)
     if "person" not in checkpoint.names:
-        raise WeightsError(f"{path} detects no people (its classes: {', '.join(checkpoint.names[:5])}); use another")
+        raise WeightsError(
+            f"detects no people (its classes: {', '.join(checkpoint.names[:5])})", path=path, hint="use another"
+        )
     with torch.random.fork_rng(devices=[]):  # building draws random weights; the caller's generator stays put
         try:
             net = _ultralytics.detection_model(checkpoint.architecture, len(checkpoint.names))
         except WeightsError:
             raise
         except Exception as error:  # ultralytics raises anything for a dictionary that makes no network
-            raise WeightsError(f"cannot build the network of {path}: {type(error).__name__}: {error}") from error
+            raise WeightsError(
+                f"its network cannot be built ({type(error).__name__}: {one_line(error)})",
+                path=path,
+                hint="use another",
+            ) from error
     _fill(net, checkpoint.state, path)
     net = _ultralytics.fuse(net) if fuse else net
     return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
@@ -96,10 +103,14 @@ def _find(source: str | Path, offline: bool) -> Path:
         if candidate.is_file():
             if candidate.suffix in {".pt", ".safetensors"}:
                 return candidate
-            raise WeightsError(f"{candidate} is no detector; give a .pt or .safetensors file or a model's name")
+            raise WeightsError(
+                "not a detector", path=candidate, hint="give a .pt or .safetensors file or a model's name"
+            )
     if is_stock(str(source)):
         return stock_detector(str(source), offline=offline)
-    raise WeightsError(f"there is no detector {source}; use person-n, yolo11n.pt, or the path of a .pt file")
+    raise WeightsError(
+        "there is no such detector", path=source, hint="use person-n, yolo11n.pt, or the path of a .pt file"
+    )
 
 
 def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
@@ -108,16 +119,22 @@ def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is damaged or not a safetensors file: {error}; fetch it again") from error
+        raise WeightsError(
+            f"damaged or not a safetensors file: {one_line(error)}", path=path, hint="fetch it again"
+        ) from error
     try:
         data = json.loads(metadata[METADATA_KEY])
         if data["kind"] != "detector" or data["format"] != FORMAT_VERSION:
-            raise WeightsError(f"{path} is not a detector of format {FORMAT_VERSION}; use person-n or update dcpose")
+            raise WeightsError(
+                f"not a detector of format {FORMAT_VERSION}", path=path, hint="use person-n or update dcpose"
+            )
         names = tuple(str(name) for name in data["names"])
         checkpoint = _ultralytics.Checkpoint(dict(data["architecture"]), names, state)
         return checkpoint, int(data["imgsz"]), str(data["name"])
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} has no header of a detector; use person-n or give another file") from error
+        raise WeightsError(
+            "has no header of a detector", path=path, hint="use person-n or give another file"
+        ) from error
 
 
 def _fill(net: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
@@ -132,5 +149,5 @@ def _fill(net: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
         if k in given and given[k].shape != v.shape
     ]
     if problems:
-        raise WeightsError(f"{path} does not fit its network: {'; '.join(problems[:5])} ({len(problems)} in all)")
+        raise WeightsError(f"does not fit its network: {'; '.join(problems[:5])} ({len(problems)} in all)", path=path)
     net.load_state_dict(given, strict=False)

@@ -14,6 +14,7 @@ from typing import IO, Final
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import cache_dir
+from dcpose_cli._text import one_line
 from dcpose_cli.errors import OutputError, WeightsError
 from dcpose_cli.files import write_atomic
 
@@ -69,16 +70,22 @@ def stock_detector(name: str, *, offline: bool = False) -> Path:
     if path.is_file():
         found = file_sha256(path)
         if accepted and found not in accepted:
-            raise WeightsError(f"{path} has changed since it was downloaded; delete it, or give the path of a file")
+            raise WeightsError(
+                "has changed since it was downloaded", path=path, hint="delete it, or give the path of a file"
+            )
         _record(path, found)
         return path
     if offline:
-        raise WeightsError(f"{name} is not in {folder} and --offline forbids the download; use person-n or give a path")
+        raise WeightsError(
+            f"not in {folder} and --offline forbids the download", path=name, hint="use person-n or give a path"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{name}-", suffix=".part.pt", dir=folder)
     except OSError as error:
-        raise WeightsError(f"cannot store {name} in {folder}: {error.strerror}; set XDG_CACHE_HOME") from error
+        raise WeightsError(
+            f"{name} cannot be stored in this folder: {error.strerror}", path=folder, hint="set XDG_CACHE_HOME"
+        ) from error
     part = Path(temporary)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -86,12 +93,14 @@ def stock_detector(name: str, *, offline: bool = False) -> Path:
         found = file_sha256(part)
         if accepted and found not in accepted:
             which = "published file" if name in STOCK_SHA256 else "file of the first download"
-            raise WeightsError(f"the download of {name} is not the {which}; try again or give a path")
+            raise WeightsError(f"what was downloaded is not the {which}", path=name, hint="try again or give a path")
         _ultralytics.read_checkpoint(part)
         _record(path, found)
         part.replace(path)
     except (OSError, urllib.error.URLError) as error:
-        raise WeightsError(f"cannot download {name}: {error}; use person-n or give the path of a file") from error
+        raise WeightsError(
+            f"cannot be downloaded: {one_line(error)}", path=name, hint="use person-n or give the path of a file"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return path
@@ -103,7 +112,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}; check the file") from error
+        raise WeightsError(f"cannot be read: {error.strerror}", path=path, hint="check the file") from error
 
 
 def _accepted(path: Path) -> tuple[str, ...]:

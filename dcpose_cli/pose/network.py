@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .._cores import cores_for, on_cores, pieces
 from .._memory import is_out_of_memory, keep_freed_memory
+from .._text import one_line
 from ..devices import require_one_device
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
@@ -48,15 +49,15 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from error
+        raise UsageError(f"unknown device {name!r}", hint="use auto, cpu, cuda, cuda:N or mps") from error
     if device.type not in DEFAULT_BATCH:
-        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError(f"unknown device {name!r}", hint="use auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"{name} was asked for, but {torch.cuda.device_count()} CUDA devices are here; use --device cpu"
+            f"{name} was asked for, but {torch.cuda.device_count()} CUDA devices are here", hint="use --device cpu"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("mps was asked for, but this machine has none; use --device cpu")
+        raise DeviceError("mps was asked for, but this machine has none", hint="use --device cpu")
     return device
 
 
@@ -67,9 +68,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return torch.bfloat16 if device.type == "cpu" and _cpu_computes_in_bf16() else torch.float32
     if name not in _PRECISIONS:
-        raise UsageError(f"unknown precision {name!r}; use auto, {', '.join(_PRECISIONS)}")
+        raise UsageError(f"unknown precision {name!r}", hint=f"use auto, {', '.join(_PRECISIONS)}")
     if name == "fp16" and device.type == "cpu":
-        raise UsageError("fp16 is slow and inexact on a CPU; use --precision fp32 or bf16")
+        raise UsageError("fp16 is slow and inexact on a CPU", hint="use --precision fp32 or bf16")
     return _PRECISIONS[name]
 
 
@@ -113,7 +114,7 @@ class PoseNetwork:
         try:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
-            raise DeviceError(f"cannot use {device}: {str(error).splitlines()[0]}; use --device cpu") from error
+            raise DeviceError(f"cannot use {device}: {one_line(error)}", hint="use --device cpu") from error
         self.method = method_of(self._net, model.header.decoding, flip_test=flip_test)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
@@ -178,7 +179,7 @@ class PoseNetwork:
             if not is_out_of_memory(error):
                 raise
             raise DeviceError(
-                f"{self.device} has too little memory for {len(frames)} frames; use --device cpu"
+                f"{self.device} has too little memory for {len(frames)} frames", hint="use --device cpu"
             ) from error
 
     def _try(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -189,7 +190,9 @@ class PoseNetwork:
             if not is_out_of_memory(error):
                 raise
             if len(part) == 1:
-                raise DeviceError(f"{self.device} has too little memory for one person; use --device cpu") from error
+                raise DeviceError(
+                    f"{self.device} has too little memory for one person", hint="use --device cpu"
+                ) from error
             if self._cores > 1:
                 self._cores = 1
             else:
