@@ -81,7 +81,7 @@ def test_folder_must_exist_and_be_writable(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="does not exist"):
         files.AtomicFile(tmp_path / "none" / "out.mp4")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="is not a folder"):
+    with pytest.raises(OutputError, match="not a folder"):
         files.require_writable_folder(tmp_path / "file")
     with pytest.raises(OutputError, match="is a folder"):
         files.require_free_target(tmp_path, overwrite=True)

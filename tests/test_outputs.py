@@ -80,7 +80,7 @@ def test_a_failed_conversion_keeps_the_native_result(tiny_folder, clip, tmp_path
     def appears(progress):
         (tmp_path / "b_track1.trc").write_text("mine")
 
-    with pytest.raises(OutputError, match=r"b_track1\.trc exists already.*kept in .*b\.posetrack18\.json"):
+    with pytest.raises(OutputError, match=r"b_track1\.trc: exists already.*kept in .*b\.posetrack18\.json"):
         export_json(clip, tmp_path / "b.trc", to="trc", estimator=two, max_frames=2, progress=appears)
     assert (tmp_path / "b_track1.trc").read_text() == "mine"
     assert len(read_posetrack(tmp_path / "b.posetrack18.json").frames) == 2

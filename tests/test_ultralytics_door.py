@@ -105,7 +105,7 @@ def test_a_pickle_that_opens_a_file_is_refused_and_not_run(tmp_path: Path) -> No
     for number, content in enumerate((Opens(touched), {"model": Opens(touched), "ema": None})):
         path = tmp_path / f"bad{number}.pt"
         torch.save(content, path)
-        with pytest.raises(WeightsError, match=r"bad\d.pt: it would run"):
+        with pytest.raises(WeightsError, match=r"bad\d.pt: refused: it would run"):
             _ultralytics.read_checkpoint(path)
     assert not touched.exists()
 

@@ -100,7 +100,7 @@ def test_outputs_inside_the_folder_are_no_inputs(tree):
 
 def test_folders_that_cannot_be_meant(tree, tmp_path):
     folder = tree("a.mp4")
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         plan_batch(tmp_path / "none", tmp_path / "out")
     with pytest.raises(UsageError, match="dcpose estimate"):
         plan_batch(folder / "a.mp4", tmp_path / "out")

@@ -279,7 +279,7 @@ def test_a_huge_network_is_refused_before_memory_is_taken(parts, write):
 @pytest.mark.parametrize("name", ["nothing-here", "", "a\nb", "a\0b", "x" * 300, "../../etc/passwd", "-"])
 def test_names_that_are_no_model(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "there is no model" in refusal(name)
+    assert "there is no such model" in refusal(name)
 
 
 def test_a_file_of_another_kind_points_to_the_importer(tmp_path):
@@ -289,7 +289,7 @@ def test_a_file_of_another_kind_points_to_the_importer(tmp_path):
 
 
 def test_a_name_below_a_file(tiny_folder):
-    assert "there is no model" in refusal(tiny_folder / "model.safetensors" / "x")
+    assert "there is no such model" in refusal(tiny_folder / "model.safetensors" / "x")
 
 
 # --- the shipped models, here a folder of our own
@@ -329,7 +329,7 @@ def test_verify(shelf):
     with pytest.raises(WeightsError, match="not the published file"):
         verify(path)
     path.unlink()
-    with pytest.raises(WeightsError, match="cannot read"):
+    with pytest.raises(WeightsError, match="cannot be read"):
         verify(path)
 
 

@@ -168,7 +168,7 @@ def edited(tiny: Path, target: Path, change: Callable[[dict[str, torch.Tensor], 
         (lambda s, h: h.pop("architecture"), "no header"),
         (lambda s, h: h.update(names=["cat"]), "detects no people"),
         (lambda s, h: h["architecture"].update(activation="exec('1')"), "architecture"),
-        (lambda s, h: h["architecture"].update(head=[[[2, 9], 1, "Detect", ["nc"]]]), "cannot build"),
+        (lambda s, h: h["architecture"].update(head=[[[2, 9], 1, "Detect", ["nc"]]]), "cannot be built"),
     ],
 )
 def test_wrong_model_files_are_named(
