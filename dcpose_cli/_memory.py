@@ -7,8 +7,6 @@ import platform
 from functools import lru_cache
 from typing import Final
 
-import torch
-
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _MIB: Final = 2**20
@@ -18,13 +16,17 @@ MOST_FREE: Final = 512 * _MIB
 _STEP: Final = 64 * _MIB
 
 #: What the text of an error says when memory ran out and its type does not: torch on CPU ("DefaultCPUAllocator: not
-#: enough memory", "can't allocate memory") and MPS ("MPS backend out of memory"), CUDA's libraries, OpenCV.
+#: enough memory", "can't allocate memory") and MPS ("MPS backend out of memory"), CUDA's libraries, OpenCV, the system.
 _OUT_OF_MEMORY: Final = (
     "out of memory",
     "not enough memory",
     "can't allocate memory",
+    "cannot allocate memory",
     "insufficient memory",
     "_status_alloc_failed",
+    "failed to map segment",
+    "can't start new thread",
+    "bad_alloc",
 )
 
 
@@ -46,8 +48,11 @@ def keep_freed_memory() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that the memory of the machine or of a device ran out, whichever library raised it."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    """Whether an error means that the memory of the machine or of a device ran out, whichever library raised it.
+
+    Torch's own class (CUDA) is known by its name, so that torch need not be imported here.
+    """
+    if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     text = str(error).lower()
     return any(words in text for words in _OUT_OF_MEMORY)

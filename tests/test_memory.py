@@ -39,3 +39,32 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not _memory.keep_freed_memory.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried", True),
+        ("[enforce fail at CPUAllocator.cpp:64] data. DefaultCPUAllocator: not enough memory: you tried", True),
+        ("MPS backend out of memory (MPS allocated: 8.12 GB, max allowed: 9.07 GB)", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("OpenCV(4.10.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 99 bytes", True),
+        ("std::bad_alloc", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+        ("shape '[2, 3]' is invalid for input of size 5", False),
+    ],
+)
+def test_lack_of_memory_is_known_by_what_libraries_say(text, known):
+    from dcpose_cli._memory import is_out_of_memory
+
+    assert is_out_of_memory(RuntimeError(text)) is known
+
+
+def test_lack_of_memory_is_known_by_its_class():
+    import torch
+
+    from dcpose_cli._memory import is_out_of_memory
+
+    assert is_out_of_memory(torch.OutOfMemoryError("full"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("full"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from .._memory import is_out_of_memory
 from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, DCPoseError, DeviceError, OutputError
 from ..files import is_full, output_error
 from .terminal import details, help_page, message, plain, progress_console
@@ -58,26 +59,17 @@ def run(main: Callable[[], int | None]) -> int:
         _flush_stdout()
 
 
-#: What libraries say when the system gives them no memory; they have no class of errors for it.
-_NO_MEMORY: Final = (
-    "can't allocate memory",
-    "not enough memory",
-    "cannot allocate memory",
-    "failed to map segment",
-    "can't start new thread",
-    "bad_alloc",
-)
-
-
 def of_surroundings(error: BaseException) -> DCPoseError | None:
     """What an unexpected error is when the system around us caused it: no memory, a full disk, no temporary folder."""
     text = str(error)
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
-        return DeviceError("out of memory: close other programs, lift the limit of the process, or use a smaller batch")
+    if is_out_of_memory(error):
+        return DeviceError(
+            "out of memory", hint="close other programs, lift the limit of the process, or use a smaller batch"
+        )
     if not isinstance(error, OSError):
         return None
     if "temporary directory" in text:
-        return OutputError("no folder for temporary files can be written to: set TMPDIR to one that can")
+        return OutputError("no folder for temporary files can be written", hint="set TMPDIR to one that can")
     name = error.filename if isinstance(error.filename, str) else "<stdout>"
     if is_full(error) or error.errno == errno.EROFS:
         return output_error(error, Path(name))
