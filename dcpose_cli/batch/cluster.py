@@ -114,7 +114,7 @@ class _Cluster:
     def __init__(self, ray: Any, config: EstimateConfig, listen: Listener) -> None:
         self._ray, self._listen = ray, listen
         self._config = replace(
-            config, model=_elsewhere(config.model), detector=_elsewhere(config.detector), hwaccel=NONE
+            config, model=_absolute_model(config.model), detector=_absolute_model(config.detector), hwaccel=NONE
         )
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
         task = ray.remote(max_retries=_RETRIES, **needs)
@@ -158,7 +158,7 @@ class _Cluster:
 
     def _ranges(self, job: Job) -> list[tuple[int, int | None]]:
         """Segments of each part; the last one goes on to wherever the video ends. One part: not worth cutting."""
-        if job.away is not None:  # machines hand each other parts in a folder that all of them see
+        if job.remote is not None:  # machines hand each other parts in a folder that all of them see
             return []
         try:
             info = probe(job.source)
@@ -193,7 +193,7 @@ def _absolute(job: Job) -> Job:
     return replace(job, source=job.source.absolute(), target=job.target.absolute())
 
 
-def _elsewhere(model: str) -> str:
+def _absolute_model(model: str) -> str:
     """A model's name, or its path for a process in another working folder."""
     path = Path(model.removesuffix(SINGLE))
     ending = SINGLE if model.endswith(SINGLE) else ""

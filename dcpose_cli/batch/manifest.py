@@ -62,7 +62,7 @@ class Line:
     input: its path below the folder of the inputs. state: "done", "failed" or "skipped" (no file to read). reason: why
     it failed or was skipped, or what is wrong with a result that is there. code: the exit code of `dcpose estimate`
     for it. output: the result's path below the folder of the results. source, video, json: the files. made_by: models
-    and settings. seconds: time taken. run: the run that wrote the line. away: fingerprint of files behind URLs.
+    and settings. seconds: time taken. run: the run that wrote the line. remote: fingerprint of the files behind URLs.
     """
 
     input: str
@@ -78,7 +78,7 @@ class Line:
     tracks: int = 0
     seconds: float = 0.0
     run: str = ""
-    away: str = ""
+    remote: str = ""
 
     def text(self) -> str:
         """The line of the file, with its end."""
@@ -88,7 +88,10 @@ class Line:
 def parse(text: bytes) -> Line | None:
     """A line of the file; None for one that is torn, or of another kind."""
     try:
-        line: Line = build(Line, json.loads(text))
+        data = json.loads(text)
+        if isinstance(data, dict) and "away" in data:  # its name up to version 0.6
+            data["remote"] = data.pop("away")
+        line: Line = build(Line, data)
     except (ValueError, TypeError, RecursionError):
         return None
     known = line.state in ("done", "failed", "skipped") and isinstance(line.made_by, dict)

@@ -32,7 +32,7 @@ _MAX_STEM_BYTES: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class RemoteFiles:
     """URLs of a job that is not on local files: its video, and the two files of its result."""
 
     source: str
@@ -46,7 +46,8 @@ class Job:
 
     name, output: paths of the video and its result below the two folders, as the manifest has them. done: its result
     is complete and belongs to this input. outdated: it is done, but was made with other models or settings than those
-    asked for now. before: what the manifest said of it. away: where its files really are, if not here (remote.py).
+    asked for now. before: what the manifest said of it. remote: the URLs of
+    its files, if they are not local (remote.py).
     """
 
     source: Path
@@ -56,7 +57,7 @@ class Job:
     output: str = ""
     outdated: bool = False
     before: Line | None = None
-    away: Away | None = None
+    remote: RemoteFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, OutputError, UsageError
 from ..files import TEMP_SUFFIX, shown
 from .manifest import MANIFEST_NAME, Line, read_manifest
-from .plan import VIDEO_SUFFIXES, Away, Job, Plan, targets_of
+from .plan import VIDEO_SUFFIXES, Job, Plan, RemoteFiles, targets_of
 
 
 def is_url(folder: str) -> bool:
@@ -49,17 +49,17 @@ def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig)
     jobs = []
     for name, output in zip(names, targets_of([Path(name) for name in names]), strict=True):
         json = output.with_suffix(".json").as_posix()
-        away = Away(source.url(name), target.url(output.as_posix()), target.url(json))
+        remote = RemoteFiles(source.url(name), target.url(output.as_posix()), target.url(json))
         line = known.get(name)
-        done = line is not None and line.state == "done" and line.away == fingerprint(away)
-        jobs.append(Job(here / name, there / output, done, name, output.as_posix(), before=line, away=away))
+        done = line is not None and line.state == "done" and line.remote == fingerprint(remote)
+        jobs.append(Job(here / name, there / output, done, name, output.as_posix(), before=line, remote=remote))
     return Plan(here, there, jobs, skipped, publish=lambda: target.put(manifest, MANIFEST_NAME))
 
 
-def fingerprint(away: Away) -> str:
+def fingerprint(remote: RemoteFiles) -> str:
     """One word for an input and its result as they are now; empty when one of them is missing."""
     digest = hashlib.sha256()
-    for url in (away.source, away.video, away.json):
+    for url in (remote.source, remote.video, remote.json):
         fs, path = _open(url, InputError)
         try:
             digest.update(str(fs.ukey(path)).encode())
@@ -69,17 +69,17 @@ def fingerprint(away: Away) -> str:
 
 
 @contextmanager
-def brought_here(job: Job, away: Away) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
+def staged(job: Job, remote: RemoteFiles) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
     """The job on local files, and what puts its result in place: call it with the manifest's line when it is done."""
     with tempfile.TemporaryDirectory(prefix="dcpose-") as name:
         local = replace(job, source=Path(name, "in", job.source.name), target=Path(name, "out", job.target.name))
         local.source.parent.mkdir()
-        _Folder(away.source, InputError).get("", local.source)
+        _Folder(remote.source, InputError).get("", local.source)
 
         def put(line: Line) -> Line:
-            _Folder(away.video, OutputError).put(local.target, "")
-            _Folder(away.json, OutputError).put(local.target.with_suffix(".json"), "")
-            return replace(line, away=fingerprint(away))
+            _Folder(remote.video, OutputError).put(local.target, "")
+            _Folder(remote.json, OutputError).put(local.target.with_suffix(".json"), "")
+            return replace(line, remote=fingerprint(remote))
 
         yield local, put
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..estimator import PoseEstimator
     from ..types import EstimateSummary, Progress
 
-#: Told where each running job is.
+#: Called with the progress of each running job.
 Listener = Callable[[Job, "Progress"], None]
 #: Runs jobs: (jobs, config, listener) -> their outcomes, in any order.
 Runner = Callable[[Iterator[Job], EstimateConfig, Listener], Iterator["Outcome"]]
@@ -36,14 +36,14 @@ CORES_PER_WORKER = 4
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended: skipped (finished before), with another run (elsewhere), with a summary, or with an error.
+    """How a job ended: skipped (finished before), claimed (by another run), with a summary, or with an error.
 
     line: for the manifest, when it was run. made_by: models and settings of a result.
     """
 
     job: Job
     skipped: bool = False
-    elsewhere: bool = False
+    claimed: bool = False
     summary: EstimateSummary | None = None
     error: DCPoseError | None = None
     line: Line | None = None
@@ -85,7 +85,7 @@ def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], confi
     """The jobs that are this run's, each claimed when it is asked for; the others go to `left`."""
     for job in jobs:
         if not manifest.claim(job.name):
-            left.append(Outcome(job, elsewhere=True))
+            left.append(Outcome(job, claimed=True))
             continue
         line = manifest.lines.get(job.name)
         if line is None or line == job.before:
@@ -94,13 +94,13 @@ def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], confi
         # Another run has done it since this one made its plan.
         manifest.release(job.name)
         if line.state == "failed":
-            left.append(Outcome(job, elsewhere=True, error=DCPoseError(line.reason)))
-        elif job.away is None and is_finished(line, job.source, job.target):
+            left.append(Outcome(job, claimed=True, error=DCPoseError(line.reason)))
+        elif job.remote is None and is_finished(line, job.source, job.target):
             left.append(Outcome(job, skipped=True))
         elif manifest.claim(job.name):
             yield job
         else:
-            left.append(Outcome(job, elsewhere=True))
+            left.append(Outcome(job, claimed=True))
 
 
 def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> Iterator[Outcome]:
@@ -136,11 +136,11 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
 
 def _local(job: Job) -> AbstractContextManager[tuple[Job, Callable[[Line], Line]]]:
     """The job on files of this machine, and what puts its result where it belongs."""
-    if job.away is None:
+    if job.remote is None:
         return nullcontext((job, lambda line: line))
-    from .remote import brought_here
+    from .remote import staged
 
-    return brought_here(job, job.away)
+    return staged(job, job.remote)
 
 
 def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:

@@ -37,11 +37,11 @@ def processes(devices: Sequence[str]) -> Runner:
         return lambda jobs, config, listen: run_here(jobs, replace(config, device=devices[0]), listen)
 
     def run(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> Iterator[Outcome]:
-        crew = _Crew([replace(config, device=device) for device in devices], listen)
+        pool = _Pool([replace(config, device=device) for device in devices], listen)
         try:
-            yield from crew.work(jobs)
+            yield from pool.work(jobs)
         finally:
-            crew.stop()
+            pool.stop()
 
     return run
 
@@ -55,7 +55,7 @@ class _Worker:
     began: float = field(default_factory=time.monotonic)
 
 
-class _Crew:
+class _Pool:
     """The workers and what they are at."""
 
     def __init__(self, configs: Sequence[EstimateConfig], listen: Listener) -> None:
@@ -78,7 +78,7 @@ class _Crew:
                 return
             for ready in wait([worker.line for worker in busy]):
                 worker = next(worker for worker in busy if worker.line is ready)
-                outcome = self._hear(worker, again)
+                outcome = self._receive(worker, again)
                 if outcome is not None:
                     yield outcome
 
@@ -108,19 +108,19 @@ class _Crew:
         with contextlib.suppress(OSError):  # one that has died is noticed when it is listened to
             worker.line.send(job)
 
-    def _hear(self, worker: _Worker, again: list[Job]) -> Outcome | None:
+    def _receive(self, worker: _Worker, again: list[Job]) -> Outcome | None:
         assert worker.job is not None
         try:
-            heard = worker.line.recv()
+            received = worker.line.recv()
         except (EOFError, OSError):
             return self._lost(worker, worker.job, again)
-        if isinstance(heard, Progress):
-            self._listen(worker.job, heard)
+        if isinstance(received, Progress):
+            self._listen(worker.job, received)
             return None
-        if isinstance(heard, DCPoseError):  # the models or the device, not the video
-            raise heard
+        if isinstance(received, DCPoseError):  # the models or the device, not the video
+            raise received
         worker.job = None
-        outcome: Outcome = heard
+        outcome: Outcome = received
         return outcome
 
     def _lost(self, worker: _Worker, job: Job, again: list[Job]) -> Outcome | None:
@@ -137,8 +137,8 @@ class _Crew:
         return Outcome(job, error=error, line=failed_line(job, error, time.monotonic() - worker.began))
 
 
-def _start(config: EstimateConfig, crew: int) -> _Worker:
-    """A new worker, one of `crew` that share the cores."""
+def _start(config: EstimateConfig, workers: int) -> _Worker:
+    """A new worker, one of `workers` that share the cores."""
     ours, theirs = Pipe()
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\nfrom dcpose_cli.batch.workers import serve\nserve({theirs.fileno()})"
@@ -148,7 +148,7 @@ def _start(config: EstimateConfig, crew: int) -> _Worker:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
-        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // crew)), **os.environ},
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ},
     )
     theirs.close()
     ours.send(config)
@@ -172,13 +172,13 @@ def _serve(line: Connection[Any, Any]) -> None:
     from ..estimator import PoseEstimator
 
     config: EstimateConfig = line.recv()
-    told = 0.0
+    reported = 0.0
 
     def listen(job: Job, state: Progress) -> None:
-        nonlocal told
+        nonlocal reported
         now = time.monotonic()
-        if now - told >= _REPORT_SECONDS or state.frames == 0:
-            told = now
+        if now - reported >= _REPORT_SECONDS or state.frames == 0:
+            reported = now
             try:
                 line.send(state)
             except OSError:  # the batch has died: stop as when it says so

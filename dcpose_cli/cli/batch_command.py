@@ -13,7 +13,7 @@ from ..devices import ALL, device_names
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import shown
 from ..smooth import require_method
-from .commands import tell, tell_error
+from .commands import report_error, report_summary
 from .console import batch_display
 from .terminal import message
 
@@ -58,14 +58,14 @@ def _carry_out(
     for path, reason in plan.skipped:
         message(f"dcpose: {shown(path)} is skipped: {reason}")
     if dry_run:
-        _tell_plan(plan)
+        _print_plan(plan)
         return EXIT_OK
     for job in plan.jobs:
         if job.outdated:
             message(f"dcpose: warning: {shown(job.target)} was made with other settings; --overwrite makes it again")
     outcomes = _run(plan, config, workers, ray, quiet=quiet)
     if not quiet:
-        _tell_table(outcomes, len(plan.skipped))
+        _print_table(outcomes, len(plan.skipped))
     return EXIT_BATCH if any(outcome.error is not None for outcome in outcomes) else EXIT_OK
 
 
@@ -79,9 +79,9 @@ def _run(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | Non
             outcomes.append(outcome)
             display.ended(shown(outcome.job.name))
             if outcome.error is not None:
-                tell_error(outcome.error)
+                report_error(outcome.error)
             elif outcome.summary is not None:
-                tell(outcome.summary, quiet=quiet or display.live)
+                report_summary(outcome.summary, quiet=quiet or display.live)
     return outcomes
 
 
@@ -100,13 +100,13 @@ def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | 
     return processes(worker_devices(config.device, workers)[:left])
 
 
-def _tell_plan(plan: Plan) -> None:
+def _print_plan(plan: Plan) -> None:
     for job in plan.jobs:
-        source, target = (job.away.source, job.away.video) if job.away else (job.source, job.target)
+        source, target = (job.remote.source, job.remote.video) if job.remote else (job.source, job.target)
         message(f"{'finished: ' if job.done else ''}{shown(source)} -> {shown(target)}")
 
 
-def _tell_table(outcomes: list[Outcome], skipped: int) -> None:
+def _print_table(outcomes: list[Outcome], skipped: int) -> None:
     """What became of every video, and how many of each kind."""
     rows = [(_state(outcome), shown(outcome.job.name), _detail(outcome)) for outcome in outcomes]
     if len(rows) > _TABLE_ROWS:
@@ -115,18 +115,19 @@ def _tell_table(outcomes: list[Outcome], skipped: int) -> None:
     for state, name, detail in sorted(rows, key=lambda row: row[1]):
         message(f"  {state:<15}  {name:<{width}}  {detail}".rstrip())
     states = [_state(outcome) for outcome in outcomes]
-    elsewhere = states.count("elsewhere")
+    claimed = states.count("claimed")
     message(
         f"{states.count('done')} done, {states.count('finished before')} finished before, "
-        f"{states.count('failed')} failed, {skipped} skipped" + (f", {elsewhere} with another run" if elsewhere else "")
+        f"{states.count('failed')} failed, {skipped} skipped"
+        + (f", {claimed} claimed by another run" if claimed else "")
     )
 
 
 def _state(outcome: Outcome) -> str:
     if outcome.error is not None:
         return "failed"
-    if outcome.elsewhere:
-        return "elsewhere"
+    if outcome.claimed:
+        return "claimed"
     return "finished before" if outcome.skipped else "done"
 
 
@@ -134,7 +135,7 @@ def _detail(outcome: Outcome) -> str:
     if outcome.error is not None:
         return _code(outcome.error)
     line = outcome.line or outcome.job.before
-    if line is None or outcome.elsewhere:
+    if line is None or outcome.claimed:
         return ""
     frames = f"{line.frames} frame{'' if line.frames == 1 else 's'}"
     return f"{frames:<14}  {line.seconds:.1f} s" + (f"  {line.reason}" if line.reason else "")

@@ -51,7 +51,7 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
             stop = StopRequest()
             with progress_display(Path(pair[0]).name, quiet=quiet) as progress, finish_on_interrupt(stop):
                 summary = estimate(*pair, config=config, estimator=estimator, progress=progress, stop=stop)
-            codes.append(tell(summary, quiet=quiet))
+            codes.append(report_summary(summary, quiet=quiet))
 
         good = _each(good, run, alone=len(pairs) == 1)
     return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
@@ -74,7 +74,7 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     stop = StopRequest()
     with progress_display(Path(video).name, quiet=quiet) as progress, finish_on_interrupt(stop):
         summary = export_json(video, out, to=to, config=config, progress=progress, stop=stop)
-    return tell(summary, quiet=quiet)
+    return report_summary(summary, quiet=quiet)
 
 
 def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list[T]:
@@ -86,7 +86,7 @@ def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list
         except DCPoseError as error:
             if alone:
                 raise
-            tell_error(error)
+            report_error(error)
         else:
             good.append(item)
     return good
@@ -143,12 +143,12 @@ def _look_at(source: str, config: EstimateConfig) -> None:
         probe(source, allow_network=config.allow_network)
 
 
-def tell_error(error: DCPoseError) -> None:
+def report_error(error: DCPoseError) -> None:
     show_traceback(error)
     message(f"dcpose: {error}")
 
 
-def tell(summary: EstimateSummary, *, quiet: bool) -> int:
+def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
     """Warnings, and what was written; the exit code of a finished run."""
     report = summary.decode
     for warning in summary.warnings:

@@ -15,7 +15,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from .._memory import is_out_of_memory
-from ..errors import EXIT_BUG, EXIT_OUTPUT, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, DCPoseError, DeviceError, OutputError
+from ..errors import (
+    EXIT_BUG,
+    EXIT_OUTPUT,
+    EXIT_SIGINT,
+    EXIT_SIGTERM,
+    EXIT_USAGE,
+    DCPoseError,
+    DeviceError,
+    OutputError,
+)
 from ..files import is_full, output_error
 from .terminal import details, help_page, message, plain, progress_console
 

@@ -27,7 +27,7 @@ def convert_result(
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))
     if result.assumed_fps and fps is None:
-        message(f"dcpose: warning: {shown(path)} says no times; {DEFAULT_FPS} frames/s are assumed, --fps tells better")
+        message(f"dcpose: warning: {shown(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps")
     written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)

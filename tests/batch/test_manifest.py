@@ -48,6 +48,13 @@ def other(tmp_path):
         process.communicate()
 
 
+def test_lines_of_version_0_6_are_read():
+    """What is called `remote` now was called `away`."""
+    old = replace(LINE, remote="0123").text().replace('"remote"', '"away"')
+    assert '"away"' in old
+    assert parse(old.encode()) == replace(LINE, remote="0123")
+
+
 def test_lines_come_back(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     full = Line(

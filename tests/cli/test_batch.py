@@ -71,9 +71,9 @@ def test_several_devices(dcpose, product, tmp_path, monkeypatch):
         product.make_clip(folder / f"{number}.mp4", frames=3 + number)
     started, start = [], workers._start
 
-    def watched(config, crew):
-        started.append((config.device, crew))
-        return start(config, crew)
+    def watched(config, count):
+        started.append((config.device, count))
+        return start(config, count)
 
     monkeypatch.setattr(workers, "_start", watched)
     result = dcpose("batch", folder, "-o", tmp_path / "two", *dcpose.models, "--device", "cpu,cpu")

@@ -110,7 +110,7 @@ def test_stdout_that_fails(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("sys.stdout", Full())
-    with pytest.raises(OutputError, match="disk full while writing <stdout>"):
+    with pytest.raises(OutputError, match="<stdout>: disk full"):
         terminal.say("x")
 
     class Gone(io.StringIO):

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
-from dcpose_cli.cli.commands import tell
+from dcpose_cli.cli.commands import report_summary
 from dcpose_cli.types import DecodeReport, EstimateSummary
 from dcpose_cli.video import hwaccel
 
@@ -242,5 +242,5 @@ def test_hardware_decoding_that_fails_is_silent_but_for_debug(dcpose, clip, tmp_
 
 def test_the_last_line_says_what_decoded(capsys):
     summary = EstimateSummary(Path("a"), None, Path("a.json"), 3, 3, 1, DecodeReport(3), 1.0, hwaccel="vaapi")
-    assert tell(summary, quiet=False) == 0
+    assert report_summary(summary, quiet=False) == 0
     assert capsys.readouterr().err.endswith("3 frames, 1 track (1.0 s, 3.0 frames/s, decoded by vaapi)\n")

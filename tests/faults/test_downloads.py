@@ -131,5 +131,7 @@ def test_no_command_opens_a_socket(dcpose, product, clip, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "socket." not in result.stdout
-    assert dcpose.process(before=f"{LISTENING}import socket; socket.socket(); raise SystemExit").stdout  # it is heard
+    assert dcpose.process(
+        before=f"{LISTENING}import socket; socket.socket(); raise SystemExit"
+    ).stdout  # it is received
     assert product.files_in(tmp_path) == ["in/a.mp4", "out/a.json", "out/a.mp4", "out/manifest.jsonl"]
