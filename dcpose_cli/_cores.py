@@ -1,7 +1,7 @@
-"""The CPU's cores at work at once, each on items of its own.
+"""Data parallelism on CPU cores: each core processes its own items.
 
-Torch's own way, all cores on every operation, waits for the slowest core at each of hundreds of small operations, and
-one that is busy decoding or encoding holds up all.
+Torch divides each operation among all cores and then waits for the slowest one. With hundreds of small operations, a
+core that is busy with decoding or encoding delays all others.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def cores_for(device: torch.device) -> int:
 
 
 def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
-    """`work` of every item, in order; up to `cores` at a time, each in a thread in which torch uses one core.
+    """`work(item)` of every item, in order; up to `cores` run at a time, each in a thread in which torch uses one core.
 
-    Grad mode, autocast and the like are the thread's own: `work` sets what it needs. What it raises is raised when
-    nothing runs any more. The threads stay for the next call: a new one would first have to fault its memory in.
+    Grad mode and autocast belong to a thread: `work` sets what it needs. An exception is raised after all threads have
+    finished. The threads are kept for the next call, because a new thread first has to fault its memory in.
     """
     if cores < 2 or len(items) < 2:
         return [work(item) for item in items]
@@ -38,8 +38,8 @@ def on_cores(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
 
 
 def on_one_core(work: Callable[[], R], cores: int) -> R:
-    """`work` in a thread in which torch uses one core: for small networks on single pictures. All of torch's threads
-    together are hardly quicker there, and far slower where a core is busy."""
+    """`work()` in a thread in which torch uses one core. For small networks on single images, where several threads
+    are hardly faster, and much slower when a core is busy."""
     return _alone(lambda _: work(), [None], cores)[0] if cores > 1 else work()
 
 
@@ -59,21 +59,21 @@ def _alone(work: Callable[[T], R], items: Sequence[T], cores: int) -> list[R]:
 
 
 class _SingleThreaded:
-    """Inside, torch's number of threads may become one; the last to leave restores the number of before.
+    """A context in which torch's number of threads may be one. The last exit restores the number of the first entry.
 
-    Whoever has several threads call `on_cores` enters first: a thread that put the number back while another's items
-    are at work would give their matrix products more threads, and with them other roundings.
+    Code that calls `on_cores` from several threads enters it first. Otherwise one thread could restore the number while
+    the items of another are running; their matrix products would use more threads and round differently.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """As if nobody were inside."""
+        """Reset to the state outside the context."""
         self._lock, self._inside, self._before = threading.Lock(), 0, 1
 
     def threads(self) -> int:
-        """The process's number of torch threads, as it is while nobody is inside."""
+        """The process's number of torch threads outside the context."""
         with self._lock:
             return self._before if self._inside else _process_threads()
 
@@ -93,8 +93,8 @@ class _SingleThreaded:
 def _process_threads() -> int:
     """Torch's number of threads, whatever the calling thread has.
 
-    A thread takes the number of the process at its first use of torch and keeps it. One that began while somebody was
-    inside has taken one. So where the calling thread has one, a new thread says what the process has.
+    A thread takes the number of the process at its first use of torch and keeps it. A thread that began inside the
+    context has taken one. So if the calling thread has one, the number is read in a new thread.
     """
     own = torch.get_num_threads()
     if own > 1:
@@ -115,7 +115,7 @@ def _pool(cores: int) -> ThreadPoolExecutor:
 
 
 def _forked() -> None:
-    """The threads, and whoever waited for them, do not come along into a forked process."""
+    """A forked process has none of the threads, and nothing waits for them."""
     _pool.cache_clear()
     single_threaded.forget()
 
@@ -125,7 +125,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def pieces(items: NDArray[np.int64], most: int, cores: int) -> list[NDArray[np.int64]]:
-    """Items (N, ...) in order, in parts of about the same size: at most `most`, and one for each core where that many
-    items are left. Parts that are small beside all items keep a core that is held up from holding up the others."""
+    """Split items (N, ...) in order into parts of about equal size: at most `most` items each, and at least one part per
+    core if there are enough items. Small parts balance the load when one core is slower."""
     count = max(-(-len(items) // most), min(cores, len(items)), 1)
     return np.array_split(items, count)

@@ -32,10 +32,10 @@ _OUT_OF_MEMORY: Final = (
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Let the process keep blocks that a network frees, for its next layer; whether it does.
+    """Keep memory blocks that a network frees for its next layer. Returns whether the setting was made.
 
-    By default glibc returns each of them to the kernel, which clears every page again before the next use: a third of
-    the time of a small network on a CPU. Elsewhere than with glibc nothing is changed.
+    By default glibc returns large blocks to the kernel, which clears every page before the next use. For a small network
+    on a CPU this is a third of the time. With other C libraries nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

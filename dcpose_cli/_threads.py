@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
-#: Seconds between looks at whether the other side has gone.
+#: Seconds between checks whether the other side has ended.
 _POLL = 0.1
 
 
@@ -115,7 +115,7 @@ class WriteBehind(Generic[T]):
 
 
 def _put(line: queue.Queue[T | _End], item: T | _End, gone: threading.Event) -> bool:
-    """Queue `item` as soon as there is room; False when the other side has gone."""
+    """Queue `item` as soon as there is room; False when the other side has ended."""
     while not gone.is_set():
         try:
             line.put(item, timeout=_POLL)
@@ -126,7 +126,7 @@ def _put(line: queue.Queue[T | _End], item: T | _End, gone: threading.Event) -> 
 
 
 def _join(thread: threading.Thread, stop: threading.Event) -> None:
-    """End a thread that looks at `stop`, even when a signal handler raises while we wait for it."""
+    """End a thread that checks `stop`, even when a signal handler raises while we wait for it."""
     stop.set()
     try:
         thread.join()

@@ -36,7 +36,7 @@ def is_full(error: OSError) -> bool:
 
 
 def output_error(exc: BaseException, path: Path) -> OutputError:
-    """The OutputError for a failed write to `path`; says "disk full" where that was the cause."""
+    """The OutputError for a failed write to `path`; its reason is "disk full" if that is the cause."""
     code = getattr(exc, "errno", None)
     if code in _FULL:
         return OutputError(_FULL[code], path=path, hint="free some space or write elsewhere")
@@ -200,7 +200,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where that can be done: not on Windows, nor everywhere else."""
+    """Wait until the entries of a folder are on the disk. Does nothing where that is not possible, for instance on Windows."""
     with contextlib.suppress(OSError):
         _sync(folder, os.O_RDONLY)
 

@@ -1,8 +1,8 @@
-"""Batches whose folders are URLs that fsspec knows ("s3://bucket/videos"): fetched, done here, put there.
+"""Batches whose folders are URLs that fsspec can open ("s3://bucket/videos").
 
-Whoever does a video fetches it into a temporary folder and puts the result beside the others under a temporary name,
-which is then changed: first the video, last its JSON. The manifest is kept in a temporary folder during a run and put
-there after every line. URLs cannot be locked: one run at a time.
+Each job downloads its video to a temporary folder and uploads the result under a temporary name, which is then changed:
+first the video, last its JSON. The manifest is kept in a temporary folder during a run and uploaded after every line.
+URLs cannot be locked, so only one run may use an output folder at a time.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig)
 
 
 def fingerprint(remote: RemoteFiles) -> str:
-    """One word for an input and its result as they are now; empty when one of them is missing."""
+    """A hash of the versions of an input and its result; empty when one of them is missing."""
     digest = hashlib.sha256()
     for url in (remote.source, remote.video, remote.json):
         fs, path = _open(url, InputError)
@@ -70,7 +70,7 @@ def fingerprint(remote: RemoteFiles) -> str:
 
 @contextmanager
 def staged(job: Job, remote: RemoteFiles) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
-    """The job on local files, and what puts its result in place: call it with the manifest's line when it is done."""
+    """The job on local copies of its files, and a function that uploads the result and completes the manifest's line."""
     with tempfile.TemporaryDirectory(prefix="dcpose-") as name:
         local = replace(job, source=Path(name, "in", job.source.name), target=Path(name, "out", job.target.name))
         local.source.parent.mkdir()
@@ -85,7 +85,7 @@ def staged(job: Job, remote: RemoteFiles) -> Iterator[tuple[Job, Callable[[Line]
 
 
 class _Folder:
-    """A folder, or a file, behind a URL; what goes wrong is an `error`."""
+    """A folder or a file at a URL. Failures raise `error`."""
 
     def __init__(self, url: str, error: type[DCPoseError]) -> None:
         self._fs, self._root = _open(url, error)
@@ -105,7 +105,7 @@ class _Folder:
         self._try(lambda: self._fs.get_file(self._path(name), str(path)))
 
     def put(self, path: Path, name: str) -> None:
-        """Appears whole: put under a temporary name, then moved."""
+        """Upload under a temporary name, then rename."""
         final = self._path(name)
         folder, _, last = final.rpartition("/")
         part = f"{folder}/.{last}.{secrets.token_hex(4)}{TEMP_SUFFIX}"
@@ -118,7 +118,7 @@ class _Folder:
         self._try(put)
 
     def videos(self, other: _Folder) -> tuple[list[str], list[tuple[Path, str]]]:
-        """Names of the videos in the folder, but not in `other`; and those that could not be had under their name."""
+        """Names of the videos in the folder, but not in `other`; and the names that are not safe as local paths."""
         self._fs.invalidate_cache()
         if not self._try(lambda: self._fs.isdir(self._root)):
             raise InputError("there is no such folder", path=self._url, hint="check the address")

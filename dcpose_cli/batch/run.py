@@ -1,7 +1,7 @@
-"""The videos of a batch, one after the other or several at once, each result noted in the manifest.
+"""The jobs of a batch, sequentially or in parallel, with every result recorded in the manifest.
 
-Whoever runs jobs is a function from jobs to outcomes: in this process, in several (workers.py), or on a Ray cluster
-(cluster.py). It takes the next job when it has room for one, so that a job is claimed only when it begins.
+A Runner is a function from jobs to outcomes: in this process, in several processes (workers.py), or on a Ray cluster
+(cluster.py). It takes the next job when it can start it, so that a job is claimed only when it begins.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def run_batch(
 
 
 def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], config: EstimateConfig) -> Iterator[Job]:
-    """The jobs that are this run's, each claimed when it is asked for; the others go to `left`."""
+    """The jobs of this run, each claimed when the runner takes it; jobs of other runs go to `left`."""
     for job in jobs:
         if not manifest.claim(job.name):
             left.append(Outcome(job, claimed=True))
@@ -115,7 +115,7 @@ def run_here(jobs: Iterator[Job], config: EstimateConfig, listen: Listener) -> I
 
 
 def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> Outcome:
-    """Do a job; what goes wrong is in the outcome."""
+    """Process a job; errors are returned in the outcome."""
     from ..results.header import made_by
 
     began = time.monotonic()
@@ -135,7 +135,7 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
 
 
 def _local(job: Job) -> AbstractContextManager[tuple[Job, Callable[[Line], Line]]]:
-    """The job on files of this machine, and what puts its result where it belongs."""
+    """The job on local files, and a function that completes the manifest's line."""
     if job.remote is None:
         return nullcontext((job, lambda line: line))
     from .remote import staged
@@ -144,7 +144,7 @@ def _local(job: Job) -> AbstractContextManager[tuple[Job, Callable[[Line], Line]
 
 
 def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:
-    """What the manifest says of a job that failed."""
+    """The manifest's line for a job that failed."""
     reason = str(error)
     return Line(
         input=job.name, state="failed", reason=reason, code=error.exit_code, output=job.output, seconds=_brief(seconds)

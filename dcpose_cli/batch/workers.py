@@ -1,7 +1,7 @@
-"""Several processes that do the videos of a batch, each with networks of its own.
+"""Worker processes of a batch, each with its own networks.
 
-A worker that dies (a decoder that crashes, memory that runs out) costs the video it was at a second try, and nothing
-else. Workers end with the batch, however it ends: they notice that nobody listens any more.
+When a worker dies (a decoder crashes, memory runs out), its video is tried once more. Workers end with the batch, however
+it ends: the closed pipe tells them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Worker:
 
 
 class _Pool:
-    """The workers and what they are at."""
+    """The workers and their current jobs."""
 
     def __init__(self, configs: Sequence[EstimateConfig], listen: Listener) -> None:
         self._free = list(reversed(configs))  # of workers that have not been started
@@ -156,7 +156,7 @@ def _start(config: EstimateConfig, workers: int) -> _Worker:
 
 
 def serve(number: int) -> None:
-    """What a worker process does. number: of the file of its end of the pipe."""
+    """Main loop of a worker process. number: file descriptor of its end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everybody; the batch decides
     signal.signal(signal.SIGTERM, _leave)
     line: Connection[Any, Any] = Connection(number)

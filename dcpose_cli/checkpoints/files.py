@@ -1,4 +1,4 @@
-"""Models on disk: which exist, where their files are, and how they are loaded without running anybody's code.
+"""Models on disk: which exist, where their files are, and how they are loaded without executing code in them.
 
 A model is a folder with `model.safetensors`; the architecture travels in the file's metadata, so that the file alone
 builds the network. Weights may be stored in float16; they are always loaded as float32.
@@ -89,7 +89,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PoseNe
 def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """`load_model` with the header and the hash of the file. Raises WeightsError.
 
-    "NAME:single" is the model's backbone alone, which looks at one frame: what the whole is compared with.
+    "NAME:single" is the backbone of the model alone, a network of single frames, as a baseline for the whole model.
     """
     path = find_weights(model)
     header, state = read_weights(path)
@@ -101,7 +101,7 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
 
 
 def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, ModelHeader]:
-    """The network of single frames inside a network of several."""
+    """The single-frame network (backbone) of a network of several frames."""
     if not isinstance(net, DCPose | PoseWarper):
         raise WeightsError(f"a {header.kind} has no backbone of its own", path=path, hint=f"omit {SINGLE}")
     backbone = net.backbone
@@ -164,7 +164,7 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
 
 
 def _check(header: ModelHeader) -> None:
-    """ValueError for what has the right type and cannot be meant."""
+    """Raises ValueError for values of the right type that are out of range."""
     network = header.network
     backbone: Any = getattr(network, "backbone", network)  # a network of single frames is all backbone
     if backbone is not None and backbone.joints != NUM_JOINTS:

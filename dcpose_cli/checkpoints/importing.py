@@ -121,7 +121,7 @@ def load_pickle(file: Path) -> Any:
 
 
 def _numpy_globals() -> list[Any]:
-    """What a pickle of numpy's numbers and numeric arrays calls, under the names of numpy 1 and 2."""
+    """Callables in pickles of numpy scalars and numeric arrays, by their names in numpy 1 and 2."""
     calls: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
     homes = ("numpy.core.multiarray", "numpy._core.multiarray")
     kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}

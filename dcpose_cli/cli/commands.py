@@ -124,7 +124,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
-    """What is wrong with input or outputs, found without loading torch. planned: the folder may still be missing."""
+    """Check input and outputs without loading torch. planned: the folder may still be missing."""
     from ..outputs import output_paths, require_outputs
     from ..segments import is_unfinished
 
@@ -135,7 +135,7 @@ def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) 
 
 
 def _look_at(source: str, config: EstimateConfig) -> None:
-    """What is wrong with an input. A live source is left alone until it is used: it may take one visitor only."""
+    """Check an input. A live source is not opened before it is used: it may accept one connection only."""
     from ..video.probe import probe
     from ..video.source import is_live
 

@@ -211,10 +211,10 @@ def select(rows: torch.Tensor, person: int, conf: float, iou: float) -> tuple[ND
 
 
 def _not_nested(xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mask of the boxes, best first, that are no second view of a better one.
+    """Mask of the boxes to keep; the boxes are sorted by score. Drops duplicates that lie inside a better box.
 
-    Half a person boxed again lies inside the first box and still passes suppression by overlap; someone standing in
-    front of another is either much smaller or sticks out.
+    A box of half a person lies inside the box of the whole person and passes suppression by IoU. The box of a person in
+    front of another is much smaller or extends beyond the other box.
     """
     keep = np.ones(len(xyxy), np.bool_)
     areas = np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)
@@ -248,7 +248,7 @@ class Letterbox:
         return canvas
 
     def back(self, xyxy: NDArray[np.float32], scores: NDArray[np.float32]) -> Detections:
-        """Boxes of the padded picture -> Detections in the frame; boxes outside it vanish."""
+        """Boxes of the padded image -> Detections in the frame; boxes outside it are dropped."""
         scale = np.array([self._inner[0] / self._width, self._inner[1] / self._height] * 2, np.float32)
         boxes = (xyxy - np.array([self._left, self._top] * 2, np.float32)) / scale
         boxes = np.clip(boxes, 0, np.array([self._width, self._height] * 2, np.float32))
