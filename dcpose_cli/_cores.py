@@ -125,7 +125,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def pieces(items: NDArray[np.int64], most: int, cores: int) -> list[NDArray[np.int64]]:
-    """Split items (N, ...) in order into parts of about equal size: at most `most` items each, and at least one part per
-    core if there are enough items. Small parts balance the load when one core is slower."""
+    """Split items (N, ...) in order into parts of about equal size: at most `most` items each, and at least one part
+    per core if there are enough items. Small parts balance the load when one core is slower."""
     count = max(-(-len(items) // most), min(cores, len(items)), 1)
     return np.array_split(items, count)

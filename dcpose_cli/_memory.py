@@ -34,8 +34,8 @@ _OUT_OF_MEMORY: Final = (
 def keep_freed_memory() -> bool:
     """Keep memory blocks that a network frees for its next layer. Returns whether the setting was made.
 
-    By default glibc returns large blocks to the kernel, which clears every page before the next use. For a small network
-    on a CPU this is a third of the time. With other C libraries nothing is changed.
+    By default glibc returns large blocks to the kernel, which clears every page before the next use. For a small
+    network on a CPU this is a third of the time. With other C libraries nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -200,7 +200,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the entries of a folder are on the disk. Does nothing where that is not possible, for instance on Windows."""
+    """Wait until the entries of a folder are on the disk. Does nothing where that is not possible (Windows)."""
     with contextlib.suppress(OSError):
         _sync(folder, os.O_RDONLY)
 

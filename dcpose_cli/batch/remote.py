@@ -70,7 +70,7 @@ def fingerprint(remote: RemoteFiles) -> str:
 
 @contextmanager
 def staged(job: Job, remote: RemoteFiles) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
-    """The job on local copies of its files, and a function that uploads the result and completes the manifest's line."""
+    """The job on local copies, and a function that uploads the result and completes the manifest's line."""
     with tempfile.TemporaryDirectory(prefix="dcpose-") as name:
         local = replace(job, source=Path(name, "in", job.source.name), target=Path(name, "out", job.target.name))
         local.source.parent.mkdir()

@@ -1,7 +1,7 @@
 """Worker processes of a batch, each with its own networks.
 
-When a worker dies (a decoder crashes, memory runs out), its video is tried once more. Workers end with the batch, however
-it ends: the closed pipe tells them.
+When a worker dies (a decoder crashes, memory runs out), its video is tried once more. Workers end with the batch,
+however it ends: the closed pipe tells them.
 """
 
 from __future__ import annotations
