@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from dcpose_cli.files import output_error
 from dcpose_cli.pose.crop import box_to_center_scale
-from dcpose_cli.training.data.augment import Crops, cover, motion_blur, motion_direction, plain_crops, random_crops
+from dcpose_cli.training.data.augment import Crops, plain_crops, random_crops
 from dcpose_cli.training.data.batches import STRIDE, collate
+from dcpose_cli.training.data.damage import cover, motion_blur, motion_direction
 from dcpose_cli.training.data.pack import PoseSample
 from dcpose_cli.training.dcpose.recipe import AugmentConfig
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dcpose_cli.training.data.augment import motion_blur, paste_person
+from dcpose_cli.training.data.damage import motion_blur, paste_person
 from dcpose_cli.training.data.pack import PoseSample
 
 KINDS = ("blur", "defocus", "cover", "person")

@@ -11,7 +11,8 @@ from damage import KINDS, damaged
 from numpy.typing import NDArray
 
 from dcpose_cli.evaluation.sample_truth import TruePerson, read_truth
-from dcpose_cli.training.data.augment import motion_direction, plain_crops
+from dcpose_cli.training.data.augment import plain_crops
+from dcpose_cli.training.data.damage import motion_direction
 from dcpose_cli.training.data.pack import PoseSample, is_held_out, read_parts
 from dcpose_cli.training.dcpose.recipe import DataConfig
 from dcpose_cli.video.reader import VideoReader

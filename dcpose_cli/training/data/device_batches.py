@@ -16,9 +16,10 @@ from torch import Tensor
 
 from ...pose.crop import normalise
 from ...skeleton import FLIP_ORDER
-from .augment import Rectangle, body_box, draw_geometry, motion_direction, moved_joints
+from .augment import Rectangle, draw_geometry, moved_joints
 from .batches import STRIDE, Batch, epoch_order_cached
 from .config import AugmentConfig
+from .damage import body_box, motion_direction
 from .device_damage import (
     KINDS,
     Overlay,

@@ -11,9 +11,9 @@ import torch
 
 from dcpose_cli.pose.crop import MEAN, STD
 from dcpose_cli.training.data import device_damage as damage
-from dcpose_cli.training.data.augment import motion_blur
 from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.config import AugmentConfig
+from dcpose_cli.training.data.damage import motion_blur
 from dcpose_cli.training.data.device_batches import DeviceBatches, fits
 from dcpose_cli.training.data.device_pictures import DevicePictures
 from dcpose_cli.training.data.pack import read_parts
