@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.training.data import damage as damage_module
+from dcpose_cli.training.data.pack import PoseSample
 
 SIZE = (144, 192)
 
