@@ -167,8 +167,9 @@ def _check(header: ModelHeader) -> None:
     """Raises ValueError for values of the right type that are out of range."""
     network = header.network
     backbone: Any = getattr(network, "backbone", network)  # a network of single frames is all backbone
-    if backbone is not None and backbone.joints != NUM_JOINTS:
-        raise ValueError(f"{backbone.joints} joints, {NUM_JOINTS} are needed")
+    joints = getattr(backbone, "joints", NUM_JOINTS)  # not every backbone says so
+    if joints != NUM_JOINTS:
+        raise ValueError(f"{joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
         raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
     if header.decoding not in DECODERS:
