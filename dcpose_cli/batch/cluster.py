@@ -114,7 +114,10 @@ class _Cluster:
     def __init__(self, ray: Any, config: EstimateConfig, listen: Listener) -> None:
         self._ray, self._listen = ray, listen
         self._config = replace(
-            config, model=_absolute_model(config.model), detector=_absolute_model(config.detector), hwaccel=NONE
+            config,
+            model=_absolute_model(_chosen(config.model)),
+            detector=_absolute_model(config.detector),
+            hwaccel=NONE,
         )
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
         task = ray.remote(max_retries=_RETRIES, **needs)
@@ -191,6 +194,13 @@ class _Cluster:
 def _absolute(job: Job) -> Job:
     """The same job for a process in another working folder."""
     return replace(job, source=job.source.absolute(), target=job.target.absolute())
+
+
+def _chosen(model: str) -> str:
+    """The name of the model that "auto" stands for here, so that all machines use the same."""
+    from ..checkpoints.files import find_weights  # late: it loads torch
+
+    return find_weights(model).parent.name if model == "auto" else model
 
 
 def _absolute_model(model: str) -> str:

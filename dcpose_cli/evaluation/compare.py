@@ -82,8 +82,8 @@ def compare(
         results = [(model, Path(scratch) / f"{number}.json") for number, model in enumerate(models)]
         for model, result in results:
             begin(model)
-            told = _run_alone(video, model, result, settings)
-            rows.append(_row(model, told, result, truth))
+            figures = _run_alone(video, model, result, settings)
+            rows.append(_row(model, figures, result, truth))
         if out is not None:
             begin("")
             write_side_by_side(video, results, out, settings)
@@ -126,15 +126,15 @@ def _run_alone(video: Path, model: str, result: Path, settings: EstimateConfig) 
         )
         stack.callback(worker.wait)
         stack.callback(worker.kill)  # does nothing to one that has ended
-        told, complaint = worker.communicate(json.dumps(job))
+        answer, complaint = worker.communicate(json.dumps(job))
     if worker.returncode:
         last = (complaint.strip().splitlines() or [f"it ended with {worker.returncode}"])[-1]
         raise _ERRORS.get(worker.returncode, DCPoseError)(f"{model}: {last}")
-    out: dict[str, Any] = json.loads(told.strip().splitlines()[-1])
+    out: dict[str, Any] = json.loads(answer.strip().splitlines()[-1])
     return out
 
 
-def _row(model: str, told: dict[str, Any], result: Path, truth: Path | None) -> MethodRow:
+def _row(model: str, figures: dict[str, Any], result: Path, truth: Path | None) -> MethodRow:
     frames = read_posetrack(result).frames
     found = ap = None
     if truth is not None:
@@ -145,7 +145,7 @@ def _row(model: str, told: dict[str, Any], result: Path, truth: Path | None) -> 
         ap = evaluate_videos([(labels, predicted)]).table()["Total"]
         found = None if people is None else score_frames(frames, people).value
     shaking = jitter(frames)
-    return MethodRow(model=model, found=found, ap=ap, jitter=None if math.isnan(shaking) else shaking, **told)
+    return MethodRow(model=model, found=found, ap=ap, jitter=None if math.isnan(shaking) else shaking, **figures)
 
 
 def _truth(path: Path) -> tuple[Any, list[EvalFrame]]:
