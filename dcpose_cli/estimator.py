@@ -124,7 +124,7 @@ class PoseEstimator:
         self._detector = detector
 
     def load(self) -> PoseEstimator:
-        """Load what is loaded on first use, so that what is wrong with it shows now; returns itself."""
+        """Load what is loaded on first use, so that its errors are raised now; returns itself."""
         _ = self.detector
         return self
 
@@ -155,7 +155,7 @@ class PoseEstimator:
         if not np.isfinite(xywh).all() or (xywh[:, 2:] <= 0).any():
             raise UsageError("boxes must be finite, with positive width and height")
         count = len(xywh)
-        # A network that looks further sees the first and the last frame again.
+        # A network with a longer reach gets the first and the last frame again.
         row = np.clip(np.arange(-self.network.reach, self.network.reach + 1), -1, 1) + 1
         return self.network.poses(
             frames, np.tile(row, (count, 1)), xywh, np.tile(np.array(margin, np.int64), (count, 1))

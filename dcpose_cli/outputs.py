@@ -1,4 +1,4 @@
-"""Where results go: what can be wrong there, found before a model is loaded, and how a run publishes them."""
+"""Outputs of a run: checks of the targets before a model is loaded, and publication of the result."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class NativeJson:
         return is_unfinished(self.target, config)
 
     def require(self, source: Path, *, overwrite: bool) -> None:
-        """Everything that can be wrong with the outputs. Raises UsageError or OutputError."""
+        """Check the outputs. Raises UsageError or OutputError."""
         require_outputs(source, self.video, self.json, overwrite=overwrite)
 
     def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
-        """Nothing is left to do once the JSON is closed; no files of another format."""
+        """Files of another format: none, the JSON itself is the result."""
         del overwrite
         return ()
 
@@ -72,12 +72,12 @@ class Converted:
         return
 
     def is_unfinished(self, config: EstimateConfig) -> bool:
-        """Never: the files of the format appear last, so that nothing there is a part of a run."""
+        """Never: a run writes the files of the format at its end only."""
         del config
         return False
 
     def require(self, source: Path, *, overwrite: bool) -> None:
-        """Everything that can be wrong with the output. Raises UsageError or OutputError."""
+        """Check the output. Raises UsageError or OutputError."""
         require_target(self.target, self.to, overwrite=overwrite, source=source)
 
     def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
@@ -126,7 +126,7 @@ def output_paths(out: str | PathLike[str] | None, json: str | PathLike[str] | No
 
 
 def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: bool) -> None:
-    """Look at the outputs of `estimate`. Raises UsageError or OutputError."""
+    """Check the outputs of `estimate`. Raises UsageError or OutputError."""
     if video is not None:
         _require_video_name(video)
     if json.suffix.lower() != ".json" and not json.is_dir():
@@ -136,7 +136,7 @@ def require_outputs(source: Path, video: Path | None, json: Path, *, overwrite: 
 
 
 def require_video(video: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    """Look at a new video that is made of `inputs`. Raises UsageError or OutputError."""
+    """Check the name of a new video that is made of `inputs`. Raises UsageError or OutputError."""
     _require_video_name(video)
     _require_target(video, inputs, overwrite=overwrite)
 

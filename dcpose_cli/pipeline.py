@@ -50,7 +50,7 @@ def estimate(
 
     out: .mp4, .mov or .mkv; None writes only the JSON, to `config.json`. config: settings; `options` replace single
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
-    stop: ends a live source; what came in until then is finished and kept.
+    stop: ends a live source; frames received until then are finished and written.
     Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
     leaves finished parts beside the output, from which one with `resume` goes on (segments/).
     """
@@ -81,7 +81,7 @@ def export_json(
 
 
 def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> EstimateConfig:
-    """Raises UsageError for what no run can be asked for."""
+    """The settings of a run. Raises UsageError."""
     try:
         settings = replace(config or EstimateConfig(), **options)
     except TypeError as error:
@@ -102,7 +102,7 @@ def _run(
     progress: Report | None,
     stop: StopRequest | None,
 ) -> EstimateSummary:
-    """Analyse a video into `result`: one road for estimate and export_json."""
+    """Analyse a video into `result`: for estimate and export_json."""
     source, started = Path(path), time.monotonic()
     if config.allow_network and is_live(path):
         result.require(source, overwrite=config.overwrite)
@@ -204,7 +204,7 @@ def _decoding_warnings(reader: VideoReader | LiveReader, decoded_by: Choice, con
 
 
 class _Pass:
-    """One pass over a video, counting what it sees."""
+    """One pass over a video; counts frames, people and tracks."""
 
     def __init__(
         self,
@@ -259,7 +259,7 @@ class _Pass:
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
         live = self._reader if isinstance(self._reader, LiveReader) else None
-        # A live source reads ahead by itself, and its frames are looked at one by one: waiting for more is delay.
+        # A live source reads ahead by itself, and its frames are processed one by one: waiting for more is delay.
         source = ReadAhead(self._reader, self._depth) if live is None else nullcontext(live)
         size: dict[str, Any] = {} if live is None else {"together": 1}
         with source as frames:
@@ -289,7 +289,7 @@ def _load(config: EstimateConfig) -> PoseEstimator:
 
 
 def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) -> None:
-    """Publish the JSON; when that fails, say what became of the video."""
+    """Publish the JSON; the error of a failure says that the video is unfinished."""
     try:
         writer.close(end)
     except OutputError as error:

@@ -82,7 +82,7 @@ def compare(
         results = [(model, Path(scratch) / f"{number}.json") for number, model in enumerate(models)]
         for model, result in results:
             begin(model)
-            figures = _run_alone(video, model, result, settings)
+            figures = _run_process(video, model, result, settings)
             rows.append(_row(model, figures, result, truth))
         if out is not None:
             begin("")
@@ -93,7 +93,7 @@ def compare(
 def _require(
     video: Path, models: Sequence[str], out: Path | None, truth: Path | None, settings: EstimateConfig
 ) -> None:
-    """Everything that can be wrong before the first model runs."""
+    """Check inputs and outputs before the first model runs."""
     if len(models) < 1 or len(set(models)) != len(models):
         raise UsageError("--models must name one model or more, each once, with commas between them")
     for model in models:
@@ -107,8 +107,8 @@ def _require(
             raise UsageError("--truth is for whole clips; leave out --start, --end and --max-frames")
 
 
-def _run_alone(video: Path, model: str, result: Path, settings: EstimateConfig) -> dict[str, Any]:
-    """`compare_worker` in a process of its own: its memory and its time are one method's. Raises DCPoseError."""
+def _run_process(video: Path, model: str, result: Path, settings: EstimateConfig) -> dict[str, Any]:
+    """`compare_worker` in a process of its own, so that memory and time are those of one method. Raises DCPoseError."""
     values = asdict(settings) | {"model": model, "json": None, "overwrite": True}
     job = {"video": str(video), "result": str(result), "people": str(result.parent / "people.npz"), "config": values}
     command = [sys.executable, "-P", "-m", "dcpose_cli.evaluation.compare_worker"]

@@ -23,7 +23,7 @@ from .cost import cost_of
 
 
 class Recorder:
-    """A detector that keeps what another one found, frame by frame."""
+    """A detector that records the detections of another one, frame by frame."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -31,13 +31,13 @@ class Recorder:
         self.found: list[Detections] = []
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """As the other one."""
+        """The detections of the other detector, recorded."""
         found = self._detector.detect(images)
         self.found += found
         return found
 
     def save(self, path: Path) -> None:
-        """All of it, as one file."""
+        """Write the recorded detections to one file."""
         np.savez(
             path,
             counts=np.array([len(d) for d in self.found], np.int64),
@@ -48,7 +48,7 @@ class Recorder:
 
 
 class Replay:
-    """A detector that finds again, frame by frame, what a Recorder kept."""
+    """A detector that returns recorded detections, frame by frame."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path) as data:
@@ -59,7 +59,7 @@ class Replay:
         self._next = 0
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """The people of the next frames; the pictures are not looked at."""
+        """The people of the next frames; the images are not used."""
         first, self._next = self._next, self._next + len(images)
         return self._found[first : self._next]
 

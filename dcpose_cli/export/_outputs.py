@@ -1,4 +1,4 @@
-"""Several outputs that appear together: a few files, or a folder of many; whole or not there, as files.AtomicFile."""
+"""Outputs of several files, or a folder of many, that appear together and complete (see files.AtomicFile)."""
 
 from __future__ import annotations
 

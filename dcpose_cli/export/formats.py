@@ -1,4 +1,4 @@
-"""The formats users convert results to, in one table, and the conversion. What each holds stands in its own file."""
+"""The registry of output formats, and the conversion. Each format is documented in its own file."""
 
 from __future__ import annotations
 

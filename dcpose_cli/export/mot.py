@@ -1,4 +1,4 @@
-"""MOTChallenge text: a line per person and frame, in frame order, read by motmetrics, TrackEval and their kin.
+"""MOTChallenge text: a line per person and frame, in frame order, read by motmetrics, TrackEval and similar tools.
 
     frame,id,left,top,width,height,confidence,-1,-1,-1
 

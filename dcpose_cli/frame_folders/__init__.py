@@ -1,4 +1,4 @@
-"""Data sets as PoseTrack has them: folders of frames and a file of person boxes in, prediction files out."""
+"""Data sets in PoseTrack's layout: folders of frames and a file of person boxes in, prediction files out."""
 
 from __future__ import annotations
 

@@ -73,9 +73,9 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
         elif score >= least_score:
             rows.setdefault(name, []).append((box, score))
         else:
-            rows.setdefault(name, [])  # the picture is known, even if nobody in it is
+            rows.setdefault(name, [])  # a picture without people
     if not rows:
-        raise InputError(f"the boxes {shown(path)} hold nobody; check the file")
+        raise InputError(f"the boxes {shown(path)} contain no people; check the file")
     return BoxFile({name: _arrays(people) for name, people in rows.items()}, lengths, dropped)
 
 

@@ -1,4 +1,4 @@
-"""A data set through a pose network: pictures in, the people of the box file estimated, one file per video out."""
+"""Joints of given boxes in folders of frames: one prediction file per video."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def export_dataset(
     frames: the folder that the box file's image names are relative to. to: "posetrack17" or "posetrack18". truth: the
     ground truth's file or folder; then results have its file names and its frames, else the names of the frame
     folders. The neighbours of a frame are those `config.interval` frames before and after, or as far as the video
-    goes; cuts are not looked for. Raises UsageError, InputError, OutputError, WeightsError or DeviceError.
+    goes; scene cuts are not detected. Raises UsageError, InputError, OutputError, WeightsError or DeviceError.
     """
     started = time.monotonic()
     settings = config or EstimateConfig()

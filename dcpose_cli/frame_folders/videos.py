@@ -49,7 +49,7 @@ def find_videos(root: Path, boxes: BoxFile, truth: Sequence[TruthFile] = ()) -> 
     names = [video.result for video in found]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two folders of frames are called {shown(Path(name).stem)}; tell them apart with --gt")
+            raise UsageError(f"two folders of frames are called {shown(Path(name).stem)}; distinguish them with --gt")
     return found
 
 
@@ -95,7 +95,7 @@ def _of_boxes(root: Path, boxes: BoxFile) -> Iterator[FrameVideo]:
 
 
 def _siblings(root: Path, places: dict[PurePosixPath, Path]) -> dict[PurePosixPath, Path]:
-    """Folders of frames beside those with boxes: videos in which nobody was detected."""
+    """Folders of frames beside those with boxes: videos without any detection."""
     known = {folder.resolve() for folder in places.values()}
     found: dict[PurePosixPath, Path] = {}
     for parent, folder in places.items():

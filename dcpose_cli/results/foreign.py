@@ -1,4 +1,4 @@
-"""Results of every kind we read: ours, PoseTrack18 or 21, a PoseTrack17 annolist, COCO keypoint results."""
+"""Reading results of every known kind: ours, PoseTrack18 or 21, a PoseTrack17 annolist, COCO keypoint results."""
 
 from __future__ import annotations
 

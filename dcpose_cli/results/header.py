@@ -1,4 +1,4 @@
-"""The header of a result: what made it, down to versions and hashes, and never a clock, host or path."""
+"""The header of a result: what made it, down to versions and hashes, without clock time, host or path."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def result_header(
     """What made the result (dcpose_cli.results.posetrack documents it); no clock, host or path.
 
     models: {"model", "detector"}, each {"name", "sha256"}. settings: those of this video. config: its range counts.
-    hwaccel: the hardware that decodes; nothing is said of software.
+    hwaccel: the hardware that decodes; None for software.
     """
     from ..video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
 
@@ -61,7 +61,7 @@ def made_by(models: Mapping[str, Any], settings: ResolvedSettings, config: Estim
 
 
 def _version(package: str) -> str | None:
-    """None for one that came another way than pip: a distribution's OpenCV, say."""
+    """None for a package that pip does not know, such as a distribution's OpenCV."""
     try:
         return version(package)
     except PackageNotFoundError:

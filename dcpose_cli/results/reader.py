@@ -1,4 +1,4 @@
-"""Reading back a result that `PoseTrackWriter` wrote; whatever else the file holds ends in one InputError."""
+"""Reading back a result that `PoseTrackWriter` wrote; any other content raises one InputError."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def load_json(path: Path) -> Any:
 
 
 def own_result(data: Any, path: Path) -> PoseTrackResult:
-    """The result in parsed JSON; path: for the message of the InputError when it is none of ours."""
+    """The result in parsed JSON; path: for the message of the InputError when dcpose did not write it."""
     require_known_schema(data.get("dcpose") if isinstance(data, dict) else None, path)
     try:
         return _result(data)

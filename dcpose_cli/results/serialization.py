@@ -1,4 +1,4 @@
-"""How numbers are written in every format: finite, rounded, without a minus before zero."""
+"""How numbers are written in every format: finite, rounded, no negative zero."""
 
 from __future__ import annotations
 

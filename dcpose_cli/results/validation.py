@@ -1,4 +1,4 @@
-"""What others wrote, turned into checked values: people from loose numbers, and a header for files without one.
+"""Checked values from files of other tools: numbers, people, and a header for files without one.
 
 The functions raise KeyError, TypeError or ValueError; foreign.py makes one InputError of them.
 """
@@ -58,7 +58,7 @@ def raw_person(joints: Mapping[int, tuple[float, float, float]], track_id: Any, 
 
 
 def foreign_header(pts: Sequence[int], people: int, fps: Fraction) -> dict[str, Any]:
-    """The header of a result that somebody else's file becomes. pts: in ticks of 1 / fps."""
+    """The header of a result read from another tool's file. pts: in ticks of 1 / fps."""
     return {
         "format": FORMAT_VERSION,
         "frames": len(pts),

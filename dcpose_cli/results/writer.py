@@ -126,7 +126,7 @@ class PoseTrackWriter:
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
-    """A header that is not JSON is a mistake of the caller: better found before the video runs than after."""
+    """A header that is not JSON is an error of the caller; it is raised before the video is processed."""
     try:
         compact_json(dict(header))
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Parts of a video that are done, on disk: what an interrupted run goes on from and what machines hand each other.
+"""Finished parts of a video on disk: what a resumed run reads, and what machines that share a video exchange.
 
 A video is cut at fixed frame numbers into chunks (frames that go through the networks together, see chunks.py), and
 every SEGMENT_CHUNKS chunks are a segment. Detection and poses of a segment depend on its own frames and the neighbours
@@ -6,8 +6,8 @@ of its first and last ones only, tracking on everybody found before; so a segmen
 absent, in a folder of its own beside the result:
 
     key.json        what the parts were made of: input, models, settings
-    7.seen          of every frame of segment 7: the people detected, and how they look (for the tracker)
-    7.tracks        ... with identities, and with those expected; only between machines
+    7.seen          of every frame of segment 7: the detections and their appearance (for the tracker)
+    7.tracks        ... with identities, expected people included; only for machines that share a video
     7.people        ... with their joints
 
 Each is the SHA-256 of what follows, then an .npz of `frames` (n, 4) int64 (index, pts, damaged, cut), `counts` (n,)
@@ -78,7 +78,7 @@ class Entry:
 
 
 def segments_folder(target: Path) -> Path:
-    """Where the parts of an unfinished result are kept: hidden, beside it."""
+    """The folder of the parts of an unfinished result: hidden, beside it."""
     name = f".{target.name}{_FOLDER_ENDING}"
     if len(os.fsencode(name)) > _MAX_NAME_BYTES:
         name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}{_FOLDER_ENDING}"
@@ -86,7 +86,7 @@ def segments_folder(target: Path) -> Path:
 
 
 class SegmentFolder:
-    """The segments of one result. key: what they are made of; parts of anything else are not taken for them.
+    """The segments of one result. key: what they are made of; parts with another key count as missing.
 
     Raises OutputError when the disk is full or the folder cannot be written.
     """
@@ -100,7 +100,7 @@ class SegmentFolder:
         self._lock: int | None = None
 
     def lock(self) -> bool:
-        """Make the folder this process's until `release` or its end; False when another one works there."""
+        """Lock the folder for this process until `release` or its end; False when another process holds the lock."""
         if self.folder.is_symlink():
             raise OutputError(f"{shown(self.folder)} is a link: remove it; unfinished results are stored there")
         try:
@@ -115,7 +115,7 @@ class SegmentFolder:
         return False
 
     def release(self) -> None:
-        """Let others work there; a folder without parts is removed, under the lock where an open file can be."""
+        """Release the lock. A folder without parts is removed, before that where the system can remove an open file."""
         unused = False
         with contextlib.suppress(OSError):
             unused = not any(path.name[:1].isdigit() for path in self.folder.iterdir())
@@ -145,11 +145,11 @@ class SegmentFolder:
         return self._stored_key() in (None, self._key)
 
     def clear(self) -> None:
-        """Forget all parts."""
+        """Remove all parts."""
         self._delete(keep="lock")
 
     def remove(self) -> None:
-        """Remove the folder; files that are not ours stay, and the folder with them."""
+        """Remove the folder; if it holds files that are not ours, those stay and so does the folder."""
         self._delete(keep="" if _OPEN_FILES_CAN_GO else "lock")
         self.release()
 
@@ -163,11 +163,11 @@ class SegmentFolder:
                 self.folder.rmdir()
 
     def has(self, number: int, kind: Kind) -> bool:
-        """Whether this part is there."""
+        """Whether this part exists."""
         return self._path(number, kind).is_file()
 
     def read(self, number: int, kind: Kind) -> list[Entry] | None:
-        """The frames of a segment; None when this part is not there, damaged, or made of something else."""
+        """The frames of a segment; None when this part is missing, damaged, or has another key."""
         try:
             raw = self._path(number, kind).read_bytes()
             if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
@@ -179,7 +179,7 @@ class SegmentFolder:
             return None
 
     def write(self, number: int, kind: Kind, entries: Sequence[Entry]) -> None:
-        """Keep a segment; one that is there is replaced."""
+        """Store a segment, replacing an existing one."""
         arrays: Arrays = {
             "key": np.array(self._digest),
             "frames": np.array([(e.index, e.pts, e.damaged, e.cut) for e in entries], np.int64).reshape(-1, 4),
@@ -233,7 +233,7 @@ def _differences(first: Any, second: Any) -> list[str]:
 
 
 class SegmentLog:
-    """One kind of part while a run goes through a video in order: what is there is recalled, the rest recorded."""
+    """One kind of part while a run processes a video in order: stored entries are read, new ones written."""
 
     def __init__(self, folder: SegmentFolder, kind: Kind) -> None:
         self._folder, self._kind = folder, kind
@@ -241,7 +241,7 @@ class SegmentLog:
         self._recording: tuple[int, list[Entry]] | None = None
 
     def recall(self, segment: int, frames: Sequence[Frame]) -> list[Entry] | None:
-        """The entries of these frames of a segment, if it is kept and they are what it was made from."""
+        """The entries of these frames of a segment, if it is stored and was made from these frames."""
         if self._recalled is None or self._recalled[0] != segment:
             kept = self._folder.read(segment, self._kind)
             self._recalled = segment, {entry.index: entry for entry in kept or ()}
@@ -250,7 +250,7 @@ class SegmentLog:
         return found if len(found) == len(frames) else None
 
     def record(self, segment: int, entries: Sequence[Entry]) -> None:
-        """Keep these entries once all of their segment have come."""
+        """Store these entries once their segment is complete."""
         if self._recording is not None and self._recording[0] != segment:
             self.finish()
         if self._recording is None:

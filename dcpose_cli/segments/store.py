@@ -1,4 +1,4 @@
-"""The segment store of one result: opened while it is made, kept after a run that was stopped or died."""
+"""The segment store of one result: open while the result is made, kept after a run that was interrupted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .folder import KEY_NAME, SegmentFolder, segments_folder
 
 
 def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], settings: ResolvedSettings) -> dict[str, Any]:
-    """What parts of a result are made of: its header, the settings as they were asked for and as they were resolved."""
+    """What parts of a result are made of: its header, and the settings as requested and as resolved."""
     return {**header, "requested": dict(requested), "resolved": settings.as_dict()}
 
 
 def stored_settings(target: Path, requested: Mapping[str, Any]) -> ResolvedSettings | None:
-    """The resolved settings of the parts stored for a result; None when there are none, or others were asked for."""
+    """The resolved settings of a result's stored parts; None without parts, or when other settings were requested."""
     try:
         key = json_format.loads((segments_folder(target) / KEY_NAME).read_bytes())
         same = key["requested"] == json_format.loads(json_format.dumps(dict(requested)))

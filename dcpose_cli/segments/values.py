@@ -1,4 +1,4 @@
-"""What the stages make of a frame <-> the rows of arrays that a segment file keeps of it (folder.py)."""
+"""Conversion between the values of the stages and the arrays of a segment file (folder.py)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def here(monkeypatch):
         jobs.append((model, people.is_file()))
         return run({"video": str(video), "result": str(result), "people": str(people), "config": values})
 
-    monkeypatch.setattr(module, "_run_alone", alone)
+    monkeypatch.setattr(module, "_run_process", alone)
     return jobs
 
 
