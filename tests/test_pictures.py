@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import dcpose_cli
 from dcpose_cli.errors import InputError
 from dcpose_cli.pictures import PictureFile, TarIndex, decode_picture
 
@@ -66,3 +69,14 @@ def test_missing_and_damaged_files(tmp_path):
         PictureFile(tmp_path / "none.png").decode()
     with pytest.raises(InputError, match="sheet is not a picture"):
         decode_picture(b"", "sheet")
+
+
+def test_there_is_one_reader_of_tar_files_one_average_precision_and_one_box_iou():
+    package = Path(dcpose_cli.__file__).parent
+    text = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    assert [name for name, code in text.items() if "import tarfile" in code] == ["pictures.py"]
+    assert [name for name, code in text.items() if "np.maximum.accumulate(precision" in code] == [
+        "evaluation/average_precision.py"
+    ]
+    unions = [name for name, code in text.items() if re.search(r"/ np\.maximum\(union|inter / |shared / union", code)]
+    assert set(unions) <= {"people/boxes.py", "people/tracker.py"}

@@ -49,7 +49,7 @@ def random_crops(
     other: PoseSample,
     window: bool,
 ) -> Crops:
-    """One random variation. other: somebody else, whose picture covers bodies and who is pasted beside them.
+    """One random variation. other: another sample, used to occlude the body and to paste beside it.
 
     window: three frames are returned (previous, current, next), made out of a still by a small smooth motion where
     the sample has only one; otherwise one frame, a random one of a window.
@@ -84,7 +84,7 @@ class Geometry:
 def draw_geometry(
     sample: PoseSample, size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator, *, window: bool
 ) -> Geometry:
-    """Place, size, angle, and for windows out of stills the motion; mirroring is drawn after it."""
+    """Random place, size and angle of the crops, and the motion of a still; mirroring is chosen later."""
     count = len(sample.pictures)
     frames, joints, boxes = tuple(range(count)), sample.joints, sample.boxes
     if not window and count == 3:

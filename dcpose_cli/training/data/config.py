@@ -73,7 +73,7 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """How training crops vary (SPEC 8.4 where it speaks; probabilities in 0..1, angles in degrees).
+    """How training crops vary (SPEC 8.4 and additions; probabilities in 0..1, angles in degrees).
 
     enlarge: box factor. scale: spread of the size. rotation: spread of the angle, at most rotation_limit
     times it, rotation_prob its chance.
@@ -111,7 +111,7 @@ def check_augment(key: str, augment: AugmentConfig) -> None:
 
 
 def check_data(data: DataConfig) -> None:
-    """ValueError names what cannot be meant in [data]."""
+    """ValueError names the first value of [data] that is out of range."""
     need(data.format in FORMATS, f"data.format must be one of {', '.join(FORMATS)}")
     if data.format == "pack":
         need(bool(data.stills or data.triplets), "missing key data.stills or data.triplets")

@@ -1,4 +1,4 @@
-"""Batches made on the device that trains: pictures lie in its memory, crops, colours and damage are made there.
+"""Batches made on the training device: pictures are in its memory; crops, colours and damage are computed there.
 
 What is drawn is a pure function of (seed, step), as in batches.py, and geometry is drawn by the same code from the same
 numbers: without colours and damage both make the same crops, up to rounding.

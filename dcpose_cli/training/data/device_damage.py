@@ -1,4 +1,4 @@
-"""The damage of augment.py done to many crops at once on a device. Crops are (N, h, w, 3) float32 in 0..255."""
+"""The damage of damage.py, applied to many crops at once on a device. Crops are (N, h, w, 3) float32 in 0..255."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Overlay:
 
 
 def blur_kernel(length: float, degrees: float) -> NDArray[np.float32]:
-    """A line through the middle, as `augment.motion_blur` has it; sides odd."""
+    """A line through the middle, as `damage.motion_blur` has it; sides odd."""
     half = max(1, round(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     dx, dy = half * np.cos(np.radians(degrees)), half * np.sin(np.radians(degrees))
@@ -108,7 +108,7 @@ def _quantised(planes: Tensor, quality: int) -> Tensor:
 
 
 def masks(overlays: list[Overlay], size: tuple[int, int], device: torch.device) -> Tensor:
-    """(N, h, w, 1): how much of each overlay is seen, as `augment.paste_person` and `augment.cover` have it."""
+    """(N, h, w, 1): how much of each overlay is seen, as `damage.paste_person` and `damage.cover` have it."""
     boxes = torch.tensor([o.box for o in overlays], dtype=torch.float32, device=device)[:, :, None, None]
     soft = torch.tensor([o.soft for o in overlays], device=device)[:, None, None]
     xs = torch.arange(size[0], dtype=torch.float32, device=device)
@@ -121,7 +121,7 @@ def masks(overlays: list[Overlay], size: tuple[int, int], device: torch.device) 
 
 
 def draw_cover(body: Box, size: tuple[int, int], other: PoseSample, rng: np.random.Generator) -> Overlay:
-    """A patch over 10-40 % of the body's box (augment.cover)."""
+    """A patch over 10-40 % of the body's box (damage.cover)."""
     w, h = size
     bw, bh = body[2] - body[0], body[3] - body[1]
     area, ratio = rng.uniform(0.1, 0.4), np.exp(rng.uniform(-0.7, 0.7))
@@ -139,7 +139,7 @@ def draw_cover(body: Box, size: tuple[int, int], other: PoseSample, rng: np.rand
 
 
 def draw_person(body: Box, other: PoseSample, rng: np.random.Generator) -> Overlay:
-    """Somebody else beside the body, about as tall (augment.paste_person)."""
+    """Another person beside the body, about as tall (damage.paste_person)."""
     ox, oy, ow, oh = (float(v) for v in other.boxes[0])
     ow, oh = max(ow, 1.0), max(oh, 1.0)
     height = max(8.0, (body[3] - body[1]) * rng.uniform(0.8, 1.2))

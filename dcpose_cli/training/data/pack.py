@@ -36,7 +36,7 @@ class Neighbours:
 class PoseSample:
     """One labelled person: a still (one picture) or a window (previous, current, next; all cut alike).
 
-    pictures: (H, W, 3) uint8 RGB each, one or three, perhaps decoded only when asked for. joints: (K, 17, 3) float32,
+    pictures: (H, W, 3) uint8 RGB each, one or three, perhaps decoded on demand. joints: (K, 17, 3) float32,
     x and y in pixels of the picture and the weight of the label in 0..1, K as pictures. boxes: (K, 4) float32 xywh.
     margin: frames from previous to current and from current to next. human: labelled by a person. name: file or clip.
     neighbours: candidates for previous and next, None where there is no choice.

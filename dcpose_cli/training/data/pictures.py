@@ -12,7 +12,7 @@ from ...pictures import Image, PictureFile
 
 
 class PictureStore:
-    """Decoded pictures, those used last kept up to `limit` bytes. May be asked from several threads."""
+    """Decoded pictures, the most recently used kept up to `limit` bytes. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -37,7 +37,7 @@ class PictureStore:
 
 
 class StoredPictures(Sequence[Image]):
-    """Pictures of one sample, decoded when asked for."""
+    """Pictures of one sample, decoded on demand."""
 
     def __init__(self, store: PictureStore, files: Iterable[PictureFile]) -> None:
         self._store, self.files = store, tuple(files)

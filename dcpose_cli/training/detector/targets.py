@@ -1,4 +1,4 @@
-"""What the loss of a detector compares with: batches of canvases, and the weights of their anchors."""
+"""Targets of a detector's loss: batches of canvases, and the weights of their anchors."""
 
 from __future__ import annotations
 

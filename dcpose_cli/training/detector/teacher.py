@@ -1,4 +1,4 @@
-"""A finished detector as labeller of every place of a canvas: its answers are targets, its weights are not taken."""
+"""Distillation: a finished detector gives targets for every place of a canvas; its weights are not taken."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def turned_boxes(
         heads = np.where(np.isnan(joints[:, 0]), heads, joints[:, 0])
         if turn > MIN_SINE:
             outer = (np.abs(half[:, None, :] * linear[None])).sum(2)
-            for number in np.flatnonzero(_telling(boxes, joints)):
+            for number in np.flatnonzero(_with_enough_joints(boxes, joints)):
                 known = joints[number][~np.isnan(joints[number, :, 0])]
                 gaps = np.concatenate([known.min(0) - boxes[number, :2], boxes[number, 2:] - known.max(0)])
                 longer = 2 * float(half[number].max())
@@ -58,7 +58,7 @@ def turned_boxes(
     return out.astype(np.float32), (heads @ linear.T + offset).astype(np.float32)
 
 
-def _telling(boxes: NDArray[np.float32], joints: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _with_enough_joints(boxes: NDArray[np.float32], joints: NDArray[np.float32]) -> NDArray[np.bool_]:
     """For whom joints are enough, (N,): many are known, none far outside the box, and they span it."""
     known = ~np.isnan(joints[..., 0])
     out = np.zeros(len(boxes), np.bool_)

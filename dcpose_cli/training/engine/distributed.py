@@ -55,7 +55,7 @@ class Ranks:
                 tensor.copy_(part.view_as(tensor))
 
     def any(self, here: bool, device: torch.device) -> bool:
-        """Whether it holds in any process; all of them must ask."""
+        """Whether `here` is true in any process; every process must call it."""
         if self.count == 1:
             return here
         found = torch.tensor(float(here), device=device)
@@ -63,7 +63,7 @@ class Ranks:
         return bool(found > 0)
 
     def device(self, name: str) -> torch.device:
-        """Plain "cuda" is another GPU in every process of one machine."""
+        """The device of this process: of "cuda", the GPU of its local rank."""
         return torch.device(f"cuda:{self.local}" if name == "cuda" and self.count > 1 else name)
 
 

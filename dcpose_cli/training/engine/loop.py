@@ -179,7 +179,7 @@ class Loop:
             self.after_step()
         except BaseException as error:
             stop = error
-        # All processes end after the same step: one that went on would wait for the others for ever.
+        # All processes end after the same step: a remaining one would wait for the others for ever.
         if self.ranks.any(stop is not None, self.device):
             self.save()
             raise stop or SystemExit(1)
