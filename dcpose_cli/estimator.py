@@ -8,7 +8,7 @@ from itertools import chain
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any, SupportsFloat
+from typing import Any, Self, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,10 +87,10 @@ class PoseEstimator:
             "detect_size": str(detect_size),
         }
 
-    @staticmethod
-    def from_config(config: EstimateConfig) -> PoseEstimator:
+    @classmethod
+    def from_config(cls, config: EstimateConfig) -> Self:
         """An estimator with the settings of `config`."""
-        return PoseEstimator(
+        return cls(
             config.model,
             config.device,
             detector=config.detector,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from os import PathLike
@@ -115,41 +115,19 @@ def _run(
         if result.video is not None:
             require_encodable(reader.info)
         estimator = estimator or _load(config)
-        sample = _sample(path, reader, config)
-        settings = estimator.resolve(_stored(result, estimator, config), sample=sample)
-        decoded_by = reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
-        header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by.device)
+        settings = estimator.resolve(_stored(result, estimator, config), sample=_sample(path, reader, config))
+        decoded_by = _decoder(reader).device
+        header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
         run = _Pass(reader, estimator, config, settings, progress, segments)
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
         sha256, warnings = run.write(writer, result.video, source)
-        warnings += _decoding_warnings(reader, decoded_by, config)
-        end = _end_of_header(reader, decoded_by, sha256)
-        changed = isinstance(reader, VideoReader) and reader.input_changed
-        if changed:
-            # No hash is that of the bytes that were read: some are of the one file, some of the other.
-            end["input"] = header["input"] | {"sha256": None, "changed": True}
-            warnings.append(f"{shown(source)} changed while it was being read: make the result again")
-        _finish(writer, end, result.video)
+        _finish(writer, _end_of_header(reader, header, sha256), result.video)
         exports = result.publish(overwrite=config.overwrite)
-    return EstimateSummary(
-        source=source,
-        video=result.video,
-        json=None if exports else result.json,
-        exports=exports,
-        frames=run.frames,
-        people=run.people,
-        tracks=len(run.tracks),
-        decode=reader.report,
-        seconds=time.monotonic() - started,
-        warnings=tuple(warnings),
-        dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
-        delay=run.delay,
-        hwaccel=decoded_by.device,
-        input_changed=changed,
-    )
+    warnings += _reading_warnings(reader, config)
+    return run.summary(result, exports, warnings, time.monotonic() - started)
 
 
 def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:
@@ -185,21 +163,34 @@ def _stored(
     return None if config.resume is False else stored_settings(result.target, estimator.requested)
 
 
-def _end_of_header(reader: VideoReader | LiveReader, decoded_by: Choice, video: str | None) -> dict[str, Any]:
+def _decoder(reader: VideoReader | LiveReader) -> Choice:
+    return reader.decoded_by if isinstance(reader, VideoReader) else Choice(reason="it is live")
+
+
+def _has_changed(reader: VideoReader | LiveReader) -> bool:
+    return isinstance(reader, VideoReader) and reader.input_changed
+
+
+def _end_of_header(reader: VideoReader | LiveReader, header: Mapping[str, Any], video: str | None) -> dict[str, Any]:
     """What only the end of a run knows. video: the SHA-256 of the annotated video."""
     end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": video}
-    if isinstance(reader, VideoReader) and decoded_by.device is not None:
+    if isinstance(reader, VideoReader) and reader.decoded_by.device is not None:
         end["decode"]["hardware"] = reader.hardware_frames
     if isinstance(reader, LiveReader):
         end["live"] = {"dropped": reader.dropped}
+    if _has_changed(reader):
+        # No hash is that of the bytes that were read: some are of the one file, some of the other.
+        end["input"] = header["input"] | {"sha256": None, "changed": True}
     return end
 
 
-def _decoding_warnings(reader: VideoReader | LiveReader, decoded_by: Choice, config: EstimateConfig) -> list[str]:
+def _reading_warnings(reader: VideoReader | LiveReader, config: EstimateConfig) -> list[str]:
     source = shown(reader.info.path)
     warnings = [reader.ending] if isinstance(reader, LiveReader) and reader.ending else []
-    if config.hwaccel not in (NONE, AUTO) and decoded_by.device is None:
-        warnings.append(f"{source} was decoded by software: {decoded_by.reason}")
+    if config.hwaccel not in (NONE, AUTO) and _decoder(reader).device is None:
+        warnings.append(f"{source} was decoded by software: {_decoder(reader).reason}")
+    if _has_changed(reader):
+        warnings.append(f"{source} changed while it was being read: make the result again")
     return warnings
 
 
@@ -250,6 +241,28 @@ class _Pass:
             for item in smooth(pairs, config.smooth):
                 behind.put(item)
         return output.sha256, output.warnings
+
+    def summary(
+        self, result: NativeJson | Converted, exports: tuple[Path, ...], warnings: Sequence[str], seconds: float
+    ) -> EstimateSummary:
+        """What the finished run produced."""
+        reader = self._reader
+        return EstimateSummary(
+            source=reader.info.path,
+            video=result.video,
+            json=None if exports else result.json,
+            exports=exports,
+            frames=self.frames,
+            people=self.people,
+            tracks=len(self.tracks),
+            decode=reader.report,
+            seconds=seconds,
+            warnings=tuple(warnings),
+            dropped=reader.dropped if isinstance(reader, LiveReader) else 0,
+            delay=self.delay,
+            hwaccel=_decoder(reader).device,
+            input_changed=_has_changed(reader),
+        )
 
     def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
         """Every frame with its people, already in `json`."""

@@ -8,33 +8,28 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EstimateConfig
+from ..config import DEFAULTS, EstimateConfig
 from ..errors import DCPoseError
-from ..estimator import Detector, PoseEstimator
+from ..estimator import PoseEstimator
 from ..pipeline import export_json
+from ..stages import Find
 from ..types import Detections
 from .cost import cost_of
 
 
 class Recorder:
-    """A detector that records the detections of another one, frame by frame."""
+    """Detections of successive frames. name, sha256: of the detector."""
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self.name, self.sha256 = detector.name, detector.sha256
+    def __init__(self, name: str, sha256: str) -> None:
+        self.name, self.sha256 = name, sha256
         self.found: list[Detections] = []
-
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """The detections of the other detector, recorded."""
-        found = self._detector.detect(images)
-        self.found += found
-        return found
 
     def save(self, path: Path) -> None:
         """Write the recorded detections to one file."""
@@ -64,12 +59,34 @@ class Replay:
         return self._found[first : self._next]
 
 
+class RecordingEstimator(PoseEstimator):
+    """A PoseEstimator that records what was detected, at whatever size, in `recorded`."""
+
+    recorded: list[Detections]
+
+    def finder(self, size: int) -> Find:
+        """As in PoseEstimator, recorded."""
+        find = super().finder(size)
+        self.recorded = []
+
+        def recording(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+            found = find(images)
+            self.recorded += found
+            return found
+
+        return recording
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Estimate a video into a PoseTrack JSON; the figures of the method."""
     config = EstimateConfig(**job["config"])
     people = Path(job["people"])
-    estimator = PoseEstimator.from_config(config)
-    estimator.detector = Replay(people) if people.is_file() else Recorder(estimator.detector)
+    estimator: PoseEstimator
+    if people.is_file():
+        estimator = PoseEstimator.from_config(replace(config, detect_size=DEFAULTS.detect_size))
+        estimator.detector = Replay(people)
+    else:
+        estimator = RecordingEstimator.from_config(config)
     network = estimator.network
     cost = cost_of(network.model)
     # The first pass of a network is slow: memory is laid out, kernels are chosen.
@@ -77,8 +94,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     estimator.poses(blank, blank, blank, [[8, 8, 40, 48]])
     network.seconds, network.people = 0.0, 0
     export_json(job["video"], job["result"], config=config, estimator=estimator)
-    if isinstance(estimator.detector, Recorder):
-        estimator.detector.save(people)
+    if isinstance(estimator, RecordingEstimator):
+        recorder = Recorder(estimator.detector.name, estimator.detector.sha256)
+        recorder.found = estimator.recorded
+        recorder.save(people)
     return {
         "kind": network.model.header.kind,
         "frames_seen": cost.frames,

@@ -72,10 +72,10 @@ def export_dataset(
     report(Progress(0, total, 0))
     for video, target in zip(videos, targets, strict=True):
         poses: People = {}
-        for position, guessed in _estimate(estimator, video, settings.interval):
-            poses[position] = guessed
-            found += len(guessed.scores)
-            report(Progress(done + position + 1, total, len(guessed.scores)))
+        for position, estimated in _estimate(estimator, video, settings.interval):
+            poses[position] = estimated
+            found += len(estimated.scores)
+            report(Progress(done + position + 1, total, len(estimated.scores)))
         done += len(video.frames)
         text = json.dumps(STYLES[to](video, poses, slots), separators=(",", ":"), allow_nan=False)
         write_atomic(target, text + "\n", overwrite=settings.overwrite)

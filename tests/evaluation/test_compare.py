@@ -63,8 +63,8 @@ def clip(root, tmp_path_factory):
 
 def test_what_was_found_is_found_again(tmp_path):
     images = [np.zeros((8, 8, 3), np.uint8)] * 7
-    recorder = Recorder(Walker())
-    first = [*recorder.detect(images[:4]), *recorder.detect(images[4:])]
+    recorder, walker = Recorder(Walker.name, Walker.sha256), Walker()
+    recorder.found = first = [*walker.detect(images[:4]), *walker.detect(images[4:])]
     recorder.save(tmp_path / "people.npz")
     replay = Replay(tmp_path / "people.npz")
     again = [*replay.detect(images[:2]), *replay.detect(images[2:])]
@@ -73,6 +73,26 @@ def test_what_was_found_is_found_again(tmp_path):
     for ours, theirs in zip(again, first, strict=True):
         np.testing.assert_array_equal(ours.boxes, theirs.boxes)
         np.testing.assert_array_equal(ours.scores, theirs.scores)
+
+
+def test_people_are_detected_once_at_the_size_asked_for(clip, tiny_folder, tmp_path, monkeypatch):
+    from dcpose_cli import estimator
+
+    class Sized(Walker):
+        imgsz, sizes = 64, []
+
+        def detect(self, images, size=None):
+            self.sizes.append(size)
+            return super().detect(images)
+
+    monkeypatch.setattr(estimator, "PersonDetector", lambda *args, **options: Sized())
+    config = {"model": str(tiny_folder), "device": "cpu", "detect_size": "96", "overwrite": True}
+    job = {"video": str(clip), "result": str(tmp_path / "r.json"), "people": str(tmp_path / "p.npz"), "config": config}
+    first = run(job)
+    assert 96 in Sized.sizes
+    Sized.sizes.clear()
+    assert run(job)["people"] == first["people"] > 0
+    assert Sized.sizes == []
 
 
 def test_rows_and_video(here, clip, tiny_folder, tmp_path):
