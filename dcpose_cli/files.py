@@ -12,7 +12,8 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,6 +55,76 @@ def sha256_of(path: Path) -> str:
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path, hint="check the file") from exc
     return digest.hexdigest()
+
+
+def open_own(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file of our own making that lies where others may put theirs; returns its descriptor.
+
+    Never follows a link, never waits (for a pipe). Raises OutputError for a link, for what is no regular file, and for
+    another user's file; OSError as os.open does.
+    """
+    try:
+        handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as exc:
+        if path.is_symlink():
+            raise _not_ours(path, "is a symbolic link") from exc
+        raise
+    try:
+        _require_own(path, os.fstat(handle), stat.S_ISREG, "is not a file")
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_own(path: Path) -> bytes:
+    """All bytes of a file of our own making. Raises as `open_own`."""
+    with os.fdopen(open_own(path), "rb") as file:
+        return file.read()
+
+
+def require_own_folder(folder: Path) -> None:
+    """Raise OutputError unless a folder of our own making is one, no link, and this user's."""
+    try:
+        _require_own(folder, folder.lstat(), stat.S_ISDIR, "is not a folder")
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+
+
+def is_own_folder(folder: Path) -> bool:
+    """Whether a folder is there and as `require_own_folder` wants it."""
+    try:
+        require_own_folder(folder)
+    except OutputError:
+        return False
+    return True
+
+
+def _require_own(path: Path, status: os.stat_result, kind: Callable[[int], bool], otherwise: str) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise _not_ours(path, "is a symbolic link")
+    if not kind(status.st_mode):
+        raise _not_ours(path, otherwise)
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid() and status.st_uid != _uid_there(path.parent):
+        raise _not_ours(path, "belongs to another user")
+
+
+def _uid_there(folder: Path) -> int:
+    """Whom a file that this process makes in `folder` belongs to: network file systems rename users."""
+    try:
+        probe = _create_new(temporary_name(folder / "check"))
+        try:
+            return probe.stat().st_uid
+        finally:
+            probe.unlink()
+    except OSError:
+        return -1
+
+
+def _not_ours(path: Path, what: str) -> OutputError:
+    return OutputError(
+        f"this {what}, where dcpose stores files of its own", path=path, hint="remove it, or choose another output"
+    )
 
 
 def same_file(first: Path, second: Path) -> bool:

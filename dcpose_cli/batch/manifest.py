@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from .._locks import byte_of, lock_shared, locked, try_lock, unlock
 from .._schema import build
 from ..errors import InputError, OutputError
-from ..files import output_error, sha256_of, write_atomic
+from ..files import open_own, output_error, read_own, sha256_of, write_atomic
 
 MANIFEST_NAME: Final = "manifest.jsonl"
 #: Bytes that are locked while a line is added, and as long as a run lasts.
@@ -101,7 +101,7 @@ def parse(text: bytes) -> Line | None:
 def read_manifest(folder: Path) -> dict[str, Line]:
     """The last line of every input in a folder of results; empty when there is no manifest."""
     try:
-        raw = (folder / MANIFEST_NAME).read_bytes()
+        raw = read_own(folder / MANIFEST_NAME)
     except OSError:
         return {}
     lines = (parse(text) for text in raw.split(b"\n"))
@@ -168,7 +168,7 @@ class Manifest:
         """Open the file and say that a run is under way; again, if it was replaced meanwhile."""
         while True:
             try:
-                self._handle = os.open(self._path, _OPEN_FLAGS, 0o666)
+                self._handle = open_own(self._path, _OPEN_FLAGS)
             except OSError as error:
                 raise output_error(error, self._path) from error
             lock_shared(self._handle, _RUNNING)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._paths import SINGLE, models_dir
+from .._paths import SINGLE, shipped_model
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
 from ..files import sha256_of
@@ -148,17 +148,17 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
         out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size
     out["model"] = sha256_of(find_weights(config.model))
     out["single"] = config.model.endswith(SINGLE)
-    for path in (Path(config.detector), find_detector(config.detector)):
-        if path.is_file():
-            out["detector"] = sha256_of(path)
-            break
+    detector = find_detector(config.detector)
+    if detector.is_file():
+        out["detector"] = sha256_of(detector)
     return out
 
 
 def find_detector(name: str | Path) -> Path:
-    """Where the weights of a detector in a folder, or of a shipped one, would be."""
-    folder = Path(name)
-    return (folder if folder.is_dir() else models_dir() / name) / "model.safetensors"
+    """Where the weights of a detector in a file or folder, or of a shipped one, would be."""
+    path = Path(name)
+    shipped = shipped_model(name, "model.safetensors")
+    return shipped or (path / "model.safetensors" if path.is_dir() else path)
 
 
 def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -144,7 +144,7 @@ def _start(config: EstimateConfig, workers: int) -> _Worker:
         f"import sys; sys.path[:] = {sys.path!r}\nfrom dcpose_cli.batch.workers import serve\nserve({theirs.fileno()})"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .._paths import SINGLE, models_dir
+from .._paths import SINGLE, models_dir, shipped_model
 from .._schema import build
 from .._text import one_line
 from ..errors import InputError, UsageError, WeightsError
@@ -49,17 +49,21 @@ def shipped_models() -> list[Path]:
 def find_weights(model: str | Path) -> Path:
     """The weights file of a shipped model's name, "auto", a model folder, or a safetensors file.
 
+    The name of a shipped model is that model, also where the working folder holds a file or folder of the name.
     A name that ends in ":single" has the file of the model before it (see `open_model`).
     Raises WeightsError when there is none, and names what there is.
     """
-    model = str(model).removesuffix(SINGLE)
+    model = model.removesuffix(SINGLE) if isinstance(model, str) else model
     if model == "auto":
         for name in AUTO_MODELS:
             if (models_dir() / name / WEIGHTS_NAME).is_file():
                 return models_dir() / name / WEIGHTS_NAME
         raise WeightsError("no pose model in this folder", path=models_dir(), hint="name one with --model")
+    shipped = shipped_model(model, WEIGHTS_NAME)
+    if shipped is not None:
+        return shipped
     path = Path(model)
-    for candidate in (path / WEIGHTS_NAME, path, models_dir() / path / WEIGHTS_NAME):
+    for candidate in (path / WEIGHTS_NAME, path):
         if _is_file(candidate):
             if candidate.suffix != ".safetensors":
                 raise WeightsError("not a safetensors file", path=path, hint="convert it with dcpose models import")
@@ -71,7 +75,7 @@ def find_weights(model: str | Path) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name no file system takes, a folder we may not enter
+    except (OSError, ValueError):  # a name no file system takes, a folder we may not enter
         return False
 
 

@@ -111,6 +111,7 @@ def _run_process(video: Path, model: str, result: Path, settings: EstimateConfig
     """`compare_worker` in a process of its own, so that memory and time are those of one method. Raises DCPoseError."""
     values = asdict(settings) | {"model": model, "json": None, "overwrite": True}
     job = {"video": str(video), "result": str(result), "people": str(result.parent / "people.npz"), "config": values}
+    # -P: the working folder, where anybody's files may lie, is no place to import from.
     command = [sys.executable, "-P", "-m", "dcpose_cli.evaluation.compare_worker"]
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -17,11 +17,11 @@ from safetensors.torch import save
 from torch import nn
 
 from dcpose_cli import _ultralytics
-from dcpose_cli._paths import models_dir
+from dcpose_cli._paths import shipped_model
 from dcpose_cli._text import one_line
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.files import output_error, write_atomic
-from dcpose_cli.people.download import file_sha256, is_stock, stock_detector
+from dcpose_cli.people.download import file_sha256, is_published, is_stock, stock_detector
 
 WEIGHTS_NAME: Final = "model.safetensors"
 #: Key and format of the JSON text in the metadata of our weights files.
@@ -98,19 +98,30 @@ def save_detector(net: nn.Module, folder: Path, *, name: str, imgsz: int, overwr
 
 
 def _find(source: str | Path, offline: bool) -> Path:
+    """The file of a detector. A shipped or stock one's name means it, whatever the working folder holds."""
+    shipped = shipped_model(source, WEIGHTS_NAME)
+    if shipped is not None:
+        return shipped
     path = Path(source)
-    for candidate in (path, path / WEIGHTS_NAME, models_dir() / path / WEIGHTS_NAME):
-        if candidate.is_file():
+    if isinstance(source, str) and is_stock(source) and not is_published(path):
+        return stock_detector(source, offline=offline)
+    for candidate in (path, path / WEIGHTS_NAME):
+        if _is_file(candidate):
             if candidate.suffix in {".pt", ".safetensors"}:
                 return candidate
             raise WeightsError(
                 "not a detector", path=candidate, hint="give a .pt or .safetensors file or a model's name"
             )
-    if is_stock(str(source)):
-        return stock_detector(str(source), offline=offline)
     raise WeightsError(
         "there is no such detector", path=source, hint="use person-n, yolo11n.pt, or the path of a .pt file"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name no file system takes, a folder we may not enter
+        return False
 
 
 def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:

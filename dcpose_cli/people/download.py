@@ -58,6 +58,11 @@ def is_stock(name: str) -> bool:
     return STOCK_NAME.fullmatch(name) is not None
 
 
+def is_published(path: Path) -> bool:
+    """Whether a file is the stock detector that its name says, by its hash."""
+    return path.is_file() and file_sha256(path) in STOCK_SHA256.get(path.name, ())
+
+
 def stock_detector(name: str, *, offline: bool = False) -> Path:
     """The file of a stock detector in the cache folder, downloaded when it is not there yet.
 

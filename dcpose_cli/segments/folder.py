@@ -37,7 +37,16 @@ from numpy.typing import NDArray
 from .. import chunks
 from .._locks import try_lock
 from ..errors import OutputError, UsageError
-from ..files import TEMP_SUFFIX, output_error, shown, write_atomic
+from ..files import (
+    TEMP_SUFFIX,
+    is_own_folder,
+    open_own,
+    output_error,
+    read_own,
+    require_own_folder,
+    shown,
+    write_atomic,
+)
 from ..types import Frame
 
 FORMAT_VERSION: Final = 2
@@ -59,7 +68,7 @@ _CHANGED: Final = {
     "detector": "with another detector",
 }
 _DIGEST_BYTES: Final = 32
-_UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE: Final = (OSError, OutputError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +94,11 @@ def segments_folder(target: Path) -> Path:
     return target.with_name(name)
 
 
+def has_segments(target: Path) -> bool:
+    """Whether parts of an unfinished result lie beside it."""
+    return is_own_folder(segments_folder(target))
+
+
 class SegmentFolder:
     """The segments of one result. key: what they are made of; parts with another key count as missing.
 
@@ -101,11 +115,9 @@ class SegmentFolder:
 
     def lock(self) -> bool:
         """Lock the folder for this process until `release` or its end; False when another process holds the lock."""
-        if self.folder.is_symlink():
-            raise OutputError(f"{shown(self.folder)} is a link: remove it; unfinished results are stored there")
         try:
-            self.folder.mkdir(exist_ok=True)
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+            self._make()
+            self._lock = open_own(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise output_error(error, self.folder) from error
         if try_lock(self._lock):
@@ -113,6 +125,12 @@ class SegmentFolder:
         os.close(self._lock)
         self._lock = None
         return False
+
+    def _make(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            self.folder.mkdir()
+            return
+        require_own_folder(self.folder)
 
     def release(self) -> None:
         """Release the lock. A folder without parts is removed, before that where the system can remove an open file."""
@@ -169,7 +187,7 @@ class SegmentFolder:
     def read(self, number: int, kind: Kind) -> list[Entry] | None:
         """The frames of a segment; None when this part is missing, damaged, or has another key."""
         try:
-            raw = self._path(number, kind).read_bytes()
+            raw = read_own(self._path(number, kind))
             if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
                 return None
             with np.load(io.BytesIO(raw[_DIGEST_BYTES:]), allow_pickle=False) as stored:
@@ -196,7 +214,7 @@ class SegmentFolder:
     def write_key(self) -> None:
         """Store what the parts are made of."""
         try:
-            self.folder.mkdir(exist_ok=True)
+            self._make()
             if self._stored_key() != self._key:
                 write_atomic(self.folder / KEY_NAME, json.dumps(self._key, sort_keys=True), overwrite=True)
         except OSError as error:

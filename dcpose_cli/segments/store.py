@@ -10,9 +10,9 @@ from typing import Any
 
 from ..config import EstimateConfig
 from ..errors import DeviceError, OutputError
-from ..files import remove_leftovers, shown
+from ..files import read_own, remove_leftovers, shown
 from ..settings import ResolvedSettings
-from .folder import KEY_NAME, SegmentFolder, segments_folder
+from .folder import KEY_NAME, SegmentFolder, has_segments, segments_folder
 
 
 def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], settings: ResolvedSettings) -> dict[str, Any]:
@@ -23,16 +23,16 @@ def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], setting
 def stored_settings(target: Path, requested: Mapping[str, Any]) -> ResolvedSettings | None:
     """The resolved settings of a result's stored parts; None without parts, or when other settings were requested."""
     try:
-        key = json_format.loads((segments_folder(target) / KEY_NAME).read_bytes())
+        key = json_format.loads(read_own(segments_folder(target) / KEY_NAME))
         same = key["requested"] == json_format.loads(json_format.dumps(dict(requested)))
         return ResolvedSettings.from_dict(key["resolved"]) if same else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, OutputError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def is_unfinished(target: Path, config: EstimateConfig) -> bool:
     """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
-    return config.resume is not False and segments_folder(target).is_dir() and not target.exists()
+    return config.resume is not False and has_segments(target) and not target.exists()
 
 
 @contextmanager

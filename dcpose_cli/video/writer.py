@@ -160,7 +160,8 @@ class VideoWriter:
         options = {"flush_packets": "1", "max_interleave_delta": "1000000"}
         if self._format != "matroska":
             options |= self._mp4_options()
-        self._output = av.open(str(self._file.temp), "w", format=self._format, container_options=options)
+        # "file:": else what stands before a colon in the name is taken for a protocol.
+        self._output = av.open(f"file:{self._file.temp}", "w", format=self._format, container_options=options)
         self._stream = self._add_video(self._output)
         if audio_from is not None:
             since = self._seconds(pts) if self._cut_start else None

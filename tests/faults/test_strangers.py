@@ -1,0 +1,136 @@
+"""Files of somebody else where dcpose keeps its own, and code and models that lie in the working folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from dcpose_cli.errors import OutputError
+from dcpose_cli.files import open_own, read_own, require_own_folder
+
+
+def test_segments_folder_that_is_a_link_is_refused(dcpose, product, clip, tmp_path):
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.mkdir()
+    shared.mkdir()
+    (victim / "thesis.docx").write_text("precious")
+    (shared / ".r.json.segments.part").symlink_to(victim)
+    result = dcpose.estimate(clip, "-o", shared / "r.mp4")
+    assert result.returncode == 4
+    assert "symbolic link" in product.one_line(result)
+    assert product.files_in(victim) == ["thesis.docx"]
+    assert not (shared / "r.mp4").exists()
+
+
+def test_other_files_in_a_segments_folder_stay(dcpose, clip, tmp_path):
+    folder = tmp_path / ".r.json.segments.part"
+    folder.mkdir()
+    (folder / "thesis.docx").write_text("precious")
+    result = dcpose.estimate(clip, "-o", tmp_path / "r.mp4")
+    assert result.returncode == 0, result.stderr
+    assert (folder / "thesis.docx").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["lock", "key.json", "0.seen"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_parts_that_are_links_or_pipes_are_not_followed(dcpose, product, clip, tmp_path, name, kind):
+    folder, victim = tmp_path / ".r.json.segments.part", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    if kind == "link":
+        (folder / name).symlink_to(victim)
+    else:
+        os.mkfifo(folder / name)
+    result = dcpose.estimate(clip, "-o", tmp_path / "r.mp4")
+    assert result.returncode == (4 if name == "lock" else 0), result.stderr
+    assert victim.read_text() == "precious"
+
+
+def test_manifest_that_is_a_link_is_refused(dcpose, product, clip, tmp_path):
+    from dcpose_cli.batch.manifest import MANIFEST_NAME
+
+    videos, out, victim = tmp_path / "videos", tmp_path / "out", tmp_path / "victim"
+    videos.mkdir()
+    out.mkdir()
+    shutil.copy(clip, videos / "a.mp4")
+    victim.write_text("precious")
+    (out / MANIFEST_NAME).symlink_to(victim)
+    result = dcpose("batch", videos, "-o", out, *dcpose.models)
+    assert result.returncode == 4
+    assert "symbolic link" in product.one_line(result)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to give files away")
+def test_files_of_another_user_are_refused(tmp_path):
+    file, folder = tmp_path / "lock", tmp_path / "folder"
+    file.write_text("x")
+    folder.mkdir()
+    assert read_own(file) == b"x"
+    require_own_folder(folder)
+    os.chown(file, 12345, 12345)
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(OutputError, match="another user"):
+        open_own(file)
+    with pytest.raises(OutputError, match="another user"):
+        require_own_folder(folder)
+
+
+def test_name_of_a_shipped_model_is_never_the_working_folder(tmp_path, monkeypatch):
+    from dcpose_cli._paths import models_dir
+    from dcpose_cli.batch.plan import find_detector
+    from dcpose_cli.checkpoints.files import find_weights
+    from dcpose_cli.people.detector_files import _find
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("person-n", "dcpose-s", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"somebody else's")
+    for name in ("person-n", "dcpose-s"):
+        shipped = models_dir() / name / "model.safetensors"
+        here = tmp_path / name / "model.safetensors"
+        for find in (find_weights, lambda name: _find(name, True), find_detector):
+            assert find(name).resolve() == shipped.resolve()
+            assert find(f"./{name}").resolve() == here
+    assert find_weights("mine").resolve() == tmp_path / "mine/model.safetensors"
+    assert _find("mine", True).resolve() == tmp_path / "mine/model.safetensors"
+
+
+def test_file_with_the_name_of_a_stock_detector_is_not_that_detector(tmp_path, monkeypatch):
+    from dcpose_cli.errors import WeightsError
+    from dcpose_cli.people.detector_files import _find
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "yolo11n.pt").write_bytes(b"somebody else's")
+    with pytest.raises(WeightsError, match="--offline"):
+        _find("yolo11n.pt", True)
+    assert _find("./yolo11n.pt", True).name == "yolo11n.pt"
+
+
+def test_subprocesses_import_nothing_from_the_working_folder(root):
+    """-P keeps the working folder off the path of every Python that we start."""
+    for path in (root / "dcpose_cli").rglob("*.py"):
+        text = path.read_text()
+        assert text.count("[sys.executable,") == text.count('[sys.executable, "-P",'), path
+
+
+def test_compare_runs_no_code_of_the_working_folder(dcpose, clip, tiny_folder, tmp_path, monkeypatch):
+    shutil.copytree(tiny_folder, tmp_path / "other")
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    models = f"{tiny_folder},{tmp_path / 'other'}"
+    monkeypatch.chdir(tmp_path)
+    result = dcpose("compare", clip, "--models", models, *dcpose.models[2:], "-o", "c.mp4")
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_colons_in_output_names(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dcpose.estimate(clip, "-o", "10:05 walk.mp4").returncode == 0
+    assert dcpose("render", clip, "10:05 walk.json", "-o", "http:x.mp4").returncode == 0
+    assert product.files_in(tmp_path) == ["10:05 walk.json", "10:05 walk.mp4", "http:x.mp4"]
+    assert json.loads((tmp_path / "10:05 walk.json").read_text())["dcpose"]["video"]
