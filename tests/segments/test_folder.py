@@ -118,7 +118,7 @@ def test_a_link_is_not_followed_and_foreign_files_stay(tmp_path):
     (tmp_path / "victim" / "thesis.docx").write_text("precious")
     folder = SegmentFolder(segments_folder(tmp_path / "x.json"), KEY)
     folder.folder.symlink_to(tmp_path / "victim")
-    with pytest.raises(OutputError, match="is a link"):
+    with pytest.raises(OutputError, match="is a symbolic link"):
         folder.lock()
     folder.folder.unlink()
     folder.folder.mkdir()
