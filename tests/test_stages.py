@@ -1,0 +1,124 @@
+"""Each stage by itself, on lists: what goes in, what comes out, and that it depends on the frames alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dcpose_cli import Detections, Frame, PoseEstimator, TrackedBoxes
+from dcpose_cli.segments import SegmentFolder, SegmentLog
+from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, with_windows
+from dcpose_cli.window import windows
+
+KEY = {"input": {"sha256": "a"}}
+STREAM = Stream(64, 48, 25.0)
+
+
+def frames(count, cuts=()):
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 255, (count, 48, 64, 3), np.uint8)
+    return [Frame(i, 2 * i, 2 * i / 50, image, cut=i in cuts) for i, image in enumerate(images)]
+
+
+class Finder:
+    """One person per image, at a place that depends on its pixels."""
+
+    def __init__(self):
+        self.images = 0
+
+    def __call__(self, images):
+        self.images += len(images)
+        places = [float(image[::5, ::5].mean()) % 7 for image in images]
+        return [Detections(np.array([[x, 4, 20, 30]], np.float32), np.array([0.9], np.float32)) for x in places]
+
+
+class Poses:
+    """A network that marks each joint with the window's frames."""
+
+    reach = 1
+
+    def poses(self, images, rows, boxes, margins, pixel_aspect, tracks):
+        self.tracks = tracks
+        out = np.zeros((len(boxes), 17, 3), np.float32)
+        out[:, :, 2] = 0.9
+        out[:, :3, 0] = [[images[place].sum() % 1000 for place in row] for row in rows]
+        out[:, 3, :2] = margins
+        return out
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_folder):
+    """Resolved settings that run the detector on every fourth frame."""
+    detector = SimpleNamespace(name="none", sha256="0" * 64)
+    return PoseEstimator(tiny_folder, "cpu", detector=detector, detect_every=4).resolve()
+
+
+def test_the_detector_runs_on_every_nth_frame_and_at_cuts(settings):
+    find = Finder()
+    stream = frames(16, cuts={6})
+    observed = list(detect(stream, STREAM, settings, find))
+    assert [frame for frame, _ in observed] == stream
+    searched = [frame.index for frame, seen in observed if seen.searched]
+    assert searched == [0, 4, 6, 8, 12]
+    assert find.images == len(searched)
+    assert [len(seen.detections) for _, seen in observed] == [int(index in searched) for index in range(16)]
+    assert [frame.index for frame, seen in observed if seen.cut] == [6]
+
+
+def test_stored_observations_are_those_that_were_passed_on(settings, tmp_path):
+    """A machine that has the segment files tracks what a straight run tracks; the detector is not asked again."""
+    find, stream = Finder(), frames(20, cuts={6})
+    folder = SegmentFolder(tmp_path / "parts", KEY)
+    log = SegmentLog(folder, "seen")
+    straight = [seen for _, seen in detect(stream, STREAM, settings, find, log)]
+    log.finish()
+    entries = folder.read(0, "seen")
+    stored = [seen for _, seen in stored_observations(entries, STREAM, settings, Fraction(1, 50))]
+    before = find.images
+    again = [seen for _, seen in detect(stream, STREAM, settings, find, SegmentLog(folder, "seen"))]
+    assert find.images == before
+    for others in (stored, again):
+        for one, other in zip(straight, others, strict=True):
+            assert (one.time, one.cut, one.searched) == (other.time, other.cut, other.searched)
+            np.testing.assert_array_equal(one.detections.boxes, other.detections.boxes)
+            np.testing.assert_array_equal(one.appearances, other.appearances)
+
+
+def people(*ids):
+    count = len(ids)
+    return TrackedBoxes(np.full((count, 4), 8, np.float32), np.full(count, 0.9, np.float32), np.array(ids, np.int64))
+
+
+def test_windows_keep_their_people():
+    tracked = [(frame, people(frame.index)) for frame in frames(5)]
+    pairs = list(with_windows(iter(tracked), 1, 1))
+    assert [(window.current.index, found.track_ids.tolist()) for window, found in pairs] == [
+        (index, [index]) for index in range(5)
+    ]
+    assert pairs[0][0].previous is tracked[0][0]
+
+
+def test_joints_of_given_boxes_are_those_of_their_windows():
+    """Windows with nobody, one and two people; images that several windows show are given once."""
+    chunk = list(windows(frames(4)))
+    boxes = [np.zeros((count, 4), np.float32) for count in (1, 0, 2, 1)]
+    found = keypoints_of(chunk, boxes, Poses())
+    assert [len(points) for points in found] == [1, 0, 2, 1]
+    sums = [int(frame.image.sum() % 1000) for frame in frames(4)]
+    assert found[2][0, :3, 0].tolist() == found[2][1, :3, 0].tolist() == sums[1:4]
+    assert found[0][0, :3, 0].tolist() == [sums[0], sums[0], sums[1]]
+    assert found[0][0, 3, :2].tolist() == [1, 1]
+
+
+def test_identities_reach_the_network_only_to_share_crops(settings):
+    pairs = [(window, people(3, 4)) for window in windows(frames(3))]
+    for share in (False, True):
+        pose = Poses()
+        results = list(estimate(iter(pairs), STREAM, replace(settings, share_crops=share), Finder(), pose))
+        assert [result.index for _, result in results] == [0, 1, 2]
+        assert [[p.track_id for p in result.people] for _, result in results] == [[3, 4]] * 3
+        assert (pose.tracks.tolist() if share else pose.tracks) == ([3, 4] * 3 if share else None)
