@@ -242,7 +242,7 @@ class PoseEstimator:
         detector = self.detector
         if not has_sizes(detector):
             if self.detect_size:
-                raise UsageError(f"the detector {detector.name} has one size only; leave out --detect-size")
+                raise UsageError(f"the detector {detector.name} has one size only", hint="leave out --detect-size")
             return 0
         if self.detect_size or sample is None:
             return self.detect_size or detector.imgsz

@@ -23,7 +23,7 @@ def decode_picture(data: bytes, where: str) -> Image:
     except cv2.error:  # larger than OpenCV allows
         bgr = None
     if bgr is None:
-        raise InputError(f"{where} is not a picture that can be decoded; check the file")
+        raise InputError(f"{where} is not a picture that can be decoded", hint="check the file")
     return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
@@ -48,7 +48,9 @@ class PictureFile:
                 file.seek(self.offset)
                 return file.read(self.size)
         except OSError as error:
-            raise InputError(f"cannot read the picture {self.where}: {error.strerror}; check the path") from error
+            raise InputError(
+                f"cannot read the picture {self.where}: {error.strerror}", hint="check the path"
+            ) from error
 
     def decode(self) -> Image:
         """(H, W, 3) uint8 RGB. Raises InputError."""
@@ -69,8 +71,10 @@ class TarIndex:
                     files = (member for member in tar if member.isfile())
                     self._members[path] = {member.name: (member.offset_data, member.size) for member in files}
             except (OSError, tarfile.TarError) as error:
-                raise InputError(f"cannot read the tar file {shown(path)}: {error}; check the data folder") from error
+                raise InputError(
+                    f"cannot read the tar file: {error}", path=path, hint="check the data folder"
+                ) from error
         if name not in self._members[path]:
-            raise InputError(f"{shown(name)} is not in {shown(path)}; check the data folder")
+            raise InputError(f"not in {shown(path)}", path=name, hint="check the data folder")
         offset, size = self._members[path][name]
         return PictureFile(path, name, offset, size)

@@ -86,7 +86,9 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
         settings = replace(config or EstimateConfig(), **options)
     except TypeError as error:
         known = {field.name for field in fields(EstimateConfig)}
-        raise UsageError(f"unknown setting {', '.join(sorted(set(options) - known))}; see EstimateConfig") from error
+        raise UsageError(
+            f"unknown setting {', '.join(sorted(set(options) - known))}", hint="see EstimateConfig"
+        ) from error
     require_method(settings.smooth)
     require_one_device(settings.device)
     require_hwaccel(settings.hwaccel)
@@ -308,7 +310,7 @@ def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) ->
     except OutputError as error:
         if video is None:
             raise
-        raise OutputError(f"{error} ({shown(video)} was written, but without its JSON it is unfinished)") from error
+        raise error.with_hint(f"{shown(video)} was written, but without its JSON it is unfinished") from error
 
 
 def _expected_frames(info: VideoInfo, config: EstimateConfig) -> int | None:

@@ -58,7 +58,7 @@ FEW_FRAMES: Final = 3
 def require_method(method: str) -> str:
     """`method` itself. Raises UsageError when it is none of METHODS."""
     if method not in METHODS:
-        raise UsageError(f"unknown smoothing {method!r}; use {', '.join(METHODS)}")
+        raise UsageError(f"unknown smoothing {method!r}", hint=f"use {', '.join(METHODS)}")
     return method
 
 

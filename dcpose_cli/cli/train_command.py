@@ -40,9 +40,9 @@ def train_model(
     kind = KINDS[plan.kind]
     folder = out or recipe.parent
     if teacher is not None and not kind.teacher:
-        raise UsageError(f"--teacher is for recipes of detectors; {shown(recipe)} is of the kind {plan.kind}")
+        raise UsageError("--teacher is for recipes of detectors", hint=f"{shown(recipe)} is of the kind {plan.kind}")
     if not data.is_dir():
-        raise UsageError(f"--data {shown(data)} is not a folder")
+        raise UsageError("--data is not a folder", path=data)
     if not overwrite:
         require_free_target(folder / WEIGHTS_NAME, overwrite=False)
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 
 #: Where no box was drawn, it is the extent of the joints with so much added on each side, in shares of the extent.
@@ -54,10 +53,10 @@ def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
     try:
         return build(json.loads(path.read_bytes()))
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} is not {what} ({reason}); check [data] in the recipe") from error
+        raise InputError(f"not {what} ({reason})", path=path, hint="check [data] in the recipe") from error
 
 
 def slots_of(names: Sequence[str]) -> list[int | None]:

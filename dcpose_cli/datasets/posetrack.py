@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import EVAL_SLOTS, NUM_JOINTS
 from .labels import (
     LabelledFrame,
@@ -48,7 +47,7 @@ def _each(path: Path, read: Callable[[Path], LabelledVideo]) -> list[LabelledVid
         return [read(path)]
     files = sorted(path.glob("*.json"))
     if not files:
-        raise InputError(f"{shown(path)} holds no .json file; check [data] in the recipe")
+        raise InputError("holds no .json file", path=path, hint="check [data] in the recipe")
     return [read(file) for file in files]
 
 

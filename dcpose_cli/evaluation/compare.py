@@ -18,7 +18,6 @@ from .. import errors
 from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, UsageError
-from ..files import shown
 from ..outputs import require_outputs
 from ..pose.network import resolve_device
 from ..results import read_posetrack
@@ -104,7 +103,7 @@ def _require(
     if truth is not None:
         _truth(truth)
         if settings.start or settings.end is not None or settings.max_frames is not None:
-            raise UsageError("--truth is for whole clips; leave out --start, --end and --max-frames")
+            raise UsageError("--truth is for whole clips", hint="leave out --start, --end and --max-frames")
 
 
 def _run_process(video: Path, model: str, result: Path, settings: EstimateConfig) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def _row(model: str, figures: dict[str, Any], result: Path, truth: Path | None) 
         people, labels = _truth(truth)
         predicted = read_frames(result)
         if len(predicted) != len(labels):
-            raise InputError(f"{shown(truth)} has {len(labels)} frames, the video {len(predicted)}: wrong pair")
+            raise InputError(f"has {len(labels)} frames, the video {len(predicted)}: wrong pair", path=truth)
         ap = evaluate_videos([(labels, predicted)]).table()["Total"]
         found = None if people is None else score_frames(frames, people).value
     shaking = jitter(frames)

@@ -74,7 +74,7 @@ def available_metrics() -> tuple[str, ...]:
 def _known(metrics: Sequence[str]) -> tuple[str, ...]:
     for name in metrics:
         if name not in METRICS:
-            raise UsageError(f"unknown metric {name!r:.40}; choose from {', '.join(METRICS)}")
+            raise UsageError(f"unknown metric {name!r:.40}", hint=f"choose from {', '.join(METRICS)}")
     return tuple(name for name in METRICS if name in metrics)
 
 

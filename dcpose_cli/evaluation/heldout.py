@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..pictures import TarIndex
 from ..skeleton import FLIP_ORDER, JOINT_NAMES, NUM_JOINTS
 from .calibration import HitRate, hit_rates
@@ -92,11 +91,11 @@ def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
         yield from _pictures(path.parent, images, people, slots)
     except OSError as error:
         raise InputError(
-            f"cannot read the held-out set {shown(path)}: {error}; give the folder that holds it"
+            f"cannot read the held-out set: {error}", path=path, hint="give the folder that holds it"
         ) from error
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} is not a held-out set: {reason}; check the file") from error
+        raise InputError(f"not a held-out set: {reason}", path=path, hint="check the file") from error
 
 
 def _pictures(
@@ -150,7 +149,7 @@ def run_heldout(estimator: Estimator, pictures: Iterator[Picture], *, flip: bool
         areas.append(picture.areas)
         sources += [picture.source] * len(picture.boxes)
     if not sources:
-        raise InputError("the held-out set shows nobody with joints: check its files")
+        raise InputError("the held-out set shows nobody with joints", hint="check its files")
     return Poses(tuple(sources), np.concatenate(predicted), np.concatenate(truth), np.concatenate(areas))
 
 

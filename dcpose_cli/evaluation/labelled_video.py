@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import JOINT_GROUPS, JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult
 
@@ -95,10 +94,10 @@ def read_labels(path: Path) -> dict[int, list[LabelledPose]]:
         slots = [JOINT_NAMES.index(name) for name in data["joints"]]
         return {int(frame["frame"]): [_pose(entry, slots) for entry in frame["persons"]] for frame in data["frames"]}
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} holds no video labels: {reason}; check the file") from error
+        raise InputError(f"holds no video labels: {reason}", path=path, hint="check the file") from error
 
 
 def _pose(entry: dict[str, Any], slots: Sequence[int]) -> LabelledPose:

@@ -60,7 +60,7 @@ def _pycocotools() -> tuple[Any, Any]:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
-        raise UsageError("OKS-AP needs pycocotools: pip install 'dcpose[evaluate]'") from error
+        raise UsageError("OKS-AP needs pycocotools", hint="pip install 'dcpose[evaluate]'") from error
     return COCO, COCOeval
 
 

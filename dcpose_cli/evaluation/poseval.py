@@ -95,11 +95,11 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
         return [(ground_truth, predicted / ground_truth.name if predicted.is_dir() else predicted)]
     names = sorted(path.name for path in ground_truth.glob("*.json"))
     if not names:
-        raise InputError(f"{shown(ground_truth)} holds no .json file: give a folder of ground truth files")
+        raise InputError("holds no .json file", path=ground_truth, hint="give a folder of ground truth files")
     missing = [name for name in names if not (predicted / name).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{shown(predicted)} lacks {shown(missing[0])}{more}: predict every video")
+        raise InputError(f"lacks {shown(missing[0])}{more}", path=predicted, hint="predict every video")
     return [(ground_truth / name, predicted / name) for name in names]
 
 
@@ -108,9 +108,9 @@ def read_pair(truth: Path, prediction: Path) -> Video:
     pair = read_ground_truth(truth), read_frames(prediction)
     if len(pair[0]) != len(pair[1]):
         counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
-        raise InputError(f"{shown(prediction)} has {counts}: list every frame, people or not")
+        raise InputError(f"has {counts}", path=prediction, hint="list every frame, people or not")
     if any(person.head_box is None for frame in pair[0] for person in frame.people):
-        raise InputError(f"{shown(truth)} has people without a head box: AP needs one for each")
+        raise InputError("has people without a head box: AP needs one for each", path=truth)
     return pair
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 
 #: Names of the 15 evaluated joints, 0 = right ankle ... 14 = head top.
@@ -57,7 +56,7 @@ def read_frames(path: Path) -> list[EvalFrame]:
         return frames_of(data)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} is not a PoseTrack annotation file: {reason}; check the file") from error
+        raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
 
 
 def load(path: Path) -> Any:
@@ -65,9 +64,9 @@ def load(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown(path)} is not valid JSON: give a PoseTrack annotation file") from error
+        raise InputError("not valid JSON", path=path, hint="give a PoseTrack annotation file") from error
 
 
 def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:

@@ -54,7 +54,7 @@ def score_clip(result: Path, truth: Path) -> ClipScore:
     frames = read_posetrack(result).frames
     true_frames = read_truth(truth)
     if frames and frames[-1].index >= len(true_frames):
-        raise InputError(f"{shown(result)} has frame {frames[-1].index}, {shown(truth)} ends before it: wrong pair")
+        raise InputError(f"has frame {frames[-1].index}, {shown(truth)} ends before it: wrong pair", path=result)
     return score_frames(frames, true_frames)
 
 
@@ -124,6 +124,6 @@ def clips_ap(pairs: Sequence[tuple[Path, Path]]) -> ApResult:
         predicted = read_frames(result)
         if len(predicted) != len(expected):
             counts = f"{len(predicted)} frames, {shown(truth)} {len(expected)}"
-            raise InputError(f"{shown(result)} has {counts}: AP needs a result of the whole clip")
+            raise InputError(f"has {counts}: AP needs a result of the whole clip", path=result)
         videos.append((expected, predicted))
     return evaluate_videos(videos)

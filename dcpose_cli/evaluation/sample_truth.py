@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..results.posetrack import CATEGORY, annotation_id, image_entry
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -61,10 +60,10 @@ def read_truth(path: Path) -> list[list[TruePerson]]:
             raise ValueError("frames are not numbered from 0 without gaps")
         return [[_person(entry, slots) for entry in frame["persons"]] for frame in frames]
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} is not the truth of a sample clip: {reason}; check the file") from error
+        raise InputError(f"not the truth of a sample clip: {reason}", path=path, hint="check the file") from error
 
 
 def _person(entry: Mapping[str, Any], slots: list[int]) -> TruePerson:

@@ -105,5 +105,5 @@ def _motmetrics() -> Any:
     try:
         import motmetrics
     except ImportError as error:
-        raise UsageError("MOTA and IDF1 need motmetrics: pip install 'dcpose[evaluate]'") from error
+        raise UsageError("MOTA and IDF1 need motmetrics", hint="pip install 'dcpose[evaluate]'") from error
     return motmetrics

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ..errors import InputError, UsageError
-from ..files import output_error, require_not_input, require_writable_folder, shown
+from ..files import output_error, require_not_input, require_writable_folder
 from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
 from ..results.reader import PoseTrackResult
@@ -74,7 +74,7 @@ def write_result(
 def format_named(name: str) -> Format:
     """Raises UsageError."""
     if name not in FORMATS:
-        raise UsageError(f"unknown format {name!r:.40}; choose one of {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format {name!r:.40}", hint=f"choose one of {', '.join(FORMATS)}")
     return FORMATS[name]
 
 
@@ -82,7 +82,7 @@ def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None =
     """Everything that can be wrong with the output, before work begins. Raises UsageError or OutputError."""
     kind = format_named(to)
     if kind.suffix and out.suffix.lower() != kind.suffix and not out.is_dir():
-        raise UsageError(f"{shown(out)} must end in {kind.suffix}; that is the format it gets")
+        raise UsageError(f"must end in {kind.suffix}", path=out, hint="that is the format it gets")
     try:
         if source is not None:
             require_not_input(out, [source])
@@ -97,7 +97,7 @@ def rate_of(fps: str | float | Fraction) -> Fraction:
     try:
         return frame_rate(fps)
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"{fps!r:.40} is not a frame rate; write 25, 29.97 or 30000/1001") from error
+        raise UsageError(f"{fps!r:.40} is not a frame rate", hint="write 25, 29.97 or 30000/1001") from error
 
 
 def _map_people(result: PoseTrackResult, change: Callable[[Person], Person]) -> PoseTrackResult:
@@ -122,7 +122,9 @@ def _require_distinct(result: PoseTrackResult) -> None:
     for frame in result.frames:
         ids = [person.track_id for person in frame.people]
         if len(set(ids)) != len(ids) or min(ids, default=0) < 0:
-            raise InputError(f"frame {frame.index} has track ids that are negative or not distinct; check the file")
+            raise InputError(
+                f"frame {frame.index} has track ids that are negative or not distinct", hint="check the file"
+            )
 
 
 def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:

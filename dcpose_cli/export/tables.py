@@ -55,7 +55,7 @@ def _writer(table: pl.DataFrame, target: Path, *, parquet: bool) -> Write:
             else:
                 table.write_csv(path)
         except PolarsError as error:
-            raise OutputError(f"cannot write {target}: {error}; free some space or write elsewhere") from error
+            raise OutputError(f"cannot write {target}: {error}", hint="free some space or write elsewhere") from error
 
     return write
 

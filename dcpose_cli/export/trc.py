@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutputError, UsageError
-from ..files import require_free_target, shown
+from ..files import require_free_target
 from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
@@ -84,7 +84,7 @@ def _scale(result: PoseTrackResult, metres_per_pixel: float | None) -> Scale | N
         return None
     height = result.header.get("height")
     if not isinstance(height, int | float) or isinstance(height, bool) or not 0 < height < 1e6:
-        raise UsageError("the result does not say how high its picture is; leave the scale out")
+        raise UsageError("the result does not say how high its picture is", hint="leave the scale out")
     if not 0 < metres_per_pixel < 1e6:
         raise UsageError(f"metres per pixel must be positive, got {metres_per_pixel}")
     return Scale(metres_per_pixel, float(height))
@@ -124,7 +124,7 @@ def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
     """One person goes to `out`; of several, each to a file of its own."""
     tracks = tracks_of(result)
     if not tracks:
-        raise OutputError(f"nobody is in the result: there is nothing to write to {shown(out)}")
+        raise OutputError("nobody is in the result: there is nothing to write", path=out)
     markers = markers_of(result, options.metres_per_pixel)
     names = [out] if len(tracks) == 1 else [track_path(out, track) for track in tracks]
     files = {name: _writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}

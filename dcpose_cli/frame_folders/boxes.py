@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..results.validation import scalar
 
 #: Boxes with a lower score are dropped (IMAGE_THRE of the published settings).
@@ -49,11 +48,13 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read the boxes {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(
+            f"cannot read the boxes: {error.strerror or error}", path=path, hint="check the file"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the boxes {shown(path)} are not valid JSON; check the file") from error
+        raise InputError("the boxes are not valid JSON", path=path, hint="check the file") from error
     if not isinstance(data, list):
-        raise InputError(f"the boxes {shown(path)} are not a list of {{image_name, bbox, score}}; check the file")
+        raise InputError("the boxes are not a list of {image_name, bbox, score}", path=path, hint="check the file")
     rows: dict[PurePosixPath, list[tuple[list[float], float]]] = {}
     lengths: dict[PurePosixPath, int] = {}
     dropped = 0
@@ -65,7 +66,9 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
                 lengths[name.parent] = max(frames, lengths.get(name.parent, 0))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-            raise InputError(f"entry {number} of the boxes {shown(path)} is wrong: {reason}; check the file") from error
+            raise InputError(
+                f"entry {number} of the boxes is wrong: {reason}", path=path, hint="check the file"
+            ) from error
         if entry.get("category_id", _PERSON) != _PERSON:
             continue
         if min(box[2:]) <= 0:
@@ -75,7 +78,7 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
         else:
             rows.setdefault(name, [])  # a picture without people
     if not rows:
-        raise InputError(f"the boxes {shown(path)} contain no people; check the file")
+        raise InputError("the boxes contain no people", path=path, hint="check the file")
     return BoxFile({name: _arrays(people) for name, people in rows.items()}, lengths, dropped)
 
 

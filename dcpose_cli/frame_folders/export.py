@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
-from ..files import output_error, require_free_target, require_writable_folder, shown, write_atomic
+from ..files import output_error, require_free_target, require_writable_folder, write_atomic
 from ..pictures import PictureFile
 from ..types import Frame, Progress, Report, Window
 from ..window import window_at
@@ -58,7 +58,9 @@ def export_dataset(
     started = time.monotonic()
     settings = config or EstimateConfig()
     if to not in STYLES:
-        raise UsageError(f"a data set is written as {' or '.join(STYLES)}, not as {to!r:.40}; choose with --format")
+        raise UsageError(
+            f"a data set is written as {' or '.join(STYLES)}, not as {to!r:.40}", hint="choose with --format"
+        )
     if not 0 <= least_score <= 1:
         raise UsageError(f"the least score of a box must lie between 0 and 1, got {least_score}")
     people = read_boxes(boxes, least_score)
@@ -86,7 +88,7 @@ def export_dataset(
 def _require_targets(out: Path, targets: Sequence[Path], *, overwrite: bool) -> None:
     """Raises OutputError before a model is loaded."""
     if out.exists() and not out.is_dir():
-        raise OutputError(f"output {shown(out)} is a file: name a folder, it gets one file per video")
+        raise OutputError("a file", path=out, hint="name a folder, it gets one file per video")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -134,7 +136,7 @@ def _chunks(video: FrameVideo, interval: int, reach: int) -> Iterator[list[Windo
         size = chunk_frames(first.shape[1], first.shape[0])
         chunk = [window_at(frame_at, p, (p, last - p), interval, reach) for p in wanted[:size]]
         if any(frame.image.shape != first.shape for window in chunk for frame in window.frames):
-            raise InputError(f"the frames of {shown(video.frames[wanted[0]].path.parent)} differ in size")
+            raise InputError("the frames differ in size", path=video.frames[wanted[0]].path.parent)
         yield chunk
         wanted = wanted[size:]
         for position in [p for p in read if not wanted or p < wanted[0] - interval * reach]:

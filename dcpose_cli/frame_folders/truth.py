@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ def read_truth_files(path: Path) -> list[TruthFile]:
     """The ground truth in a file, or in every .json of a folder. Raises InputError."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{shown(path)} holds no .json file: give the folder of the ground truth")
+        raise InputError("holds no .json file", path=path, hint="give the folder of the ground truth")
     return [_read(file) for file in files]
 
 
@@ -40,12 +39,12 @@ def _read(path: Path) -> TruthFile:
         data = json.loads(path.read_bytes())
         frames = _frames(data)
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"{shown(path)} is not a PoseTrack annotation file: {reason}; check the file") from error
+        raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
     if not frames:
-        raise InputError(f"{shown(path)} has no frames; check the file")
+        raise InputError("has no frames", path=path, hint="check the file")
     return TruthFile(path, frames)
 
 

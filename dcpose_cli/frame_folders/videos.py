@@ -44,19 +44,21 @@ def find_videos(root: Path, boxes: BoxFile, truth: Sequence[TruthFile] = ()) -> 
     Raises InputError or UsageError.
     """
     if not root.is_dir():
-        raise InputError(f"there is no folder {shown(root)}; check the path")
+        raise InputError("there is no such folder", path=root, hint="check the path")
     found = [_of_truth(root, boxes, file) for file in truth] if truth else list(_of_boxes(root, boxes))
     names = [video.result for video in found]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two folders of frames are called {shown(Path(name).stem)}; distinguish them with --gt")
+            raise UsageError(
+                f"two folders of frames are called {shown(Path(name).stem)}", hint="distinguish them with --gt"
+            )
     return found
 
 
 def _of_truth(root: Path, boxes: BoxFile, file: TruthFile) -> FrameVideo:
     folders = {PurePosixPath(frame.name).parent for frame in file.frames}
     if len(folders) != 1:
-        raise InputError(f"{shown(file.path)} names pictures of {len(folders)} folders; it must be one video")
+        raise InputError(f"names pictures of {len(folders)} folders", path=file.path, hint="it must be one video")
     (parent,) = folders
     folder = _resolve(root, parent, boxed=False)
     named = _boxes_of(parent, boxes)
@@ -64,7 +66,7 @@ def _of_truth(root: Path, boxes: BoxFile, file: TruthFile) -> FrameVideo:
     for frame in file.frames:
         name = PurePosixPath(frame.name)
         if not (name.stem.isascii() and name.stem.isdigit()):
-            raise InputError(f"{shown(file.path)} names the picture {name.name!r:.60}, which has no number")
+            raise InputError(f"names the picture {name.name!r:.60}, which has no number", path=file.path)
         path, number = folder / name.name, int(name.stem)
         frames.append(VideoFrame(frame.name, path, number, frame.image_id, named.get(number)))
     return FrameVideo(file.path.name, parent.name, frames)
@@ -77,7 +79,9 @@ def _boxes_of(parent: PurePosixPath, boxes: BoxFile) -> dict[int, ScoredBoxes]:
     if parent in folders:
         alike = [parent]
     if len(alike) > 1:
-        raise InputError(f"the boxes know several folders {parent.name!r:.60}; use the ground truth's image names")
+        raise InputError(
+            f"the boxes know several folders {parent.name!r:.60}", hint="use the ground truth's image names"
+        )
     return {int(name.stem): people for name, people in boxes.pictures.items() if name.parent in alike}
 
 
@@ -116,7 +120,7 @@ def _resolve(root: Path, parent: PurePosixPath, *, boxed: bool) -> Path:
             return folder
     who = "the boxes" if boxed else "the ground truth"
     raise InputError(
-        f"no frames of {str(parent)!r:.100} below {shown(root)}, which {who} name: give the images' folder"
+        f"no frames of {str(parent)!r:.100} below {shown(root)}, which {who} name", hint="give the images' folder"
     )
 
 

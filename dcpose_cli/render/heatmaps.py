@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from .._cores import cores_for, on_one_core
 from ..errors import UsageError
 from ..estimator import PoseEstimator
-from ..files import shown
 from ..nets import DCPose
 from ..outputs import require_video
 from ..pose.crop import crop_affines, sample_crops
@@ -71,7 +70,7 @@ def render_heatmaps(
     person = {f.index: p for f in found.frames for p in f.people if p.track_id == track}
     if not person:
         known = sorted({p.track_id for f in found.frames for p in f.people})
-        raise UsageError(f"no track {track} in {shown(result)}; there are {', '.join(map(str, known)) or 'none'}")
+        raise UsageError(f"no track {track}", path=result, hint=f"there are {', '.join(map(str, known)) or 'none'}")
     maker = HeatmapPanels(estimator, slot)
     with open_again(video, found) as reader:
         warnings = [*differences(video, reader.info, found)]
@@ -88,7 +87,7 @@ def render_heatmaps(
 def joint_slot(name: str) -> int:
     """The slot of a joint's name. Raises UsageError."""
     if name not in JOINT_NAMES:
-        raise UsageError(f"unknown joint {name!r}; use one of {', '.join(JOINT_NAMES)}")
+        raise UsageError(f"unknown joint {name!r}", hint=f"use one of {', '.join(JOINT_NAMES)}")
     return JOINT_NAMES.index(name)
 
 
@@ -105,8 +104,8 @@ class HeatmapPanels:
         net = estimator.network.model.net
         if not isinstance(net, DCPose):
             raise UsageError(
-                f"the model {estimator.network.model.header.name} is no DCPose and has no merged heatmaps; "
-                "choose another with --model"
+                f"the model {estimator.network.model.header.name} is no DCPose and has no merged heatmaps",
+                hint="choose another with --model",
             )
         self._net, self._slot = net, slot
         self._device, self._size = estimator.device, estimator.network.input_size

@@ -99,7 +99,7 @@ def require_settings(settings: RenderConfig) -> None:
     """Raises UsageError for what cannot be meant."""
     require_method(settings.smooth)
     if settings.style not in STYLES:
-        raise UsageError(f"unknown style {settings.style!r}; use {', '.join(STYLES)}")
+        raise UsageError(f"unknown style {settings.style!r}", hint=f"use {', '.join(STYLES)}")
     if not 0 <= settings.trails <= 60:
         raise UsageError(f"--trails must lie between 0 and 60 seconds, got {settings.trails}")
 
@@ -130,8 +130,9 @@ def open_again(video: Path, result: PoseTrackResult) -> VideoReader:
     if None not in size and size != (reader.info.width, reader.info.height):
         reader.close()
         raise InputError(
-            f"{shown(video)} is {reader.info.width}x{reader.info.height}, the result is of a video of "
-            f"{size[0]}x{size[1]}; give the video it was made from"
+            f"{reader.info.width}x{reader.info.height}, the result is of a video of {size[0]}x{size[1]}",
+            path=video,
+            hint="give the video it was made from",
         )
     return reader
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UsageError
-from ..files import require_free_target, require_not_input, sha256_of, shown
+from ..files import require_free_target, require_not_input, sha256_of
 from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..smooth import METHODS, require_method, smooth_results
 from ..types import FrameResult, Person
@@ -35,7 +35,9 @@ class Choice:
         known = {person.track_id for frame in frames for person in frame.people}
         if self.tracks and not known & set(self.tracks):
             some = ", ".join(str(i) for i in sorted(known)[:12]) + (" ..." if len(known) > 12 else "")
-            raise UsageError(f"no track {', '.join(map(str, self.tracks))} in the result; there are {some or 'none'}")
+            raise UsageError(
+                f"no track {', '.join(map(str, self.tracks))} in the result", hint=f"there are {some or 'none'}"
+            )
         chosen = [replace(f, people=tuple(p for p in f.people if self._wants(p))) for f in frames]
         if self.largest:
             area: Counter[int] = Counter()
@@ -45,7 +47,7 @@ class Choice:
             best = max(area, key=lambda i: (area[i], -i), default=None)
             chosen = [replace(f, people=tuple(p for p in f.people if p.track_id == best)) for f in chosen]
         if self != Choice() and known and not any(frame.people for frame in chosen):
-            raise UsageError("nobody in the result is chosen: widen --track, --largest or --roi")
+            raise UsageError("nobody in the result is chosen", hint="widen --track, --largest or --roi")
         return chosen
 
     def _wants(self, person: Person) -> bool:
@@ -71,12 +73,12 @@ def smooth_result(path: Path, out: Path, *, method: str = "gaussian", overwrite:
     """
     path, out = Path(path), Path(out)
     if require_method(method) == "none":
-        raise UsageError(f"nothing to do with --method none; use {' or '.join(METHODS[1:])}")
+        raise UsageError("nothing to do with --method none", hint=f"use {' or '.join(METHODS[1:])}")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
     result = read_posetrack(path)
     if "smoothing" in result.header:
-        raise UsageError(f"{shown(path)} is smoothed already; give the result it was made from")
+        raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
     header = copied_header(result) | {"smoothing": {"method": method, "of_sha256": sha256_of(path)}}
     with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
         for frame in smooth_results(result.frames, method):

@@ -48,16 +48,16 @@ def write_report(
     """
     result, out = Path(result), Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{shown(out)} must end in .html; that is the format it gets")
+        raise UsageError("must end in .html", path=out, hint="that is the format it gets")
     require_not_input(out, [result, *([video] if video else [])])
     require_free_target(out, overwrite=overwrite)
     require_writable_folder(out.parent)
     found = read_posetrack(result)
     if not found.frames:
-        raise InputError(f"{shown(result)} holds no frames; there is nothing to show")
+        raise InputError("holds no frames", path=result, hint="there is nothing to show")
     played = Path(video) if video is not None else _find_video(found, result)
     if played is None and embed:
-        raise UsageError("there is no video to embed; name it with --video")
+        raise UsageError("there is no video to embed", hint="name it with --video")
     warnings = [] if played else [_not_found(found, result)]
     clip = _video_entry(found, played, out, embed=embed, warnings=warnings) if played else None
     page = _page(found, title=result.name, video=clip)
@@ -94,8 +94,9 @@ def _video_entry(
     size = (result.header.get("width"), result.header.get("height"))
     if None not in size and size != (info.width, info.height):
         raise InputError(
-            f"{shown(video)} is {info.width}x{info.height}, the result is of a video of {size[0]}x{size[1]}; "
-            "give the video it was made from"
+            f"{info.width}x{info.height}, the result is of a video of {size[0]}x{size[1]}",
+            path=video,
+            hint="give the video it was made from",
         )
     source = result.header.get("input")
     expected = source.get("sha256") if isinstance(source, dict) else None
@@ -114,7 +115,9 @@ def _embedded(video: Path) -> str:
     size = video.stat().st_size
     if size > MAX_EMBED_BYTES:
         raise UsageError(
-            f"{shown(video)} has {size / 2**20:.0f} MiB, --embed takes up to {MAX_EMBED_BYTES // 2**20}; leave it out"
+            f"has {size / 2**20:.0f} MiB, --embed takes up to {MAX_EMBED_BYTES // 2**20}",
+            path=video,
+            hint="leave it out",
         )
     return base64.b64encode(video.read_bytes()).decode()
 
@@ -196,4 +199,4 @@ def _text(name: str) -> str:
     try:
         return (files(__package__) / name).read_text(encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the page's own {name} is missing: {error}; install dcpose again") from error
+        raise OutputError(f"the page's own {name} is missing: {error}", hint="install dcpose again") from error

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import EAR_SLOTS, JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
@@ -39,7 +38,7 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-    raise InputError(f"{shown(path)} is no result that dcpose can read: {reason}; check the file")
+    raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint="check the file")
 
 
 def _foreign(data: Any, fps: Fraction) -> PoseTrackResult:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
@@ -45,14 +44,14 @@ def load_json(path: Path) -> Any:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {shown(path)}: {error.strerror or error}; check the file") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     try:
         return json.loads(raw, parse_constant=_refuse_constant)
     except InputError as error:
         reason = str(error)
     except (ValueError, RecursionError) as error:
         reason = ascii(str(error))[1:-1] if isinstance(error, ValueError) else "nested too deeply"
-    raise InputError(f"{shown(path)} is not valid JSON: {reason}; give a result that dcpose wrote")
+    raise InputError(f"not valid JSON: {reason}", path=path, hint="give a result that dcpose wrote")
 
 
 def own_result(data: Any, path: Path) -> PoseTrackResult:
@@ -61,8 +60,8 @@ def own_result(data: Any, path: Path) -> PoseTrackResult:
     try:
         return _result(data)
     except InputError as error:
-        message = f"{shown(path)} is not a result of dcpose: {error}; run `dcpose estimate` again"
-    raise InputError(message)
+        failure = InputError(f"not a result of dcpose: {error}", path=path, hint="run `dcpose estimate` again")
+    raise failure
 
 
 def require_known_schema(header: Any, path: Path) -> None:
@@ -70,8 +69,9 @@ def require_known_schema(header: Any, path: Path) -> None:
     version = header.get("schema_version") if isinstance(header, dict) else None
     if type(version) is int and version > SCHEMA_VERSION:
         raise InputError(
-            f"{shown(path)} has the schema version {version!r:.40}, this dcpose reads up to {SCHEMA_VERSION}: "
-            "update dcpose"
+            f"has the schema version {version!r:.40}, this dcpose reads up to {SCHEMA_VERSION}",
+            path=path,
+            hint="update dcpose",
         )
 
 

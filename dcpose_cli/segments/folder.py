@@ -44,7 +44,6 @@ from ..files import (
     output_error,
     read_own,
     require_own_folder,
-    shown,
     write_atomic,
 )
 from ..types import Frame
@@ -153,7 +152,7 @@ class SegmentFolder:
         names = _differences(other, self._key)
         settings = _differences(other.get("resolved"), self._key.get("resolved")) or names
         reason = next((_CHANGED[name] for name in _CHANGED if name in names), f"with other settings ({settings[0]})")
-        raise UsageError(f"cannot resume {shown(self._result_name())}: it was begun {reason}; leave out --resume")
+        raise UsageError(f"cannot resume: it was begun {reason}", path=self._result_name(), hint="leave out --resume")
 
     def _result_name(self) -> str:
         return self.folder.name.removeprefix(".").removesuffix(_FOLDER_ENDING)

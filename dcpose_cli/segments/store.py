@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import EstimateConfig
 from ..errors import DeviceError, OutputError
-from ..files import read_own, remove_leftovers, shown
+from ..files import read_own, remove_leftovers
 from ..settings import ResolvedSettings
 from .folder import KEY_NAME, SegmentFolder, has_segments, segments_folder
 
@@ -51,7 +51,7 @@ def open_store(
         return
     segments = SegmentFolder(segments_folder(target), key)
     if not segments.lock():
-        raise OutputError(f"{shown(target)} is being made by another run; wait for it or choose another output")
+        raise OutputError("it is being made by another run", path=target, hint="wait for it or choose another output")
     try:
         if config.resume:
             segments.require_same()

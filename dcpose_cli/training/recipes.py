@@ -16,7 +16,6 @@ from torch import nn
 from .._schema import build
 from ..checkpoints.files import load_model
 from ..errors import UsageError
-from ..files import shown
 from .dcpose import recipe as dcpose_recipe
 from .dcpose import train as dcpose
 from .detector import recipe as detector_recipe
@@ -75,15 +74,15 @@ def load_recipe(path: Path) -> Any:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read the recipe {shown(path)}: {error.strerror}; check its name") from error
+        raise UsageError(f"cannot read the recipe: {error.strerror}", path=path, hint="check its name") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the recipe {shown(path)} is not valid TOML: {error}") from error
+        raise UsageError(f"the recipe is not valid TOML: {error}", path=path) from error
     kind = table.get("kind", _DEFAULT_KIND)
     if not isinstance(kind, str) or kind not in KINDS:
-        raise UsageError(f"the recipe {shown(path)} has the kind {kind!r:.40}; known are {', '.join(KINDS)}")
+        raise UsageError(f"the recipe has the kind {kind!r:.40}", path=path, hint=f"known are {', '.join(KINDS)}")
     try:
         recipe: AnyRecipe = build(KINDS[kind].recipe, table)
         recipe.check()
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the recipe {shown(path)} does not fit: {error}") from error
+        raise UsageError(f"the recipe does not fit: {error}", path=path) from error
     return recipe

@@ -72,7 +72,7 @@ def require_hwaccel(wanted: str) -> None:
     if wanted in (NONE, AUTO) or (wanted in hwdevices_available() and _is_here(wanted)):
         return
     here = ", ".join(hwaccels()) or "none"
-    raise DeviceError(f"no {wanted!r} hardware decoder is here (there is: {here}); use --hwaccel auto or none")
+    raise DeviceError(f"no {wanted!r} hardware decoder is here (there is: {here})", hint="use --hwaccel auto or none")
 
 
 @cache

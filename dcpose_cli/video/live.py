@@ -116,7 +116,7 @@ class LiveReader:
         self._pictures = self._decoder.frames()
         first = next(self._pictures, None)
         if first is None:
-            raise InputError(f"not a single frame came from {shown(self._address)}; check the address")
+            raise InputError("not a single frame came", path=self._address, hint="check the address")
         found = describe(self._address, container, stream, first[0])
         self._orientation = found.orientation
         self._size = (found.stored_width, found.stored_height)
@@ -185,7 +185,7 @@ class LiveReader:
             raise self._error
         if not self._taken:
             what = self.ending or f"{shown(self._address)} ended after {self._received} frames"
-            raise InputError(f"{what}, none of them in the range asked for; check the address and --start")
+            raise InputError(f"{what}, none of them in the range asked for", hint="check the address and --start")
 
     def _next(self) -> _Picture | None:
         with self._change:

@@ -13,7 +13,6 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dcpose_cli.errors import InputError
-from dcpose_cli.files import shown
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.decoding import FrameDecoder
 from dcpose_cli.video.orientation import Orientation
@@ -62,14 +61,14 @@ def choose_stream(container: InputContainer, path: str | os.PathLike[str]) -> Vi
     """
     videos = [s for s in container.streams.video if not s.disposition & _STILLS]
     if not videos:
-        raise InputError(f"no video stream in {shown(path)}: give a file with moving pictures")
+        raise InputError("no video stream", path=path, hint="give a file with moving pictures")
     decodable = [s for s in videos if s.codec_context is not None and s.codec_context.width and s.codec_context.height]
     if not decodable:
-        raise InputError(f"the video stream of {shown(path)} cannot be decoded: convert it to H.264 first")
+        raise InputError("the video stream cannot be decoded", path=path, hint="convert it to H.264 first")
     best = max(decodable, key=lambda s: (bool(s.disposition & Disposition.default), _area(s), -s.index))
     if _area(best) > MAX_PIXELS:
         size = f"{best.codec_context.width}x{best.codec_context.height}"
-        raise InputError(f"frames of {shown(path)} are too large ({size} pixels): scale it down to 8K or less")
+        raise InputError(f"frames are too large ({size} pixels)", path=path, hint="scale it down to 8K or less")
     return best
 
 
@@ -80,7 +79,7 @@ def _area(stream: VideoStream) -> int:
 def _first_frame(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> av.VideoFrame:
     for frame, _ in FrameDecoder(container, stream).frames():
         return frame
-    raise InputError(f"not a single frame of {shown(path)} can be decoded: the file is damaged")
+    raise InputError("not a single frame can be decoded: the file is damaged", path=path)
 
 
 def describe(

@@ -12,7 +12,6 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from dcpose_cli.errors import InputError, UsageError
-from dcpose_cli.files import shown
 from dcpose_cli.types import DecodeReport, Frame
 from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import ToRgb
@@ -105,7 +104,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         """The frames. Raises UsageError on a second iteration: open a new reader."""
         if self._used:
-            raise UsageError(f"{shown(self._path)} was read already: open a new VideoReader")
+            raise UsageError("was read already", path=self._path, hint="open a new VideoReader")
         self._used = True
         return self._read()
 
@@ -192,10 +191,11 @@ class VideoReader:
         if self._frames or self._first:
             return
         if decoded == 0 or self._errors:
-            raise InputError(f"not a single frame of {shown(self._path)} can be decoded: the file is damaged")
+            raise InputError("not a single frame can be decoded: the file is damaged", path=self._path)
         raise UsageError(
-            f"no frame of {shown(self._path)} lies in the range asked for: it is {self._length(decoded)} long; "
-            "lower the start"
+            f"no frame lies in the range asked for: it is {self._length(decoded)} long",
+            path=self._path,
+            hint="lower the start",
         )
 
     def _length(self, decoded: int) -> str:
@@ -206,8 +206,8 @@ class VideoReader:
 def _require_range(start: float | None, end: float | None, max_frames: int | None) -> None:
     # Written so that NaN fails too.
     if start is not None and not 0 <= start < float("inf"):
-        raise UsageError(f"start {start} is not a time: give seconds from 0")
+        raise UsageError(f"start {start} is not a time", hint="give seconds from 0")
     if end is not None and not end > (start or 0.0):
-        raise UsageError(f"end {end} is not after the start: give seconds later than it")
+        raise UsageError(f"end {end} is not after the start", hint="give seconds later than it")
     if max_frames is not None and max_frames < 1:
-        raise UsageError(f"a limit of {max_frames} frames leaves nothing: give 1 or more")
+        raise UsageError(f"a limit of {max_frames} frames leaves nothing", hint="give 1 or more")

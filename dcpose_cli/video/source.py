@@ -15,7 +15,6 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from dcpose_cli.errors import InputError, UsageError
-from dcpose_cli.files import shown
 
 #: Largest frame accepted, in pixels: 8K is 33 million, a 16k x 16k bomb 268 million.
 MAX_PIXELS = 100_000_000
@@ -75,11 +74,13 @@ def open_input(
     if camera is not None and allow_network:
         return _open(camera[0], name, {}, format=camera[1], timeout=LIVE_TIMEOUT_S)
     if camera is not None:
-        raise UsageError(f"{shown(name)} is a camera: use --allow-network (allow_network=True) to let it be read")
+        raise UsageError(
+            "this is a camera", path=name, hint="use --allow-network (allow_network=True) to let it be read"
+        )
     if is_address(path):
         if not allow_network:
             raise UsageError(
-                f"{shown(name)} is not a local file: download it first, or use --allow-network (allow_network=True)"
+                "not a local file", path=name, hint="download it first, or use --allow-network (allow_network=True)"
             )
         # A pathlib.Path has lost one of the slashes.
         url = re.sub(r"^(\w+):/+", r"\1://", name)
@@ -89,7 +90,7 @@ def open_input(
         return _open(f"file:{name}", name, {}, hwaccel=hwaccel)
     head = _head(name)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_PLAYLIST_HEADS):
-        raise InputError(f"{shown(name)} is a playlist that names other files: give the video file itself")
+        raise InputError("this is a playlist that names other files", path=name, hint="give the video file itself")
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     # Told apart from a single JPEG by nothing but what follows it, which probing does not look at.
     motion = "mjpeg" if head.startswith(_JPEG) and _has_more_jpegs(name) else None
@@ -97,7 +98,7 @@ def open_input(
         return _open(f"file:{name}", name, options, hwaccel=hwaccel, format=motion)
     except InputError as error:
         if any(head.startswith(mark, at) for mark, at in _PICTURES):
-            raise InputError(f"no video stream in {shown(name)}: it is a picture; give a video") from error
+            raise InputError("no video stream: it is a picture", path=name, hint="give a video") from error
         raise
 
 
@@ -105,15 +106,17 @@ def _require_file(name: str) -> None:
     try:
         status = Path(name).stat()
     except FileNotFoundError as exc:
-        raise InputError(f"no such file: {shown(name)}; check the path") from exc
+        raise InputError("no such file", path=name, hint="check the path") from exc
     except (OSError, ValueError) as exc:
-        raise InputError(f"cannot open {shown(name)}: {getattr(exc, 'strerror', None) or exc}; check the path") from exc
+        raise InputError(
+            f"cannot be opened: {getattr(exc, 'strerror', None) or exc}", path=name, hint="check the path"
+        ) from exc
     if stat.S_ISDIR(status.st_mode):
-        raise UsageError(f"{shown(name)} is a folder: use `dcpose batch` for folders")
+        raise UsageError("this is a folder", path=name, hint="use `dcpose batch` for folders")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{shown(name)} is a pipe or device: give a video file")
+        raise InputError("this is a pipe or device", path=name, hint="give a video file")
     if status.st_size == 0:
-        raise InputError(f"{shown(name)} is empty (0 bytes): copy or record it again")
+        raise InputError("empty (0 bytes)", path=name, hint="copy or record it again")
 
 
 def _head(name: str) -> bytes:
@@ -121,7 +124,7 @@ def _head(name: str) -> bytes:
         with Path(name).open("rb") as file:
             return file.read(64)
     except OSError as exc:
-        raise InputError(f"cannot read {shown(name)}: {exc.strerror}; check its permissions") from exc
+        raise InputError(f"cannot be read: {exc.strerror}", path=name, hint="check its permissions") from exc
 
 
 def _has_more_jpegs(name: str) -> bool:
@@ -162,11 +165,11 @@ def _open(
         )
     except (av.error.ExitError, TimeoutError) as exc:  # the former is how FFmpeg names our own limit
         raise InputError(
-            f"{shown(name)} timed out: it sent too little for {timeout or 0:g} s; check the address"
+            f"timed out: it sent too little for {timeout or 0:g} s", path=name, hint="check the address"
         ) from exc
     except (av.FFmpegError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
-        raise InputError(f"{shown(name)} is not a video we can read: {reason}; check the file") from exc
+        raise InputError(f"not a video we can read: {reason}", path=name, hint="check the file") from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class VideoWriter:
         self.path = Path(path)
         self._format = FORMATS.get(self.path.suffix.lower(), "")
         if not self._format:
-            raise UsageError(f"output {shown(path)} must end in {', '.join(FORMATS)}: choose one of them")
+            raise UsageError(f"must end in {', '.join(FORMATS)}", path=path, hint="choose one of them")
         require_encodable(info)
         self.info = info
         self.warnings: list[str] = []
@@ -128,7 +128,7 @@ class VideoWriter:
         """Finish the file and put it at its target. Raises OutputError; then nothing is left behind."""
         if self._output is None or self._last_pts is None:
             self.abort()
-            raise OutputError(f"no frames were written to {shown(self.path)}: the input gave none")
+            raise OutputError("no frames were written: the input gave none", path=self.path)
         try:
             self._finish(self._output, self._last_pts)
             self.sha256 = sha256_of(self._file.temp)
@@ -201,9 +201,9 @@ class VideoWriter:
 
     def _check(self, image: NDArray[np.uint8], pts: int) -> None:
         if image.dtype != np.uint8 or image.shape != (*(self._shape or ()), 3):
-            raise UsageError(f"a frame for {shown(self.path)} has shape {image.shape}, {image.dtype}: keep one size")
+            raise UsageError(f"a frame has shape {image.shape}, {image.dtype}", path=self.path, hint="keep one size")
         if self._last_pts is not None and pts <= self._last_pts:
-            raise UsageError(f"frames for {shown(self.path)} go back in time ({self._last_pts} to {pts}): sort them")
+            raise UsageError(f"frames go back in time ({self._last_pts} to {pts})", path=self.path, hint="sort them")
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         if self._output is None:
@@ -239,8 +239,9 @@ def require_encodable(info: VideoInfo) -> None:
     """Raise InputError for a video whose frames are too wide or too high to be written again."""
     if max(info.width, info.height) > _MAX_SIDE:
         raise InputError(
-            f"frames of {shown(info.path)} are {info.width}x{info.height}, and H.264 takes {_MAX_SIDE} pixels a side "
-            "at most: scale it down, or use dcpose export-json"
+            f"frames are {info.width}x{info.height}, and H.264 takes {_MAX_SIDE} pixels a side at most",
+            path=info.path,
+            hint="scale it down, or use dcpose export",
         )
 
 

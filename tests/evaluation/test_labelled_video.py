@@ -120,7 +120,7 @@ def test_what_holds_no_labels_is_refused(tmp_path):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(InputError, match="no video labels"):
             read_labels(tmp_path / "bad.json")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_labels(tmp_path / "absent.json")
 
 

@@ -168,7 +168,7 @@ def test_mistakes_are_named(golden: Path, tmp_path: Path) -> None:
         evaluate_ap(golden / "gt", tmp_path)
     with pytest.raises(InputError, match=r"no \.json"):
         evaluate_ap(tmp_path, golden / "gt")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         evaluate_ap(golden / "gt" / name, tmp_path / name)
     with pytest.raises(InputError, match="has 4 frames, its ground truth 6"):
         evaluate_ap(golden / "gt" / name, golden / "pred18" / "000002_mpiinew_test.json")

@@ -175,7 +175,7 @@ def test_wrong_pairs_and_files_are_named(samples: Path, tmp_path: Path) -> None:
         score_clip(long, samples / "plaza.json")
     with pytest.raises(InputError, match="80 frames"):
         clips_ap([(long, samples / "plaza.json")])
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_truth(tmp_path / "gone.json")
     contents: list[Any] = [[], {}, {"joints": ["tail"], "frames": []}, {"joints": ["nose"], "frames": [{"frame": 3}]}]
     for content in contents:

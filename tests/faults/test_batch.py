@@ -73,7 +73,7 @@ def test_failures_stay_failures_until_mended(dcpose, product, folder, tmp_path):
         assert result.stderr.endswith(f"{done} done, {3 - done} finished before, 1 failed, 0 skipped\n")
     [failed] = [line for line in lines_of(tmp_path / "out") if line["state"] == "failed"]
     assert (failed["input"], failed["code"]) == ("2.mp4", 3)
-    assert "2.mp4 is not a video" in failed["reason"]
+    assert "2.mp4: not a video" in failed["reason"]
     (folder / "2.mp4").write_bytes(whole)
     result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)
     assert result.returncode == 0

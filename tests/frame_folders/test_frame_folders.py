@@ -264,7 +264,7 @@ def test_what_is_wrong_is_named_before_a_model_is_loaded(tmp_path: Path, monkeyp
 
     with pytest.raises(UsageError, match="posetrack17 or posetrack18"):
         run(to="coco")
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         run(frames=tmp_path / "none")
     for bad in ("", "{", "{}", "[]", "[1]"):
         with pytest.raises(InputError, match=r"boxes\.json"):

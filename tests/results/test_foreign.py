@@ -146,7 +146,7 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_result(tmp_path / "x.json")
 
 

@@ -285,7 +285,7 @@ def test_nothing_decodes(clips):
     first = data.index(b"\x1f\x43\xb6\x75") + 40
     data[first : len(data) - 400] = b"\xff" * (len(data) - 400 - first)
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"not a single frame of .*a\.mkv"):
+    with pytest.raises(InputError, match=r"a\.mkv: not a single frame"):
         read(path)
 
 

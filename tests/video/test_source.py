@@ -30,7 +30,7 @@ def test_urls_and_protocols_are_refused(clips, monkeypatch, name, kind):
     monkeypatch.chdir(clips.folder)
     with pytest.raises((UsageError, InputError)) as caught:
         probe(kind(name))
-    assert "is not a local file" in str(caught.value) or "no such file" in str(caught.value)
+    assert "not a local file" in str(caught.value) or "no such file" in str(caught.value)
 
 
 def test_a_file_whose_name_looks_like_a_protocol_is_a_file(clips, monkeypatch):
@@ -75,17 +75,17 @@ def test_image_sequences_are_refused(clips, monkeypatch):
 def test_what_is_no_file(tmp_path):
     with pytest.raises(UsageError, match="dcpose batch"):
         probe(tmp_path)
-    with pytest.raises(InputError, match=r"no such file: .*gone\.mp4"):
+    with pytest.raises(InputError, match=r"gone\.mp4: no such file"):
         probe(tmp_path / "gone.mp4")
-    with pytest.raises(InputError, match="cannot open"):
+    with pytest.raises(InputError, match="cannot be opened"):
         probe(tmp_path / ("x" * 300))
-    with pytest.raises(InputError, match="cannot open"):
+    with pytest.raises(InputError, match="cannot be opened"):
         probe("a\0b.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(InputError, match="pipe or device"):
         probe(tmp_path / "pipe.mp4")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
-    with pytest.raises(InputError, match="cannot open"):
+    with pytest.raises(InputError, match="cannot be opened"):
         probe(tmp_path / "loop.mp4")
 
 

@@ -386,7 +386,7 @@ def test_full_disk(clips, monkeypatch, at):
         return FullDisk(real, at) if mode == "w" else real
 
     monkeypatch.setattr(av, "open", opened)
-    with pytest.raises(OutputError, match=r"disk full while writing .*out\.mp4"):
+    with pytest.raises(OutputError, match=r"out\.mp4: disk full"):
         transcribe(source, clips.folder / "out.mp4", sound=False)
     assert names(clips.folder) == ["clip.mp4"]
 

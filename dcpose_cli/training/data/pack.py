@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...files import shown
 from ...pictures import PictureFile, TarIndex
 from ...skeleton import LABELLED_SLOTS, NUM_JOINTS
 from .pictures import PictureStore, StoredPictures
@@ -87,10 +86,10 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot read the training part {shown(path)}: {error.strerror}; check --data") from error
+        raise InputError(f"cannot read the training part: {error.strerror}", path=path, hint="check --data") from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{shown(path)} is not a part of a training pack ({reason}); check --data") from error
+        raise InputError(f"not a part of a training pack ({reason})", path=path, hint="check --data") from error
 
 
 #: An image of the pack with its annotations.

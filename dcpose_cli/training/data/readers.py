@@ -20,7 +20,6 @@ from ...datasets import (
     read_posetrack18,
 )
 from ...errors import UsageError
-from ...files import shown
 from ...pictures import PictureFile
 from .config import DataConfig
 from .pack import Neighbours, PoseSample, is_held_out, read_parts
@@ -92,7 +91,7 @@ def draw_neighbours(sample: PoseSample, rng: np.random.Generator) -> PoseSample:
 def _below(root: Path, named: str) -> Path:
     path = root / named
     if not path.exists():
-        raise UsageError(f"{shown(path)} of the recipe's [data] does not exist; check the recipe and --data")
+        raise UsageError("of the recipe's [data] does not exist", path=path, hint="check the recipe and --data")
     return path
 
 

@@ -45,7 +45,7 @@ def read_init(name: str) -> DCPose | HeatmapNet:
     """The model to start a DCPose from. Raises UsageError for one of another kind, WeightsError."""
     start = load_model(name)
     if not isinstance(start, (DCPose, HRNet, SimpleBaseline)):
-        raise UsageError(f"--init is a model of the kind {type(start).__name__}; give a DCPose, or its backbone")
+        raise UsageError(f"--init is a model of the kind {type(start).__name__}", hint="give a DCPose, or its backbone")
     return start
 
 
@@ -68,13 +68,15 @@ def _start(recipe: Recipe, init: DCPose | HeatmapNet | None, device: torch.devic
     if init is not None and not isinstance(init, DCPose):
         if init.config != recipe.model.backbone:
             raise UsageError(
-                "the backbone to start from is not built as the recipe's [model.backbone] says; make them equal"
+                "the backbone to start from is not built as the recipe's [model.backbone] says", hint="make them equal"
             )
         net.backbone.load_state_dict(init.state_dict())
     elif init is not None:
         # No weight depends on the size of the crop.
         if replace(init.config, input_size=recipe.model.input_size) != recipe.model:
-            raise UsageError("the network to start from is not built as the recipe's [model] says; make them equal")
+            raise UsageError(
+                "the network to start from is not built as the recipe's [model] says", hint="make them equal"
+            )
         net.load_state_dict(init.state_dict())
     return net.to(device).to(memory_format=torch.channels_last)
 
@@ -88,9 +90,7 @@ def _train(recipe: Recipe, data: Path, run: Run, init: DCPose | HeatmapNet | Non
     if 1 in stages:
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     elif not _has_backbone(net, recipe, samples, init, run):
-        raise UsageError(
-            f"stage {min(stages)} needs the checkpoint of stage 1 in {shown(run.work)}, or --init with a model"
-        )
+        raise UsageError(f"stage {min(stages)} needs the checkpoint of stage 1, or --init with a model", path=run.work)
     for number, train_stage in ((2, train_head), (3, train_both)):
         if number in stages:
             config = configs[number]

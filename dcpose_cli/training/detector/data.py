@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...files import shown, write_atomic
+from ...files import write_atomic
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
 from ...pictures import PictureFile, TarIndex
 from ...types import Detections
@@ -188,7 +188,9 @@ class PackReader:
             try:
                 content = dict(json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError) as error:
-                raise InputError(f"cannot read {shown(path)}: {error}; give the folder of the training pack") from error
+                raise InputError(
+                    f"cannot be read: {error}", path=path, hint="give the folder of the training pack"
+                ) from error
             images = content["images"]
             if part in self._data.validation and images and all(info["split"] == "train" for info in images):
                 names = sorted(info.get("origin", info["file_name"]) for info in images)

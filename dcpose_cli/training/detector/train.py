@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ... import _ultralytics
 from ...errors import UsageError
-from ...files import shown
 from ...people.detector import PersonDetector, load_detector
 from ...people.detector_files import save_detector
 from ..data.readers import evenly_spaced
@@ -46,11 +45,11 @@ def train_detector(
     beside the labels. options: see RunOptions. Raises InputError, OutputError, TrainingError, UsageError, WeightsError.
     """
     if recipe.stage1.distill and teacher is None:
-        raise UsageError(f"the recipe {recipe.name} learns from a teacher (distill); name one with --teacher")
+        raise UsageError(f"the recipe {recipe.name} learns from a teacher (distill)", hint="name one with --teacher")
     with open_run(work, **options) as run:
         run.stages_of(recipe.name, recipe.stages())
         if run.ranks.count > 1:
-            raise UsageError("a detector is trained by one process; start dcpose train without torchrun")
+            raise UsageError("a detector is trained by one process", hint="start dcpose train without torchrun")
         return _train(recipe, data, run, init, teacher)
 
 
@@ -121,7 +120,7 @@ def _pictures(
     reader = PackReader(data, recipe.data, others if others.exists() else None)
     whole, crops, empty = (evenly_spaced(pictures, run.limit) for pictures in reader.training())
     if not whole:
-        raise UsageError(f"no training pictures in {shown(data)} for the parts {', '.join(recipe.data.whole)}")
+        raise UsageError(f"no training pictures for the parts {', '.join(recipe.data.whole)}", path=data)
     validation = {part: pictures for part, pictures in reader.validation(limit=run.limit).items() if pictures}
     return CanvasMaker(whole, crops, recipe.augment, empty), validation
 

@@ -103,12 +103,16 @@ def start_from(net: DSTA, model: nn.Module) -> None:
         if isinstance(model, DCPose):
             state = model.backbone.state_dict()
         elif not isinstance(model, HRNet | SimpleBaseline):
-            raise UsageError(f"--init is a model of the kind {type(model).__name__}; give a DSTA or its backbone")
+            raise UsageError(
+                f"--init is a model of the kind {type(model).__name__}", hint="give a DSTA or its backbone"
+            )
         target = net.backbone
     wanted = target.state_dict()
     missing = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
     if missing:
-        raise UsageError(f"--init is not built as the recipe's [model] says ({missing[0]} differs); make them equal")
+        raise UsageError(
+            f"--init is not built as the recipe's [model] says ({missing[0]} differs)", hint="make them equal"
+        )
     target.load_state_dict({name: state[name] for name in wanted})
 
 

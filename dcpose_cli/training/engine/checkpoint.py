@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 
 from ...errors import UsageError, WeightsError
-from ...files import output_error, shown
+from ...files import output_error
 
 #: Settings of the stage under way that a resumed training may change: its length, and when it is validated.
 _LENGTH: Final = ("steps", "epochs", "decay", "validation_seconds")
@@ -57,8 +57,9 @@ def require_same(path: Path, stage: str, stored: Settings, wanted: Settings) -> 
         if key not in free and stored.get(key) != wanted.get(key):
             was, now = (_brief(settings.get(key)) for settings in (stored, wanted))
             raise UsageError(
-                f"{shown(path)} was trained with {key} = {was}, the recipe says {now}; "
-                "restore it, or train in another --work"
+                f"was trained with {key} = {was}, the recipe says {now}",
+                path=path,
+                hint="restore it, or train in another --work",
             )
 
 
@@ -94,4 +95,4 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 def unusable(path: Path, error: BaseException) -> WeightsError:
     """The WeightsError of a checkpoint that cannot be resumed from."""
     reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
-    return WeightsError(f"cannot resume from {shown(path)}: {reason}; delete it to start over")
+    return WeightsError(f"cannot resume: {reason}", path=path, hint="delete it to start over")

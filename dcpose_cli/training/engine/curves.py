@@ -26,7 +26,7 @@ def tensorboard(work: Path | None) -> Iterator[Scalars]:
         yield lambda group, values, step: None
         return
     if importlib.util.find_spec("tensorboard") is None:
-        raise UsageError("tensorboard is not installed; install it with: pip install 'dcpose[train]'")
+        raise UsageError("tensorboard is not installed", hint="install it with: pip install 'dcpose[train]'")
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(work / "tensorboard"))

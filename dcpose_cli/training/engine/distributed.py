@@ -40,7 +40,9 @@ class Ranks:
         Raises UsageError where the batch cannot be shared equally.
         """
         if batch % self.count:
-            raise UsageError(f"a batch of {batch} cannot be shared by {self.count} processes; make it a multiple")
+            raise UsageError(
+                f"a batch of {batch} cannot be shared by {self.count} processes", hint="make it a multiple"
+            )
         return step * self.count + self.rank, batch // self.count
 
     def average(self, tensors: Sequence[Tensor]) -> None:

@@ -151,7 +151,9 @@ class Loop:
         for name, part in parts.items():
             sums.parts.setdefault(name, []).append(float(part.detach()))
         if not math.isfinite(sums.losses[-1]):
-            raise TrainingError(f"the loss of {self.name} is {sums.losses[-1]} at step {self.step}; lower its lr")
+            raise TrainingError(
+                f"the loss of {self.name} is {sums.losses[-1]} at step {self.step}", hint="lower its lr"
+            )
         if self._clip():
             self.optimizer.step()
 
@@ -163,7 +165,8 @@ class Loop:
         self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
         if self.skipped > MOST_SKIPPED:
             raise TrainingError(
-                f"the gradient of {self.name} is not finite in {self.skipped} steps up to {self.step}; lower its lr"
+                f"the gradient of {self.name} is not finite in {self.skipped} steps up to {self.step}",
+                hint="lower its lr",
             )
         return not self.skipped
 

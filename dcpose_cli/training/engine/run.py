@@ -88,7 +88,9 @@ class Run:
         stages = self.stages or sorted(configs)
         missing = [number for number in stages if number not in configs]
         if missing:
-            raise UsageError(f"the recipe {name} has no stage {missing[0]}; it has {', '.join(map(str, configs))}")
+            raise UsageError(
+                f"the recipe {name} has no stage {missing[0]}", hint=f"it has {', '.join(map(str, configs))}"
+            )
         return stages
 
 

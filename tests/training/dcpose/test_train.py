@@ -300,7 +300,7 @@ def test_stage_two_alone_needs_stage_one(recipe, tiny_pack, tmp_path):
 def test_checkpoint_of_another_recipe(recipe, trained, tiny_pack, tmp_path):
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     wider = replace(recipe, model=replace(recipe.model, backbone=replace(recipe.model.backbone, width=12)))
-    with pytest.raises(UsageError, match=r"stage1\.ckpt was trained with model\.backbone\.width = 8, .* 12") as caught:
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained with model\.backbone\.width = 8, .* 12") as caught:
         train(wider, tiny_pack, tmp_path, threads=1)
     assert "\n" not in str(caught.value)
 
@@ -327,7 +327,7 @@ def test_other_data_or_seed_are_refused_and_a_longer_stage_goes_on(recipe, train
         train(replace(recipe, seed=4), tiny_pack, tmp_path, threads=1)
     with pytest.raises(UsageError, match=r"data\.exclude = \['forbidden'\], the recipe says \[\]"):
         train(replace(recipe, data=replace(recipe.data, exclude=())), tiny_pack, tmp_path, threads=1)
-    with pytest.raises(UsageError, match=r"stage2\.ckpt was trained with stage1\.steps = 6"):
+    with pytest.raises(UsageError, match=r"stage2\.ckpt: was trained with stage1\.steps = 6"):
         train(replace(recipe, stage1=replace(recipe.stage1, steps=7)), tiny_pack, tmp_path, threads=1, stages=(2,))
     seen = []
     longer = replace(recipe, name="renamed", stage2=replace(recipe.stage2, steps=5))

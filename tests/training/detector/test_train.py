@@ -134,7 +134,7 @@ def test_a_changed_recipe_is_refused(recipe, trained, block_pack):
         ({"stage1": replace(recipe.stage1, optimizer="muon")}, r"stage1\.optimizer = 'adamw'"),
         ({"architecture": "yolov8s.yaml"}, r"architecture = 'yolov8n\.yaml'"),
     ):
-        with pytest.raises(UsageError, match=rf"stage1\.ckpt was trained with {key}"):
+        with pytest.raises(UsageError, match=rf"stage1\.ckpt: was trained with {key}"):
             train_detector(replace(recipe, **change), block_pack, work, threads=1)
 
 
@@ -167,7 +167,7 @@ def test_what_training_refuses(recipe, block_pack, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"det\.json"):
         train_detector(recipe, tmp_path, tmp_path / "nothing", threads=1)
     nobody = replace(recipe, data=replace(recipe.data, exclude=("blocks",)))
-    with pytest.raises(UsageError, match=r"no training pictures .* for the parts det"):
+    with pytest.raises(UsageError, match=r"no training pictures for the parts det"):
         train_detector(nobody, block_pack, tmp_path / "excluded", threads=1)
     with pytest.raises(UsageError, match="no stage 2"):
         train_detector(recipe, block_pack, tmp_path / "stages", threads=1, stages=[2])

@@ -337,7 +337,7 @@ def test_validation_waits_its_time_and_may_have_several_rows(tmp_path, monkeypat
 )
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, change, key):
     make(tmp_path).save()
-    with pytest.raises(UsageError, match=rf"stage1\.ckpt was trained with stage1\.{key} = .*another --work"):
+    with pytest.raises(UsageError, match=rf"stage1\.ckpt: was trained with stage1\.{key} = .*another --work"):
         make(tmp_path, config=replace(CONFIG, **change)).resume()
 
 
