@@ -19,9 +19,9 @@ class EstimateConfig:
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
     flip_test: average the network's heatmaps of each crop and of its mirror image (DSTA: its coordinates); the network
     takes twice as long.
-    share_crops: let the windows of a person that follow one another share crops, so that the backbone runs about once
-    per person and frame instead of three times; joints move a little. detect_every: look for people in every n-th
-    frame only; between, they are taken to stand between, and are looked for again where their joints do not fit.
+    share_crops: consecutive windows of a person share crops, so that the backbone runs about once per person and frame
+    instead of three times; joints move a little. detect_every: detect people in every n-th frame; boxes in between are
+    interpolated, and people are detected again where their joints do not fit the boxes.
     detect_size: side in pixels to which the long side of a frame is scaled for the detector, as a number; beyond the
     detector's own size frames are searched at both, in tiles and around people where that is much. "auto": the smallest
     size that finds the people of three frames of the first second; the detector's own for frames of up to 1024 pixels.
@@ -29,8 +29,8 @@ class EstimateConfig:
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
     where it gives what software gives.
-    resume: go on from the parts that an interrupted run left, and keep them when interrupted again. True refuses parts
-    of another input or other models or settings, None starts over then; False starts over always.
+    resume: continue from the parts that an interrupted run left, and keep them when interrupted again. True refuses
+    parts of another input, model or setting; None starts over in that case; False always starts over.
     """
 
     model: str = "auto"

@@ -63,7 +63,7 @@ def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(InputError, match=r"none\.tar: cannot read the tar file"):
         TarIndex().find(tmp_path / "none.tar", "x.png")
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
-    with pytest.raises(InputError, match=r"cannot read the tar file .*bad\.tar"):
+    with pytest.raises(InputError, match=r"bad\.tar: cannot read the tar file"):
         TarIndex().find(tmp_path / "bad.tar", "x.png")
     with pytest.raises(InputError, match=r"cannot read the picture .*none\.png"):
         PictureFile(tmp_path / "none.png").decode()

@@ -19,6 +19,8 @@ _PACKAGES = (
     "numpy",
     "safetensors",
     "lap",
+    "platformdirs",
+    "polars",
     "rich",
     "typer",
 )

@@ -155,7 +155,7 @@ def test_missing_packages(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for package, metric in (("pycocotools", "oks"), ("motmetrics", "tracking")):
         for name in [package, f"{package}.coco", f"{package}.cocoeval"]:
             monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(UsageError, match=rf"{package}: pip install 'dcpose\[evaluate\]'"):
+        with pytest.raises(UsageError, match=rf"{package}; pip install 'dcpose\[evaluate\]'"):
             evaluate(golden / "gt", golden / "pred18", metrics=["ap", metric])
     assert available_metrics() == ("ap", "pckh")
     result = evaluate(golden / "gt", golden / "pred18")

@@ -42,7 +42,7 @@ def test_disk_full_in_the_json(dcpose, product, tmp_path):
         result = dcpose.estimate(source, "-o", tmp_path / "out.mp4", "--json", disk / "out.json")
         assert result.returncode == 4, result.stderr
         text = product.one_line(result)
-        assert "disk full while writing" in text
+        assert "disk full; free some space" in text
         assert "out.json" in text
         assert product.files_in(disk) == []
 

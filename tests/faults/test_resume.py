@@ -48,9 +48,9 @@ def detections(monkeypatch):
 
     real, seen = PersonDetector.detect, []
 
-    def detect(self, images):
+    def detect(self, images, *size):
         seen.extend(images)
-        return real(self, images)
+        return real(self, images, *size)
 
     monkeypatch.setattr(PersonDetector, "detect", detect)
     return seen
