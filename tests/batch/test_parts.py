@@ -6,9 +6,11 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
+import numpy as np
 import pytest
 
-from dcpose_cli import EstimateConfig, PoseEstimator, chunks, estimate
+from dcpose_cli import EstimateConfig, PoseEstimator, chunks, estimate, read_posetrack
 from dcpose_cli.batch.parts import Parts
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
@@ -99,3 +101,41 @@ def test_what_is_missing_is_made(make, tmp_path):
     estimate(tmp_path / "in.mp4", tmp_path / "b" / "x.mp4", config=config, estimator=last, resume=None)
     assert 0 < last.detector.seen <= 62
     assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
+
+
+def make_cut(path, *, frames, cut):
+    """A clip of moving texture; with frame `cut` a brighter scene begins."""
+    texture = np.random.default_rng(7).integers(0, 90, (64, 96 + 4 * frames, 3), np.uint8)
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "18"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for index in range(frames):
+            image = texture[:, index * 4 : index * 4 + 96] + np.uint8(160 if index >= cut else 0)
+            out.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
+        out.mux(video.encode(None))
+    return path
+
+
+def test_nobody_keeps_an_identity_across_a_cut_between_two_parts(make, tmp_path):
+    """The cut is seen by the part that begins with it, and identities are those of a straight run."""
+    clip = make_cut(tmp_path / "cut.mp4", frames=40, cut=16)
+    estimate(clip, json=tmp_path / "a.json", estimator=make())
+    frames = read_posetrack(tmp_path / "a.json").frames
+    before, after = (
+        {person.track_id for frame in frames if (frame.index >= 16) == late for person in frame.people}
+        for late in (False, True)
+    )
+    assert before
+    assert after
+    assert not before & after
+    parts = Parts.of(clip, tmp_path / "b.json", make(), EstimateConfig())
+    parts.prepare()
+    parts.detect(1, None)
+    parts.detect(0, 1)
+    parts.track()
+    for first, end in ((1, None), (0, 1)):
+        parts.pose(first, end)
+    last = make()
+    estimate(clip, json=tmp_path / "b.json", estimator=last, resume=True)
+    assert last.detector.seen == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
