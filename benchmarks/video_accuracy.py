@@ -26,6 +26,7 @@ import dcpose_cli
 from dcpose_cli.evaluation.labelled_video import LabelledPose, VideoScore, read_labels, score_video
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.results import PoseTrackWriter, read_posetrack
+from dcpose_cli.sides import repair_results
 from dcpose_cli.types import FrameResult, Person
 from dcpose_cli.video.reader import VideoReader
 
@@ -42,6 +43,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--flip-test", action="store_true")
     parser.add_argument("--share-crops", action="store_true")
+    parser.add_argument("--fix-swaps", action="store_true", help="repair left and right of the legs; with --score, too")
+    parser.add_argument("--detect-size", default=dcpose_cli.EstimateConfig().detect_size, help="pixels, or auto")
     parser.add_argument(
         "--true-boxes", action="store_true", help="the labelled boxes instead of detection and tracking"
     )
@@ -66,8 +69,11 @@ def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> i
             for name in names:
                 run(options.labels / f"{name}.mp4", folder / f"{name}.json")
         results = [read_posetrack(folder / f"{name}.json") for name in names]
+    repair = options.fix_swaps and (options.score is not None or options.true_boxes)
     scores = {
-        name: score_video(result.frames, read_labels(options.labels / f"{name}.json"))
+        name: score_video(
+            repair_results(result.frames) if repair else result.frames, read_labels(options.labels / f"{name}.json")
+        )
         for name, result in zip(names, results, strict=True)
     }
     header = results[0].header
@@ -89,6 +95,8 @@ def runner(options: argparse.Namespace) -> Run:
         device=options.device,
         flip_test=options.flip_test,
         share_crops=options.share_crops,
+        detect_size=options.detect_size,
+        fix_swaps=options.fix_swaps,
         overwrite=True,
     )
     estimator = dcpose_cli.PoseEstimator.from_config(config)

@@ -25,6 +25,8 @@ class EstimateConfig:
     detect_size: side in pixels to which the long side of a frame is scaled for the detector, as a number; beyond the
     detector's own size frames are searched at both, in tiles and around people where that is much. "auto": the smallest
     size that finds the people of three frames of the first second; the detector's own for frames of up to 1024 pixels.
+    fix_swaps: exchange left and right legs back where a network exchanged them for some frames (sides.py); frames come
+    up to half a second later.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
@@ -46,6 +48,7 @@ class EstimateConfig:
     share_crops: bool = False
     detect_every: int = 1
     detect_size: str = "auto"
+    fix_swaps: bool = False
     smooth: str = "none"
     start: float | None = None
     end: float | None = None

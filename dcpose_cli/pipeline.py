@@ -22,6 +22,7 @@ from .results.header import result_header
 from .results.posetrack import PoseTrackWriter
 from .segments import SegmentFolder, open_store, segment_key, stored_settings
 from .settings import ResolvedSettings
+from .sides import repair_sides
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
@@ -287,7 +288,7 @@ class _Pass:
                 **size,
             )
             with closing(analysis):
-                for frame, result in analysis:
+                for frame, result in repair_sides(analysis) if self._config.fix_swaps else analysis:
                     json.write(result)
                     yield frame, result
                     self.delay = max(self.delay, live.age(frame) if live else 0.0)

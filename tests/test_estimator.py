@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, chunks
+from dcpose_cli.results import read_posetrack
+from dcpose_cli.sides import repair_results
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
 
@@ -84,6 +86,27 @@ def test_the_size_of_the_search_is_named_in_the_header(dcpose, clip, tmp_path, o
     done = dcpose("export", clip, "-o", target, *dcpose.models, "--max-frames", 2, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["dcpose"]["settings"]["detect_size"] == size
+
+
+def test_repaired_legs_are_those_of_the_library_and_named_in_the_header(dcpose, clip, tmp_path):
+    """estimate repairs what it writes, smooth a copy of a raw result."""
+    raw, repaired, copy = (tmp_path / f"{name}.json" for name in ("raw", "repaired", "copy"))
+    for target, options in ((raw, []), (repaired, ["--fix-swaps"])):
+        done = dcpose("export", clip, "-o", target, *dcpose.models, "--conf", "0.05", *options)
+        assert done.returncode == 0, done.stderr
+    done = dcpose("smooth", raw, "-o", copy, "--method", "none", "--fix-swaps")
+    assert done.returncode == 0, done.stderr
+    headers = [json.loads(path.read_text())["dcpose"] for path in (raw, repaired, copy)]
+    assert [header["settings"]["fix_swaps"] for header in headers] == [False, True, False]
+    assert headers[2]["smoothing"]["fix_swaps"] is True
+    expected = list(repair_results(read_posetrack(raw).frames))
+    for path in (repaired, copy):
+        found = read_posetrack(path).frames
+        assert [len(frame.people) for frame in found] == [len(frame.people) for frame in expected]
+        for one, other in zip(found, expected, strict=True):
+            for a, b in zip(one.people, other.people, strict=True):
+                np.testing.assert_allclose(a.keypoints, b.keypoints, atol=2e-3)
+    assert dcpose("smooth", raw, "-o", tmp_path / "none.json", "--method", "none").returncode == 2
 
 
 @pytest.mark.parametrize("wrong", ["5", "big", "-640", "640.5", "100000"])

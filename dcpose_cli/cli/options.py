@@ -78,6 +78,9 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         panel="Poses",
         help="Average with the mirrored picture: more accurate, the pose network takes twice as long.",
     ),
+    "fix_swaps": _option(
+        bool, "--fix-swaps", panel="Poses", help="Repair legs whose left and right are exchanged for some frames."
+    ),
     "start": _option(float | None, panel="Range", help="Begin at this second."),
     "end": _option(float | None, panel="Range", help="Stop before this second."),
     "max_frames": _option(int | None, panel="Range", help="Stop after so many frames."),

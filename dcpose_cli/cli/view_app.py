@@ -25,13 +25,16 @@ def smooth(
     result: _Result,
     out: Annotated[Path, typer.Option("--out", "-o", help="The smoothed JSON.", show_default=False)],
     method: Annotated[str, typer.Option("--method", "--smooth", help="gaussian or one-euro.")] = "gaussian",
+    fix_swaps: Annotated[
+        bool, typer.Option("--fix-swaps", help="Repair legs whose left and right are exchanged for some frames.")
+    ] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
 ) -> None:
     """A copy of a result with less jitter; the original stays raw."""
     from .view_commands import smooth_file
 
-    smooth_file(result, out, method, overwrite=overwrite, quiet=quiet)
+    smooth_file(result, out, method, fix_swaps=fix_swaps, overwrite=overwrite, quiet=quiet)
 
 
 _WHOM = "Whom"

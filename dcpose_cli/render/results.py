@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
 from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
+from ..sides import repair_results
 from ..smooth import METHODS, require_method, smooth_results
 from ..types import FrameResult, Person
 
@@ -66,21 +67,26 @@ def copied_header(result: PoseTrackResult) -> dict[str, object]:
     return {key: value for key, value in result.header.items() if key not in own} | {"video": None}
 
 
-def smooth_result(path: Path, out: Path, *, method: str = "gaussian", overwrite: bool = False) -> int:
+def smooth_result(
+    path: Path, out: Path, *, method: str = "gaussian", fix_swaps: bool = False, overwrite: bool = False
+) -> int:
     """A copy of a result with smoothed joints; its header says by what, and of which file. Returns its frames.
 
+    fix_swaps: repair left and right of the legs before (sides.py); then `method` may be "none".
     Raises UsageError, InputError (not a result) or OutputError.
     """
     path, out = Path(path), Path(out)
-    if require_method(method) == "none":
-        raise UsageError("nothing to do with --method none", hint=f"use {' or '.join(METHODS[1:])}")
+    if require_method(method) == "none" and not fix_swaps:
+        raise UsageError("nothing to do with --method none", hint=f"use {' or '.join(METHODS[1:])}, or --fix-swaps")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
     result = read_posetrack(path)
     if "smoothing" in result.header:
         raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
-    header = copied_header(result) | {"smoothing": {"method": method, "of_sha256": sha256_of(path)}}
+    header = copied_header(result) | {
+        "smoothing": {"method": method, "fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}
+    }
     with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
-        for frame in smooth_results(result.frames, method):
+        for frame in smooth_results(repair_results(result.frames) if fix_swaps else result.frames, method):
             writer.write(frame)
     return len(result.frames)

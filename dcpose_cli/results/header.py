@@ -15,7 +15,7 @@ from ..settings import ResolvedSettings
 from ..types import VideoInfo
 
 #: Settings that results of older versions do not name, and what held there.
-EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False}
+EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False}
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
@@ -52,7 +52,13 @@ def result_header(
 
 
 def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, Any]:
-    return {**settings.header(), "start": config.start, "end": config.end, "max_frames": config.max_frames}
+    return {
+        **settings.header(),
+        "fix_swaps": config.fix_swaps,
+        "start": config.start,
+        "end": config.end,
+        "max_frames": config.max_frames,
+    }
 
 
 def made_by(models: Mapping[str, Any], settings: ResolvedSettings, config: EstimateConfig) -> dict[str, Any]:
