@@ -305,6 +305,7 @@ def shelf(tiny_folder, tmp_path, monkeypatch):
     digest = hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
     (root / "SHA256SUMS").write_text(f"{digest}  dcpose-s/model.safetensors\n")
     monkeypatch.setattr(weights, "models_dir", lambda: root)
+    monkeypatch.setattr("dcpose_cli._paths.models_dir", lambda: root)
     monkeypatch.chdir(tmp_path)
     return root
 
