@@ -21,7 +21,6 @@ from typing import Self
 from dcpose_cli._text import printable as printable
 from dcpose_cli.errors import InputError, OutputError, UsageError
 
-shown = printable
 #: Ending of every temporary file; what is left under it after a crash may be deleted.
 TEMP_SUFFIX = ".part"
 
@@ -139,7 +138,7 @@ def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
     """Raise UsageError when writing `target` would replace one of `inputs`."""
     for source in inputs:
         if same_file(target, source):
-            raise UsageError(f"this is the input {shown(source)}", path=target, hint="choose another output")
+            raise UsageError(f"this is the input {printable(source)}", path=target, hint="choose another output")
 
 
 def require_free_target(target: Path, *, overwrite: bool) -> None:

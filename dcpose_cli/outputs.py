@@ -15,10 +15,10 @@ from .errors import DCPoseError, UsageError
 from .export.formats import Options, require_target, write_result
 from .files import (
     output_error,
+    printable,
     require_free_target,
     require_not_input,
     require_writable_folder,
-    shown,
     temporary_name,
 )
 from .results.posetrack import read_posetrack
@@ -86,10 +86,10 @@ class Converted:
             written = write_result(read_posetrack(self.json), self.target, self.to, Options(overwrite=overwrite))
         except DCPoseError as error:
             kept = self._keep()
-            hint = f"the result is kept in {shown(kept)}: use dcpose convert"
+            hint = f"the result is kept in {printable(kept)}: use dcpose convert"
             raise error.with_hint(hint) from error
         except Exception as error:
-            error.add_note(f"the result is kept in {shown(self._keep())}")
+            error.add_note(f"the result is kept in {printable(self._keep())}")
             raise
         except BaseException:  # stopped: the parts are kept instead
             self.json.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .files import shown
+from .files import printable
 
 Image = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ class PictureFile:
     @property
     def where(self) -> str:
         """What messages call it."""
-        return f"{shown(self.name)} in {shown(self.path)}" if self.name else shown(self.path)
+        return f"{printable(self.name)} in {printable(self.path)}" if self.name else printable(self.path)
 
     def read(self) -> bytes:
         """The encoded bytes. Raises InputError."""
@@ -75,6 +75,6 @@ class TarIndex:
                     f"cannot read the tar file: {error}", path=path, hint="check the data folder"
                 ) from error
         if name not in self._members[path]:
-            raise InputError(f"not in {shown(path)}", path=name, hint="check the data folder")
+            raise InputError(f"not in {printable(path)}", path=name, hint="check the data folder")
         offset, size = self._members[path][name]
         return PictureFile(path, name, offset, size)

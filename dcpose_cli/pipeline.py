@@ -15,7 +15,7 @@ from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
 from .errors import OutputError, UsageError
-from .files import shown
+from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
 from .render import draw_people
 from .results.header import result_header
@@ -188,7 +188,7 @@ def _end_of_header(reader: VideoReader | LiveReader, header: Mapping[str, Any], 
 
 
 def _reading_warnings(reader: VideoReader | LiveReader, config: EstimateConfig) -> list[str]:
-    source = shown(reader.info.path)
+    source = printable(reader.info.path)
     warnings = [reader.ending] if isinstance(reader, LiveReader) and reader.ending else []
     if config.hwaccel not in (NONE, AUTO) and _decoder(reader).device is None:
         warnings.append(f"{source} was decoded by software: {_decoder(reader).reason}")
@@ -311,7 +311,7 @@ def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) ->
     except OutputError as error:
         if video is None:
             raise
-        raise error.with_hint(f"{shown(video)} was written, but without its JSON it is unfinished") from error
+        raise error.with_hint(f"{printable(video)} was written, but without its JSON it is unfinished") from error
 
 
 def _expected_frames(info: VideoInfo, config: EstimateConfig) -> int | None:

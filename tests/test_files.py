@@ -174,7 +174,7 @@ def test_sha256(tmp_path):
 def test_awkward_names(tmp_path, name):
     files.write_atomic(tmp_path / name, b"x")
     assert names(tmp_path) == [name]
-    assert "\n" not in files.shown(tmp_path / name)
+    assert "\n" not in files.printable(tmp_path / name)
 
 
 def test_umask_is_respected(tmp_path):

@@ -19,7 +19,7 @@ from typing import Any
 from .._text import one_line
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, OutputError, UsageError
-from ..files import TEMP_SUFFIX, shown
+from ..files import TEMP_SUFFIX, printable
 from .manifest import MANIFEST_NAME, Line, read_manifest
 from .plan import VIDEO_SUFFIXES, Job, Plan, RemoteFiles, targets_of
 
@@ -153,4 +153,4 @@ def _open(url: str, error: type[DCPoseError]) -> tuple[Any, str]:
         return fs, str(root)
     except Exception as problem:  # an unknown protocol, a package that is missing, credentials
         reason = one_line(problem, 160)
-        raise error(f"cannot open {shown(url)}: {reason}; install what fsspec needs for it") from problem
+        raise error(f"cannot open {printable(url)}: {reason}; install what fsspec needs for it") from problem

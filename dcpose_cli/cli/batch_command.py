@@ -11,7 +11,7 @@ from ..batch.remote import is_url, plan_remote
 from ..config import DEFAULTS, EstimateConfig
 from ..devices import ALL, device_names
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
-from ..files import shown
+from ..files import printable
 from ..smooth import require_method
 from .commands import report_error, report_summary
 from .console import batch_display
@@ -56,13 +56,15 @@ def _carry_out(
     plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None, *, dry_run: bool, quiet: bool
 ) -> int:
     for path, reason in plan.skipped:
-        message(f"dcpose: {shown(path)} is skipped: {reason}")
+        message(f"dcpose: {printable(path)} is skipped: {reason}")
     if dry_run:
         _print_plan(plan)
         return EXIT_OK
     for job in plan.jobs:
         if job.outdated:
-            message(f"dcpose: warning: {shown(job.target)} was made with other settings; --overwrite makes it again")
+            message(
+                f"dcpose: warning: {printable(job.target)} was made with other settings; --overwrite makes it again"
+            )
     outcomes = _run(plan, config, workers, ray, quiet=quiet)
     if not quiet:
         _print_table(outcomes, len(plan.skipped))
@@ -74,10 +76,10 @@ def _run(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | Non
     outcomes = []
     with batch_display(len(plan.jobs), quiet=quiet) as display:
         for outcome in outcomes_of(
-            plan, config, runner=runner, listen=lambda job, at: display.show(shown(job.name), at)
+            plan, config, runner=runner, listen=lambda job, at: display.show(printable(job.name), at)
         ):
             outcomes.append(outcome)
-            display.ended(shown(outcome.job.name))
+            display.ended(printable(outcome.job.name))
             if outcome.error is not None:
                 report_error(outcome.error)
             elif outcome.summary is not None:
@@ -103,12 +105,12 @@ def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | 
 def _print_plan(plan: Plan) -> None:
     for job in plan.jobs:
         source, target = (job.remote.source, job.remote.video) if job.remote else (job.source, job.target)
-        message(f"{'finished: ' if job.done else ''}{shown(source)} -> {shown(target)}")
+        message(f"{'finished: ' if job.done else ''}{printable(source)} -> {printable(target)}")
 
 
 def _print_table(outcomes: list[Outcome], skipped: int) -> None:
     """What became of every video, and how many of each kind."""
-    rows = [(_state(outcome), shown(outcome.job.name), _detail(outcome)) for outcome in outcomes]
+    rows = [(_state(outcome), printable(outcome.job.name), _detail(outcome)) for outcome in outcomes]
     if len(rows) > _TABLE_ROWS:
         rows = [row for row in rows if row[0] not in ("done", "finished before")]
     width = min(_NAME_WIDTH, max((len(name) for _, name, _ in rows), default=0))

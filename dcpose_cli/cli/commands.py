@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..config import EstimateConfig
 from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
-from ..files import shown
+from ..files import printable
 from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import finish_on_interrupt, progress_display, show_traceback
@@ -39,7 +39,7 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     codes: list[int] = []
     if dry_run:
         for source, target in good:
-            message(f"{shown(source)} -> {shown(target)}")
+            message(f"{printable(source)} -> {printable(target)}")
     elif good:
         from ..estimator import PoseEstimator
         from ..pipeline import estimate
@@ -155,12 +155,12 @@ def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
         message(f"dcpose: warning: {warning}")
     if report.errors or report.damaged:
         message(
-            f"dcpose: warning: {shown(summary.source)} is damaged: {report.errors} frames lost, "
+            f"dcpose: warning: {printable(summary.source)} is damaged: {report.errors} frames lost, "
             f"{report.damaged} of {report.frames} frames flagged"
         )
     if not summary.tracks:
         message(
-            f"dcpose: warning: nobody was found in {shown(summary.source)}; "
+            f"dcpose: warning: nobody was found in {printable(summary.source)}; "
             "try --conf 0.1, or another detector with --detector"
         )
     if not quiet:
@@ -174,8 +174,8 @@ def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
 def named(paths: list[Path]) -> str:
     """What was written, in few words."""
     if len(paths) > 2:
-        return f"{shown(paths[0])} and {len(paths) - 1} more"
-    return " and ".join(map(shown, paths))
+        return f"{printable(paths[0])} and {len(paths) - 1} more"
+    return " and ".join(map(printable, paths))
 
 
 def _count(summary: EstimateSummary) -> str:

@@ -13,7 +13,7 @@ from ..config import EstimateConfig
 from ..devices import require_one_device
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
-from ..files import require_free_target, sha256_of, shown, write_atomic
+from ..files import printable, require_free_target, sha256_of, write_atomic
 from ..video.probe import probe
 from .terminal import message, show
 
@@ -67,7 +67,7 @@ def compare_models(
         # Not squeezed into a narrow terminal: cut words and figures help nobody.
         show(table_of(rows), width=_WIDTH)
         for path in filter(None, (out, json)):
-            message(f"{shown(path)} written")
+            message(f"{printable(path)} written")
 
 
 def table_of(rows: list[MethodRow]) -> Table:

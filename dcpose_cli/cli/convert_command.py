@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..export.formats import Options, rate_of, require_target, write_result
-from ..files import shown
+from ..files import printable
 from ..results.foreign import DEFAULT_FPS, read_result
 from .commands import named
 from .terminal import message
@@ -27,7 +27,7 @@ def convert_result(
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))
     if result.assumed_fps and fps is None:
-        message(f"dcpose: warning: {shown(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps")
+        message(f"dcpose: warning: {printable(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps")
     written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import EXIT_OK, UsageError
-from ..files import shown
+from ..files import printable
 from .console import progress_display
 from .terminal import message
 
@@ -25,8 +25,8 @@ def export_frames(
     with progress_display(frames.name, quiet=quiet) as progress:
         summary = export_dataset(frames, boxes, out, to=to, truth=truth, config=config, progress=progress)
     if summary.dropped:
-        message(f"dcpose: warning: {summary.dropped} boxes of {shown(boxes)} have no area and were left out")
+        message(f"dcpose: warning: {summary.dropped} boxes of {printable(boxes)} have no area and were left out")
     if not quiet:
         count = "1 file" if len(summary.files) == 1 else f"{len(summary.files)} files"
-        message(f"{shown(out)}: {count}, {summary.frames} frames, {summary.people} poses ({summary.seconds:.1f} s)")
+        message(f"{printable(out)}: {count}, {summary.frames} frames, {summary.people} poses ({summary.seconds:.1f} s)")
     return EXIT_OK

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ..errors import UsageError
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
-from ..files import require_free_target, require_not_input, require_writable_folder, shown, write_atomic
+from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
 from .terminal import message, say, show
 
 
@@ -75,7 +75,7 @@ def _by_sequence(result: Evaluation) -> Table:
         column.justify = "right"
     for name, scores in [*result.sequences.items(), ("all", result.total)]:
         cells = map(_cell, _totals(scores, result.metrics).values())
-        table.add_row(escape(shown(name)), str(scores.ap.frames), *cells)
+        table.add_row(escape(printable(name)), str(scores.ap.frames), *cells)
     return table
 
 

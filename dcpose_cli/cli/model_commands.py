@@ -10,7 +10,7 @@ from rich.table import Table
 from ..checkpoints.files import find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
-from ..files import sha256_of, shown
+from ..files import printable, sha256_of
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS
 from .terminal import say, show
@@ -30,7 +30,7 @@ def show_model(model: str) -> None:
     """Everything a weights file says of itself, and its hash."""
     path = find_weights(model)
     data = read_metadata(path)
-    rows: list[tuple[str, str]] = [("file", shown(path)), ("sha256", sha256_of(path)), ("kind", _kind(data))]
+    rows: list[tuple[str, str]] = [("file", printable(path)), ("sha256", sha256_of(path)), ("kind", _kind(data))]
     rows.append(("input", _input(data)))
     if data.get("kind") in KINDS:
         loaded = open_model(model)
@@ -59,7 +59,7 @@ def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) 
         raise UsageError(f"--joints must be one of {', '.join(JOINT_ORDERS)}, got {joints}")
     path = import_checkpoint(file, out, joints=joints, overwrite=overwrite)
     data = read_metadata(path)
-    say(f"{shown(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
+    say(f"{printable(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
 
 
 def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) -> None:
@@ -72,7 +72,7 @@ def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) 
     for name, shape in made.inputs.items():
         say(f"input  {name}: {' x '.join(map(str, shape))}")
     say(f"output heatmaps: {' x '.join(map(str, made.output))}")
-    say(f"{shown(made.path)} written; it differs from torch by {made.difference:.1e} at most")
+    say(f"{printable(made.path)} written; it differs from torch by {made.difference:.1e} at most")
 
 
 def _kind(data: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from ..checkpoints.files import WEIGHTS_NAME
 from ..errors import UsageError
-from ..files import require_free_target, shown
+from ..files import printable, require_free_target
 from ..pose.network import resolve_device
 from ..training.engine.distributed import own_ranks
 from ..training.engine.log import Progress
@@ -40,7 +40,9 @@ def train_model(
     kind = KINDS[plan.kind]
     folder = out or recipe.parent
     if teacher is not None and not kind.teacher:
-        raise UsageError("--teacher is for recipes of detectors", hint=f"{shown(recipe)} is of the kind {plan.kind}")
+        raise UsageError(
+            "--teacher is for recipes of detectors", hint=f"{printable(recipe)} is of the kind {plan.kind}"
+        )
     if not data.is_dir():
         raise UsageError("--data is not a folder", path=data)
     if not overwrite:
@@ -68,7 +70,7 @@ def train_model(
         options["after_step"] = after_step
         net = kind.train(plan, data, work or Path("runs") / plan.name, init=start, **extra, **options)
     if own_ranks().first:
-        message(f"{shown(kind.save(net, plan, folder, overwrite=overwrite))} written")
+        message(f"{printable(kind.save(net, plan, folder, overwrite=overwrite))} written")
 
 
 def parse_stages(text: str) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..files import shown
+from ..files import printable
 from ..render.results import Choice
 from .console import progress_display
 from .terminal import message
@@ -21,7 +21,7 @@ def smooth_file(result: Path, out: Path, method: str, *, fix_swaps: bool, overwr
 
     frames = smooth_result(result, out, method=method, fix_swaps=fix_swaps, overwrite=overwrite)
     if not quiet:
-        message(f"{shown(out)}: {frames} frames, smoothed ({method})")
+        message(f"{printable(out)}: {frames} frames, smoothed ({method})")
 
 
 def choice_of(tracks: list[int] | None, largest: bool, roi: str | None) -> Choice:
@@ -31,7 +31,7 @@ def choice_of(tracks: list[int] | None, largest: bool, roi: str | None) -> Choic
     try:
         x, y, width, height = (float(part) for part in roi.split(","))
     except ValueError:
-        raise UsageError(f"--roi must be x,y,width,height in pixels, got {shown(roi)}") from None
+        raise UsageError(f"--roi must be x,y,width,height in pixels, got {printable(roi)}") from None
     return Choice(tracks=tuple(tracks or ()), largest=largest, roi=(x, y, width, height))
 
 
@@ -61,7 +61,7 @@ def render_file(
     for warning in summary.warnings:
         message(f"dcpose: warning: {warning}")
     if not quiet:
-        message(f"{shown(summary.video)}: {summary.frames} frames ({summary.seconds:.1f} s)")
+        message(f"{printable(summary.video)}: {summary.frames} frames ({summary.seconds:.1f} s)")
 
 
 def _heatmaps(
@@ -77,7 +77,7 @@ def _heatmaps(
     quiet: bool,
 ) -> RenderSummary:
     if show != "heatmaps":
-        raise UsageError(f"--show can be heatmaps, not {shown(show)}")
+        raise UsageError(f"--show can be heatmaps, not {printable(show)}")
     if joint is None or len(config.choice.tracks) != 1:
         raise UsageError("--show heatmaps needs one --track and one --joint")
     from ..estimator import PoseEstimator
@@ -109,4 +109,4 @@ def report_page(
         message(f"dcpose: warning: {warning}")
     if not quiet:
         tracks = "1 track" if summary.tracks == 1 else f"{summary.tracks} tracks"
-        message(f"{shown(summary.page)}: {summary.frames} frames, {tracks}, {summary.size / 2**20:.1f} MiB")
+        message(f"{printable(summary.page)}: {summary.frames} frames, {tracks}, {summary.size / 2**20:.1f} MiB")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
+from ..files import printable
 from .average_precision import average_precision
 from .ground_truth import read_ground_truth
 from .polygons import strictly_inside
@@ -99,7 +99,7 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
     missing = [name for name in names if not (predicted / name).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"lacks {shown(missing[0])}{more}", path=predicted, hint="predict every video")
+        raise InputError(f"lacks {printable(missing[0])}{more}", path=predicted, hint="predict every video")
     return [(ground_truth / name, predicted / name) for name in names]
 
 

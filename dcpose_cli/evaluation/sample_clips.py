@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import shown
+from ..files import printable
 from ..people.boxes import iou
 from ..results import read_posetrack
 from ..skeleton import JOINT_GROUPS
@@ -54,7 +54,7 @@ def score_clip(result: Path, truth: Path) -> ClipScore:
     frames = read_posetrack(result).frames
     true_frames = read_truth(truth)
     if frames and frames[-1].index >= len(true_frames):
-        raise InputError(f"has frame {frames[-1].index}, {shown(truth)} ends before it: wrong pair", path=result)
+        raise InputError(f"has frame {frames[-1].index}, {printable(truth)} ends before it: wrong pair", path=result)
     return score_frames(frames, true_frames)
 
 
@@ -123,7 +123,7 @@ def clips_ap(pairs: Sequence[tuple[Path, Path]]) -> ApResult:
         expected: list[EvalFrame] = frames_of(posetrack_ground_truth(read_truth(truth)))
         predicted = read_frames(result)
         if len(predicted) != len(expected):
-            counts = f"{len(predicted)} frames, {shown(truth)} {len(expected)}"
+            counts = f"{len(predicted)} frames, {printable(truth)} {len(expected)}"
             raise InputError(f"has {counts}: AP needs a result of the whole clip", path=result)
         videos.append((expected, predicted))
     return evaluate_videos(videos)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import OutputError
-from ..files import AtomicFile, output_error, require_writable_folder, shown, sync_file, sync_folder, temporary_name
+from ..files import AtomicFile, output_error, printable, require_writable_folder, sync_file, sync_folder, temporary_name
 
 #: Writes the content of one output to the path it is given.
 Write = Callable[[Path], None]
@@ -44,7 +44,7 @@ def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwri
     names = sorted(entry.name for entry in target.iterdir())
     strangers = [name for name in names if not is_ours(name)]
     if strangers:
-        raise OutputError(f"holds other files ({shown(strangers[0])})", path=target, hint="choose another name")
+        raise OutputError(f"holds other files ({printable(strangers[0])})", path=target, hint="choose another name")
     if names and not overwrite:
         raise OutputError("holds a result already", path=target, hint="pass --overwrite or choose another name")
 

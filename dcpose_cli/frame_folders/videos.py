@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import InputError, UsageError
-from ..files import shown
+from ..files import printable
 from .boxes import BoxFile, ScoredBoxes
 from .truth import TruthFile
 
@@ -50,7 +50,7 @@ def find_videos(root: Path, boxes: BoxFile, truth: Sequence[TruthFile] = ()) -> 
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
-                f"two folders of frames are called {shown(Path(name).stem)}", hint="distinguish them with --gt"
+                f"two folders of frames are called {printable(Path(name).stem)}", hint="distinguish them with --gt"
             )
     return found
 
@@ -120,7 +120,7 @@ def _resolve(root: Path, parent: PurePosixPath, *, boxed: bool) -> Path:
             return folder
     who = "the boxes" if boxed else "the ground truth"
     raise InputError(
-        f"no frames of {str(parent)!r:.100} below {shown(root)}, which {who} name", hint="give the images' folder"
+        f"no frames of {str(parent)!r:.100} below {printable(root)}, which {who} name", hint="give the images' folder"
     )
 
 
@@ -139,7 +139,7 @@ def _frame_names(folder: Path, boxed: dict[str, ScoredBoxes], length: int | None
     names = _pictures(folder)
     missing = sorted(set(boxed) - set(names))
     if missing:
-        raise InputError(f"the boxes name the picture {shown(missing[0])}, which is not in {shown(folder)}")
+        raise InputError(f"the boxes name the picture {printable(missing[0])}, which is not in {printable(folder)}")
     if length is None or length == len(names):
         return names
     first, digits = Path(names[0]), len(Path(names[0]).stem)

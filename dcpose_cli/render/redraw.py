@@ -14,7 +14,7 @@ from .._threads import ReadAhead, WriteBehind
 from ..chunks import chunk_frames
 from ..config import DEFAULTS
 from ..errors import InputError, UsageError
-from ..files import sha256_of, shown
+from ..files import printable, sha256_of
 from ..outputs import require_video
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..smooth import require_method, smooth_results
@@ -142,7 +142,7 @@ def differences(video: Path, info: VideoInfo, result: PoseTrackResult) -> Iterat
     source = result.header.get("input")
     expected = source.get("sha256") if isinstance(source, dict) else None
     if expected is not None and sha256_of(info.path) != expected:
-        yield f"{shown(video)} is not the file the result was made from; poses may lie beside the people"
+        yield f"{printable(video)} is not the file the result was made from; poses may lie beside the people"
 
 
 def write_video(

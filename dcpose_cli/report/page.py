@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import InputError, OutputError, UsageError
-from ..files import require_free_target, require_not_input, require_writable_folder, sha256_of, shown, write_atomic
+from ..files import printable, require_free_target, require_not_input, require_writable_folder, sha256_of, write_atomic
 from ..render import track_palette
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..skeleton import EDGES, JOINT_NAMES
@@ -83,7 +83,7 @@ def _not_found(result: PoseTrackResult, path: Path) -> str:
     source = result.header.get("input")
     name = source.get("name") if isinstance(source, dict) else None
     which = f", {name}," if isinstance(name, str) and name else ""
-    return f"the video of {shown(path)}{which} is not beside it: name it with --video and pass --overwrite"
+    return f"the video of {printable(path)}{which} is not beside it: name it with --video and pass --overwrite"
 
 
 def _video_entry(
@@ -101,7 +101,7 @@ def _video_entry(
     source = result.header.get("input")
     expected = source.get("sha256") if isinstance(source, dict) else None
     if expected is not None and sha256_of(video) != expected:
-        warnings.append(f"{shown(video)} is not the file the result was made from; poses may lie beside the people")
+        warnings.append(f"{printable(video)} is not the file the result was made from; poses may lie beside the people")
     entry: dict[str, Any] = {"name": video.name, "start": container_start(video), "source": None, "embedded": None}
     entry["mime"] = _MIME.get(video.suffix.lower(), "video/mp4")
     if embed:

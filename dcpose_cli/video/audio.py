@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from dcpose_cli.errors import DCPoseError
-from dcpose_cli.files import shown
+from dcpose_cli.files import printable
 from dcpose_cli.video.source import open_input
 
 # Codecs that common players accept in each container and that no damage can make the muxer refuse midway, as happens
@@ -92,7 +92,7 @@ class AudioTrack:
         if self._carrier is not None:
             self._guard(self._carrier.flush)
         if self._damage:
-            self.warnings.append(f"sound of {shown(self._source)}: {self._damage} damaged places were left out")
+            self.warnings.append(f"sound of {printable(self._source)}: {self._damage} damaged places were left out")
         self.close()
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class AudioTrack:
                 self._damage += 1
 
     def _drop(self, reason: str) -> None:
-        self.warnings.append(f"sound of {shown(self._source)} was left out: {reason}")
+        self.warnings.append(f"sound of {printable(self._source)} was left out: {reason}")
         self._carrier = None
         self.close()
 

@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from dcpose_cli.errors import InputError
-from dcpose_cli.files import shown
+from dcpose_cli.files import printable
 from dcpose_cli.types import DecodeReport, Frame, VideoInfo
 from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import ToRgb
@@ -141,7 +141,7 @@ class LiveReader:
         if not self.broke_off:
             return ""
         how = "stalled: nothing more was sent" if self._decoder.stalled else "broke off"
-        return f"{shown(self._address)} {how} after {self._received} frames"
+        return f"{printable(self._address)} {how} after {self._received} frames"
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +184,7 @@ class LiveReader:
         if self._error is not None:
             raise self._error
         if not self._taken:
-            what = self.ending or f"{shown(self._address)} ended after {self._received} frames"
+            what = self.ending or f"{printable(self._address)} ended after {self._received} frames"
             raise InputError(f"{what}, none of them in the range asked for", hint="check the address and --start")
 
     def _next(self) -> _Picture | None:

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from dcpose_cli.errors import InputError, OutputError, UsageError
-from dcpose_cli.files import AtomicFile, output_error, sha256_of, shown
+from dcpose_cli.files import AtomicFile, output_error, printable, sha256_of
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.audio import AudioTrack
 from dcpose_cli.video.colour import BT709, LIMITED_RANGE, ToYuv420
@@ -152,7 +152,9 @@ class VideoWriter:
             if isinstance(exc, OSError) or self._audio is None or not self._audio.present:
                 raise
             self._release()
-            self.warnings.append(f"sound of {shown(self._audio_from or '')} was left out: it does not fit the output")
+            self.warnings.append(
+                f"sound of {printable(self._audio_from or '')} was left out: it does not fit the output"
+            )
             self._open(pts, None)
 
     def _open(self, pts: int, audio_from: Path | None) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from ...checkpoints.files import load_model, save_model
 from ...errors import UsageError
-from ...files import shown
+from ...files import printable
 from ...nets import DCPose, HRNet, SimpleBaseline
 from ...nets.backbones import HeatmapNet, init_heatmap_net
 from ...nets.dcpose import init_head, init_published_head
@@ -85,7 +85,7 @@ def _train(recipe: Recipe, data: Path, run: Run, init: DCPose | HeatmapNet | Non
     configs = recipe.stages()
     stages = run.stages_of(recipe.name, configs)
     net = _start(recipe, init, run.device)
-    nothing = f"no training samples in {shown(data)} for {_described(recipe)}"
+    nothing = f"no training samples in {printable(data)} for {_described(recipe)}"
     samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
     if 1 in stages:
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...checkpoints.files import save_model
 from ...errors import UsageError
-from ...files import shown
+from ...files import printable
 from ...nets import DSTA, DCPose, HRNet, SimpleBaseline
 from ...nets.dsta import DSTAPoses, init_head
 from ...nets.dsta_backbone import init_backbone
@@ -72,7 +72,7 @@ def _train(recipe: DSTARecipe, data: Path, run: Run, init: nn.Module | None) -> 
     learner = _start(recipe, run.device)
     if init is not None:
         start_from(learner.net, init)
-    nothing = f"no training samples in {shown(data)} for the recipe's [data]; check both"
+    nothing = f"no training samples in {printable(data)} for the recipe's [data]; check both"
     samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
     if 1 in stages:
         _stage(1, learner, recipe, configs[1].in_steps(len(samples)), samples, held, run)
