@@ -19,15 +19,15 @@ def models_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "models"
 
 
-def shipped_model(model: str | Path, file: str) -> Path | None:
+def shipped_model(model: str | Path, file: str, root: Path) -> Path | None:
     """The weights file of a shipped model that is named; None for other names, and for paths.
 
-    file: name of weights files. A name is text without a separator: "person-n" always is the shipped model, whatever
-    the working folder holds, and "./person-n", or any Path, the folder.
+    file: name of weights files. root: folder of the shipped models. A name is text without a separator: "person-n" is
+    the shipped model, whatever the working folder holds, and "./person-n", or any Path, the folder.
     """
     if not isinstance(model, str) or model in ("", ".", "..") or Path(model).name != model:
         return None
-    found = models_dir() / model / file
+    found = root / model / file
     try:
         return found if found.is_file() else None
     except (OSError, ValueError):  # a name that no file system takes

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+_INT64: Final = 2**63
+_LONGEST_TEXT: Final = 10_000
+_MOST_ENTRIES: Final = 100_000
 
 
 def build(cls: Any, data: Any, where: str = "") -> Any:
@@ -30,16 +35,29 @@ def build(cls: Any, data: Any, where: str = "") -> Any:
     if origin is tuple:
         if not isinstance(data, (list, tuple)):
             raise TypeError(f"{where.rstrip('.')} must be a list")
+        if len(data) > _MOST_ENTRIES:
+            raise TypeError(f"{where.rstrip('.')} has {len(data)} entries, {_MOST_ENTRIES} are the most")
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(build(args[0], v, where) for v in data)
         if len(args) != len(data):
             raise TypeError(f"{where.rstrip('.')} must have {len(args)} entries")
         return tuple(build(a, v, where) for a, v in zip(args, data, strict=True))
+    _require_sane(data, where.rstrip("."))
     if cls is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     if isinstance(cls, type) and (not isinstance(data, cls) or (isinstance(data, bool) and cls is not bool)):
         raise TypeError(f"{where.rstrip('.')} must be {cls.__name__}")
     return data
+
+
+def _require_sane(data: Any, where: str) -> None:
+    """TypeError for numbers that no computer's arithmetic holds, and texts that nobody wrote."""
+    if isinstance(data, int) and not -_INT64 <= data < _INT64:
+        raise TypeError(f"{where} is a number out of range")
+    if isinstance(data, float) and not math.isfinite(data):
+        raise TypeError(f"{where} is {data}, not a finite number")
+    if isinstance(data, str) and len(data) > _LONGEST_TEXT:
+        raise TypeError(f"{where} is a text of {len(data)} characters, {_LONGEST_TEXT} are the most")
 
 
 def _choose(classes: list[Any], data: Any, where: str) -> Any:

@@ -12,7 +12,6 @@ import contextlib
 import copy
 import logging
 import os
-import pickle
 import re
 import shutil
 import sys
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli.errors import WeightsError
 
 #: Set before ultralytics is imported and kept: no network, no pip, no unsafe unpickling, no chatter.
@@ -46,6 +46,20 @@ _LAYER: Final = re.compile(r"(nn\.)?[A-Z][A-Za-z0-9]{0,40}|v10Detect")
 _WORDS: Final = frozenset({"nc", "None", "True", "False", "nearest", "bilinear"})
 _MAX_LAYERS: Final = 200
 _MAX_NUMBER: Final = 8192
+#: Values in an argument or a table of a model dictionary.
+_MAX_VALUES: Final = 10_000
+#: How often a layer may be repeated, before and by a scale.
+_MAX_REPEATS: Final = 64
+_MAX_SCALE: Final = 8
+#: Keys of a model dictionary that build the network; others are left out.
+_ARCHITECTURE_KEYS: Final = frozenset(
+    {
+        *("nc", "ch", "channels", "backbone", "head", "scales", "scale", "depth_multiple", "width_multiple"),
+        *("end2end", "reg_max", "kpt_shape"),
+    }
+)
+#: Levels of modules in a detector.
+_MAX_LEVELS: Final = 40
 
 #: What a detector's pickle may name beyond torch's own tensor types. All of it is replaced by inert stand-ins.
 _KNOWN_GLOBAL: Final = re.compile(
@@ -116,7 +130,7 @@ def detection_model(architecture: str | Mapping[str, Any], classes: int = 1) -> 
     """
     if not isinstance(architecture, str):
         check_architecture(architecture)
-        architecture = copy.deepcopy(dict(architecture))
+        architecture = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS})
     _load()
     with _restored():
         from ultralytics.cfg import get_cfg
@@ -166,7 +180,8 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     Ultralytics evaluates some of a dictionary's strings, and some layers download weights; a model file must not be
     able to ask for either.
     """
-    layers = [*architecture.get("backbone", ()), *architecture.get("head", ())]
+    parts = [architecture.get("backbone", ()), architecture.get("head", ())]
+    layers = [layer for part in parts if isinstance(part, list | tuple) for layer in part]
     if "activation" in architecture or not 0 < len(layers) <= _MAX_LAYERS:
         raise WeightsError("the detector's architecture is not one of a YOLO network", hint="use another file")
     for layer in layers:
@@ -174,25 +189,45 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
         name = layer[2] if good else None
         if not (isinstance(name, str) and _LAYER.fullmatch(name) and name not in _FETCHING_LAYERS):
             raise WeightsError(f"the detector's architecture names the layer {name!r}, which is not allowed")
-        if not all(_plain(part) for part in (layer[0], layer[1], layer[3])):
+        if not (_plain(layer[0]) and _plain(layer[1], _MAX_REPEATS) and _plain(layer[3])):
             raise WeightsError(
                 f"the detector's layer {name} has arguments that are not allowed", hint="use another file"
             )
-    rest = {k: v for k, v in architecture.items() if k in {"nc", "scales", "depth_multiple", "width_multiple"}}
-    if not all(_plain(v) for v in rest.values()):
-        raise WeightsError("the detector's scales are not numbers", hint="use another file")
+    rest = [v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS - {"backbone", "head", "scale"}]
+    if not all(map(_plain, rest)) or not _sane_scales(architecture):
+        raise WeightsError("the detector's scales are not numbers that a detector has", hint="use another file")
 
 
-def _plain(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(_plain(v) for v in value.values())
-    if isinstance(value, list | tuple):
-        return all(_plain(v) for v in value)
-    if isinstance(value, str):
-        return value in _WORDS
-    if isinstance(value, int | float):
-        return abs(value) <= _MAX_NUMBER
-    return value is None
+def _sane_scales(architecture: Mapping[str, Any]) -> bool:
+    """Whether depths and widths are multiplied by small numbers: scales holds (depth, width, most channels)."""
+    scales = architecture.get("scales") or {}
+    if not isinstance(scales, Mapping) or not isinstance(architecture.get("scale", "n"), str):
+        return False
+    rows = [row[:2] for row in scales.values() if isinstance(row, list | tuple)]
+    multiples = [architecture.get(key, 1.0) for key in ("depth_multiple", "width_multiple")]
+    return len(rows) == len(scales) and _plain([rows, multiples], _MAX_SCALE)
+
+
+def _plain(value: object, most: float = _MAX_NUMBER) -> bool:
+    """Whether a value is made of words and numbers only; one that is too large for a model file is not."""
+    stack = [value]
+    for _ in range(_MAX_VALUES):
+        if not stack:
+            return True
+        part = stack.pop()
+        if isinstance(part, Mapping):
+            stack.extend(part.values())
+        elif isinstance(part, list | tuple):
+            stack.extend(part)
+        elif isinstance(part, str):
+            if part not in _WORDS:
+                return False
+        elif isinstance(part, int | float):
+            if not abs(part) <= most:
+                return False
+        elif part is not None:
+            return False
+    return False
 
 
 class _Inert:
@@ -215,6 +250,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     torch's weights-only reader is given inert stand-ins for the network classes, whose tensors are then collected.
     Raises WeightsError when the file is damaged, no detector, or names anything but network layers.
     """
+    require_unpacked(path)
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         foreign = sorted(name for name in named if not _KNOWN_GLOBAL.fullmatch(name))
@@ -224,18 +260,25 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 path=path,
                 hint="use a detector file that holds layers only",
             )
-        data = _read_inert(path, named)
+        checkpoint = _collected(_read_inert(path, named), path)
+        require_honest(checkpoint.state, path)
+        return checkpoint
     except WeightsError:
         raise
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's readers raise whatever a broken file makes them meet
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise WeightsError(f"cannot be read as a detector: {reason}", path=path, hint="fetch the file again") from error
+
+
+def _collected(data: Any, path: Path) -> Checkpoint:
     root = (data.get("ema") or data.get("model")) if isinstance(data, dict) else data
     architecture = getattr(root, "yaml", None)
     if type(root).__name__ not in {"DetectionModel", "YOLOv10DetectionModel"} or not isinstance(architecture, dict):
         raise WeightsError("not a YOLO detector", path=path, hint="name one like yolo11n.pt")
     names = getattr(root, "names", {})
     ordered = [names[key] for key in sorted(names)] if isinstance(names, dict) else list(names)
+    if not all(isinstance(name, str) and len(name) < _MAX_NUMBER for name in ordered):
+        raise WeightsError("the names of its classes are no text", path=path, hint="use another file")
     return Checkpoint(architecture, tuple(map(str, ordered)), dict(_tensors(root)))
 
 
@@ -252,7 +295,9 @@ def _read_inert(path: Path, named: list[str]) -> Any:
         torch.serialization.add_safe_globals(others)
 
 
-def _tensors(module: object, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def _tensors(module: object, prefix: str = "", level: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
+    if level > _MAX_LEVELS:
+        raise ValueError("its modules are nested too deeply")
     content = vars(module)
     for kind in ("_parameters", "_buffers"):
         for name, value in (content.get(kind) or {}).items():
@@ -260,4 +305,4 @@ def _tensors(module: object, prefix: str = "") -> Iterator[tuple[str, torch.Tens
                 yield prefix + name, value.detach()
     for name, child in (content.get("_modules") or {}).items():
         if isinstance(child, _Inert):
-            yield from _tensors(child, f"{prefix}{name}.")
+            yield from _tensors(child, f"{prefix}{name}.", level + 1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import stat
+import struct
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,9 +18,35 @@ from .files import printable
 
 Image = NDArray[np.uint8]
 
+#: Largest picture that is decoded.
+MAX_PICTURE_PIXELS: Final = 100_000_000
+#: Bytes in which a picture says how large it is; a JPEG may have its colour profile and a preview before that.
+_HEAD_BYTES: Final = 1 << 18
+
+
+def picture_size(head: bytes) -> tuple[int, int]:
+    """Width and height that the first bytes of a PNG or JPEG say; 0, 0 where they do not."""
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) >= 24:
+        width, height = struct.unpack(">II", head[16:24])
+        return width, height
+    at = 2 if head[:3] == b"\xff\xd8\xff" else len(head)
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        kind, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        if kind == 0xFF:  # filling
+            at += 1
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", head[at + 5 : at + 9])
+            return width, height
+        at += 2 + length
+    return 0, 0
+
 
 def decode_picture(data: bytes, where: str) -> Image:
     """An encoded picture -> (H, W, 3) uint8 RGB. where: what an InputError calls it."""
+    width, height = picture_size(data)
+    if width * height > MAX_PICTURE_PIXELS:
+        raise InputError(f"{where} is too large ({width}x{height} pixels); scale it down")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:  # larger than OpenCV allows
@@ -43,14 +72,27 @@ class PictureFile:
 
     def read(self) -> bytes:
         """The encoded bytes. Raises InputError."""
+        return self._read(self.size)
+
+    def check(self) -> None:
+        """Raise InputError for what is no regular file, is empty, or says that it is too large to be decoded."""
+        head = self._read(_HEAD_BYTES if self.size < 0 else min(self.size, _HEAD_BYTES))
+        width, height = picture_size(head)
+        if not head:
+            raise InputError(f"the picture {self.where} is empty; check the path")
+        if width * height > MAX_PICTURE_PIXELS:
+            raise InputError(f"{self.where} is too large ({width}x{height} pixels); scale it down")
+
+    def _read(self, size: int) -> bytes:
         try:
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise InputError(f"the picture {self.where} is no file but a folder, pipe or device; check the path")
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                return file.read(self.size)
-        except OSError as error:
-            raise InputError(
-                f"cannot read the picture {self.where}: {error.strerror}", hint="check the path"
-            ) from error
+                return file.read(size)
+        except (OSError, ValueError) as error:  # the latter: names that no file can have
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot read the picture {self.where}: {reason}", hint="check the path") from error
 
     def decode(self) -> Image:
         """(H, W, 3) uint8 RGB. Raises InputError."""
@@ -67,10 +109,12 @@ class TarIndex:
         """Where the member `name` lies in the tar file `path`. Raises InputError."""
         if path not in self._members:
             try:
+                if not stat.S_ISREG(path.stat().st_mode):
+                    raise InputError("a folder, pipe or device, not a file", path=path, hint="check the data folder")
                 with tarfile.open(path, "r:") as tar:
                     files = (member for member in tar if member.isfile())
                     self._members[path] = {member.name: (member.offset_data, member.size) for member in files}
-            except (OSError, tarfile.TarError) as error:
+            except (OSError, ValueError, tarfile.TarError) as error:
                 raise InputError(
                     f"cannot read the tar file: {error}", path=path, hint="check the data folder"
                 ) from error

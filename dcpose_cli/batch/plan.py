@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._paths import SINGLE, shipped_model
+from .._paths import SINGLE, models_dir, shipped_model
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
 from ..files import sha256_of
@@ -168,7 +168,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
 def find_detector(name: str | Path) -> Path:
     """Where the weights of a detector in a file or folder, or of a shipped one, would be."""
     path = Path(name)
-    shipped = shipped_model(name, "model.safetensors")
+    shipped = shipped_model(name, "model.safetensors", models_dir())
     return shipped or (path / "model.safetensors" if path.is_dir() else path)
 
 

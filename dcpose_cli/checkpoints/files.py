@@ -26,6 +26,7 @@ from ..nets import (
     DCPose,
     PoseWarper,
 )
+from ..nets.limits import MAX_CROP_SIDE, require_buildable
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
@@ -59,7 +60,7 @@ def find_weights(model: str | Path) -> Path:
             if (models_dir() / name / WEIGHTS_NAME).is_file():
                 return models_dir() / name / WEIGHTS_NAME
         raise WeightsError("no pose model in this folder", path=models_dir(), hint="name one with --model")
-    shipped = shipped_model(model, WEIGHTS_NAME)
+    shipped = shipped_model(model, WEIGHTS_NAME, models_dir())
     if shipped is not None:
         return shipped
     path = Path(model)
@@ -119,6 +120,7 @@ def empty_net(config: PoseConfig, path: Path) -> PoseNet:
     Raises WeightsError (naming `path`) when the numbers make no network.
     """
     try:
+        require_buildable(config)
         with torch.device("meta"):
             net: PoseNet = KINDS[_kind_of(config)].network(config)
             return net
@@ -137,7 +139,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         data = json.loads(metadata[METADATA_KEY])
     except (KeyError, ValueError, RecursionError) as error:
         raise WeightsError("has no dcpose header", path=path, hint="convert it with dcpose models import") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION or not isinstance(data.get("kind"), str):
         raise WeightsError("has a header this version does not know", path=path, hint="update dcpose")
     return data
 
@@ -156,7 +158,7 @@ def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
 def _header(data: dict[str, Any], path: Path) -> ModelHeader:
     kind = data.get("kind")
     if kind not in KINDS:
-        raise WeightsError(f"holds a {kind!r}, not a pose network ({', '.join(KINDS)})", path=path)
+        raise WeightsError(f"holds a {kind!r:.40}, not a pose network ({', '.join(KINDS)})", path=path)
     try:
         fields = {k: v for k, v in data.items() if k not in ("format", "network")}
         network = build(KINDS[kind].config, data.get("network"), "network.")
@@ -178,8 +180,11 @@ def _check(header: ModelHeader) -> None:
         raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
     if header.decoding not in DECODERS:
         raise ValueError(f"decoding is {header.decoding!r}, known are {', '.join(DECODERS)}")
-    if any(side < 1 or side % 16 for side in header.input_size):
-        raise ValueError(f"input_size is {header.input_size}, multiples of 16 are needed")
+    if any(not 1 <= side <= MAX_CROP_SIDE or side % 16 for side in header.input_size):
+        raise ValueError(f"input_size must be multiples of 16 up to {MAX_CROP_SIDE}")
+    if not all(text.isprintable() for text in (header.name, header.source)):
+        raise ValueError("name or source holds control characters")
+    require_buildable(network, "network.")
     if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
         raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
 

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .._pickles import require_honest, require_unpacked
 from .._text import one_line
 from ..errors import InputError, OutputError, WeightsError
 from ..files import require_free_target
@@ -88,6 +89,7 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     state = _without_wrapper({str(k): v for k, v in data.items() if isinstance(v, Tensor)})
     if not state:
         raise WeightsError("holds no tensors", path=file)
+    require_honest(state, file)
     return state
 
 
@@ -101,6 +103,7 @@ def load_pickle(file: Path) -> Any:
 
     Besides tensors and plain containers, numpy's numbers and numeric arrays are read: training tools leave them in.
     """
+    require_unpacked(file)
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
             warnings.simplefilter("ignore")  # old files: notes about storage types that do not concern the user
@@ -225,12 +228,12 @@ def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
             width=int(state["transition1.0.0.weight"].shape[0]),
             stem=int(state["conv1.weight"].shape[0]),
             layer1_width=int(state["layer1.0.conv1.weight"].shape[0]),
-            layer1_blocks=count(r"layer1\.(\d+)\."),
-            modules=(count(r"stage2\.(\d+)\."), count(r"stage3\.(\d+)\."), count(r"stage4\.(\d+)\.")),
+            layer1_blocks=count(r"layer1\.(\d{1,6})\."),
+            modules=(count(r"stage2\.(\d{1,6})\."), count(r"stage3\.(\d{1,6})\."), count(r"stage4\.(\d{1,6})\.")),
             blocks=(
-                count(r"stage2\.0\.branches\.0\.(\d+)\."),
-                count(r"stage3\.0\.branches\.0\.(\d+)\."),
-                count(r"stage4\.0\.branches\.0\.(\d+)\."),
+                count(r"stage2\.0\.branches\.0\.(\d{1,6})\."),
+                count(r"stage3\.0\.branches\.0\.(\d{1,6})\."),
+                count(r"stage4\.0\.branches\.0\.(\d{1,6})\."),
             ),
             joints=int(state["final_layer.weight"].shape[0]),
         )

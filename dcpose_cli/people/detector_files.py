@@ -7,7 +7,7 @@ architecture are read and no code is run (see `_ultralytics.read_checkpoint`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from safetensors.torch import save
 from torch import nn
 
 from dcpose_cli import _ultralytics
-from dcpose_cli._paths import shipped_model
+from dcpose_cli._paths import models_dir, shipped_model
+from dcpose_cli._schema import build
 from dcpose_cli._text import one_line
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.files import output_error, write_atomic
@@ -28,6 +29,8 @@ WEIGHTS_NAME: Final = "model.safetensors"
 METADATA_KEY: Final = "dcpose"
 FORMAT_VERSION: Final = 1
 STOCK_IMGSZ: Final = 640
+#: Largest long side at which a detector may look, pixels.
+MAX_DETECT_SIDE: Final = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +102,7 @@ def save_detector(net: nn.Module, folder: Path, *, name: str, imgsz: int, overwr
 
 def _find(source: str | Path, offline: bool) -> Path:
     """The file of a detector. A shipped or stock one's name means it, whatever the working folder holds."""
-    shipped = shipped_model(source, WEIGHTS_NAME)
+    shipped = shipped_model(source, WEIGHTS_NAME, models_dir())
     if shipped is not None:
         return shipped
     path = Path(source)
@@ -139,13 +142,34 @@ def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
             raise WeightsError(
                 f"not a detector of format {FORMAT_VERSION}", path=path, hint="use person-n or update dcpose"
             )
-        names = tuple(str(name) for name in data["names"])
-        checkpoint = _ultralytics.Checkpoint(dict(data["architecture"]), names, state)
-        return checkpoint, int(data["imgsz"]), str(data["name"])
-    except (KeyError, TypeError, ValueError) as error:
+        known = {field.name for field in fields(_Header)}
+        header: _Header = build(_Header, {key: value for key, value in data.items() if key in known})
+        header.check()
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
         raise WeightsError(
-            "has no header of a detector", path=path, hint="use person-n or give another file"
+            f"has no header of a detector ({reason})", path=path, hint="use person-n or give another file"
         ) from error
+    return _ultralytics.Checkpoint(header.architecture, header.names, state), header.imgsz, header.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """What is read of a detector's header; further keys say where it came from and are left alone."""
+
+    name: str
+    names: tuple[str, ...]
+    imgsz: int
+    architecture: dict[str, Any]
+
+    def check(self) -> None:
+        """ValueError for values of the right type that are out of range."""
+        if not isinstance(self.architecture, dict):
+            raise ValueError("architecture must be a table")
+        if not 32 <= self.imgsz <= MAX_DETECT_SIDE:
+            raise ValueError(f"imgsz is {self.imgsz}, 32 to {MAX_DETECT_SIDE} can be")
+        if not all(text.isprintable() for text in (self.name, *self.names)):
+            raise ValueError("a name holds control characters")
 
 
 def _fill(net: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -162,8 +162,8 @@ def _numbers(entry: Mapping[str, Any], key: str, count: int, what: str) -> NDArr
         raise InputError(f"{key} of {what} is not a list of {count} numbers")
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise InputError(f"{key} of {what} holds something that is not a number")
-    # 1e30 is far from every pixel and still a finite float32.
-    if not all(abs(value) < 1e30 for value in values):
+    # 1e7 is far from every pixel; areas and sums of it are still numbers that a float32 holds.
+    if not all(abs(value) < 1e7 for value in values):
         raise InputError(f"{key} of {what} holds a number that is out of range")
     return np.array(values, np.float32)
 

@@ -16,7 +16,7 @@ from ..skeleton import NUM_JOINTS
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION
 
-_LARGEST: Final = 1e30  # far from every pixel, and still a finite float32
+_LARGEST: Final = 1e7  # far from every pixel; areas and sums of it are still numbers that a float32 holds
 _INT64: Final = 2**63
 
 

@@ -75,7 +75,7 @@ def load_recipe(path: Path) -> Any:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the recipe: {error.strerror}", path=path, hint="check its name") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the recipe is not valid TOML: {error}", path=path) from error
     kind = table.get("kind", _DEFAULT_KIND)
     if not isinstance(kind, str) or kind not in KINDS:
@@ -83,6 +83,6 @@ def load_recipe(path: Path) -> Any:
     try:
         recipe: AnyRecipe = build(KINDS[kind].recipe, table)
         recipe.check()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the recipe does not fit: {error}", path=path) from error
     return recipe

@@ -246,7 +246,7 @@ def test_a_detector_is_no_pose_model(parts, write):
         ({"network": {"depth": 3}}, "unknown key network.depth"),
         ({"network": {"backbone": {"width": "8"}}}, "network.backbone.width must be int"),
         ({"network": {"backbone": {"joints": 16}}}, "16 joints"),
-        ({"network": {"backbone": {"width": -8}}}, "impossible network"),
+        ({"network": {"backbone": {"width": -8}}}, "network.backbone.width is -8"),
         ({"network": {"prf_blocks": 0}}, "does not fit its network"),
     ],
 )
@@ -269,8 +269,10 @@ def test_header_without_a_name(parts, write):
 
 def test_a_huge_network_is_refused_before_memory_is_taken(parts, write):
     tensors, header = parts
-    header["network"]["backbone"]["width"] = 1 << 20  # petabytes of weights
+    header["network"]["backbone"]["width"] = 8192  # terabytes of weights
     assert "does not fit its network" in refusal(write(tensors, header))
+    header["network"]["backbone"]["width"] = 1 << 20
+    assert "network.backbone.width is 1048576" in refusal(write(tensors, header))
 
 
 # --- names

@@ -130,4 +130,4 @@ def check_data(data: DataConfig) -> None:
     ):
         need(len(set(names)) == len(names), f"data.{key} twice")
     need(all(re.fullmatch(r"[a-z0-9_]+", one.name) for one in data.measure), "data.measure: name must be like_this")
-    need(data.memory_gib >= 0, "data.memory_gib must not be negative")
+    need(0 <= data.memory_gib <= 2**20, "data.memory_gib must be in 0..1048576")

@@ -162,7 +162,7 @@ def _split_of(image: dict[str, Any], held_out: Mapping[str, float]) -> str | Non
 
 def is_held_out(name: str, share: float) -> bool:
     """Whether a clip or photograph belongs to the `share` that is never trained on: a hash of its name decides."""
-    return int(hashlib.sha1(name.encode()).hexdigest()[:8], 16) < share * 2**32
+    return int(hashlib.sha1(name.encode(errors="surrogatepass")).hexdigest()[:8], 16) < share * 2**32
 
 
 class _Pictures:

@@ -99,6 +99,8 @@ def _samples(videos: Iterable[LabelledVideo], data: DataConfig) -> Iterator[Pose
     store = PictureStore(memory_limit(data.memory_gib))
     for video in videos:
         for number, frame in enumerate(video.frames):
+            if frame.people:
+                PictureFile(frame.picture).check()  # what cannot be read is named before the first step
             for person in frame.people:
                 yield _sample(video, number, person, data, store)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...nets import DCPoseConfig
+from ...nets.limits import MAX_CROP_SIDE, require_buildable
 from ...skeleton import NUM_JOINTS
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
 from ..engine.config import LoopConfig, check_loop, need, one_of
@@ -97,6 +98,7 @@ class Recipe:
         """ValueError names the first key whose value is out of range."""
         need(bool(self.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
         check_stages(self.model.input_size, self.stages())
+        require_buildable(self.model, "model.")
         check_augment("augment", self.augment)
         if self.augment_windows is not None:
             check_augment("augment_windows", self.augment_windows)
@@ -121,7 +123,8 @@ def check_stages(input_size: tuple[int, int], stages: Mapping[int, StageConfig])
         _check_stage(name, stage)
         sizes |= {f"{name}.phases.{k}.size": phase.size for k, phase in enumerate(stage.phases)}
     for key, size in sizes.items():
-        need(all(side > 0 and side % 16 == 0 for side in size), f"{key} must be multiples of 16")
+        met = all(0 < side <= MAX_CROP_SIDE and side % 16 == 0 for side in size)
+        need(met, f"{key} must be multiples of 16 up to {MAX_CROP_SIDE}")
 
 
 def _check_stage(name: str, stage: StageConfig) -> None:

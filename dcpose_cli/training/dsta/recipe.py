@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...nets import DSTAConfig
+from ...nets.limits import require_buildable
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
 from ..dcpose.recipe import StageConfig, check_stages
 from ..engine.config import need
@@ -42,6 +43,7 @@ class DSTARecipe:
         need(bool(self.stages()), "it has no stage: give stage1, stage2 or both")
         need(self.model.frames in (1, 3), "model.frames must be 1 or 3: a window of the training data has three")
         check_stages(self.model.input_size, self.stages())
+        require_buildable(self.model, "model.")
         check_augment("augment", self.augment)
         check_data(self.data)
         need(self.seed >= 0, "seed must not be negative")

@@ -1,0 +1,47 @@
+"""What a foreign checkpoint may hold, beyond that no code of it runs: no bomb, and no tensor larger than its bytes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from .errors import WeightsError
+
+#: torch stores tensors as they are: what is unpacked is about as long as the file. Names and padding come on top.
+_MOST_UNPACKED: Final = 2
+_SLACK_BYTES: Final = 1 << 20
+
+
+def require_unpacked(path: Path) -> None:
+    """Raise WeightsError for an archive whose parts are compressed to much less than they unpack to."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return  # no archive: torch's reader says what it is
+    if size > _most_bytes(path):
+        raise WeightsError(f"it unpacks to {size:,} bytes, which no checkpoint of torch does", path=path)
+
+
+def require_honest(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise WeightsError for tensors that take more memory than the file has bytes: strides of 0, shared, sparse."""
+    total = 0
+    for name, tensor in state.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise WeightsError(f"the tensor {name!r:.80} is not stored plainly", path=path, hint="save dense tensors")
+        size = tensor.numel() * tensor.element_size()
+        if size > tensor.untyped_storage().nbytes():
+            raise WeightsError(
+                f"the tensor {name!r:.80} claims more elements than the file has", path=path, hint="fetch it again"
+            )
+        total += size
+    if total > _most_bytes(path):
+        raise WeightsError(f"its tensors claim {total:,} bytes, more than the file has", path=path)
+
+
+def _most_bytes(path: Path) -> int:
+    return _MOST_UNPACKED * path.stat().st_size + _SLACK_BYTES

@@ -1,0 +1,162 @@
+"""Headers and data sets that ask for what no file has: refused before anything is built, with the right code."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dcpose_cli._pickles import require_honest, require_unpacked
+from dcpose_cli._schema import build
+from dcpose_cli._ultralytics import _plain, check_architecture
+from dcpose_cli.errors import InputError, WeightsError
+from dcpose_cli.nets import DCPoseConfig, HRNetConfig
+from dcpose_cli.nets.limits import require_buildable
+from dcpose_cli.pictures import PictureFile, picture_size
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        HRNetConfig(modules=(10**6, 1, 1)),
+        HRNetConfig(modules=(64, 64, 64), blocks=(64, 64, 64)),
+        HRNetConfig(width=0),
+        HRNetConfig(stem=10**30),
+        DCPoseConfig(dilations=(0,)),
+        DCPoseConfig(dilations=tuple(range(1, 100))),
+        DCPoseConfig(input_size=(480_000, 640_000)),
+        DCPoseConfig(combine_blocks=65),
+    ],
+)
+def test_networks_nobody_can_build(config):
+    with pytest.raises(ValueError, match=r"modules|width|stem|dilations|input_size|combine_blocks"):
+        require_buildable(config)
+    require_buildable(DCPoseConfig())
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**30, "x" * 20_000])
+def test_values_out_of_any_range_name_their_key(value):
+    from dcpose_cli.training.data.config import DataConfig
+
+    key = "train" if isinstance(value, str) else "memory_gib"
+    with pytest.raises(TypeError, match=key):
+        build(DataConfig, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"imgsz": 10**9}, "imgsz"),
+        ({"imgsz": 1e999}, "imgsz"),
+        ({"name": "\x1b[2J"}, "control"),
+        ({"names": 3}, "names"),
+        ({"architecture": [1]}, "architecture"),
+        ("[" * 100_000 + "]" * 100_000, "nested"),
+    ],
+)
+def test_detector_headers(dcpose, clip, product, tmp_path, change, says):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    source = f"{dcpose.models[3]}/model.safetensors"
+    with safe_open(source, "pt") as file:
+        header = json.loads(file.metadata()["dcpose"])
+    text = change if isinstance(change, str) else json.dumps(header | change)
+    save_file(load_file(source), tmp_path / "x.safetensors", {"dcpose": text})
+    result = dcpose.estimate_with("--detector", tmp_path / "x.safetensors", clip, tmp_path / "o.mp4")
+    assert result.returncode == 5, result.stderr
+    assert says in product.one_line(result)
+
+
+def test_kind_of_a_model_that_is_no_text(dcpose, product, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", {"dcpose": '{"format": 1, "kind": ["x"]}'})
+    assert dcpose("models", "info", tmp_path / "x.safetensors").returncode == 5
+
+
+def test_tensors_that_are_larger_than_their_file(tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(bytes(1000))
+    shared = torch.zeros(1000, 1000)
+    for tensor in (
+        torch.zeros(1).expand(10**9),
+        torch.zeros(4).to_sparse(),
+        torch.zeros(4, device="meta"),
+    ):
+        with pytest.raises(WeightsError, match="'evil'"):
+            require_honest({"evil": tensor}, path)
+    with pytest.raises(WeightsError, match="more than the file has"):
+        require_honest({f"t{n}": shared for n in range(3)}, path)
+    require_honest({"fine": torch.zeros(250)}, path)
+
+
+def test_archive_that_unpacks_to_much_more(tmp_path):
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(50 << 20))
+    with pytest.raises(WeightsError, match="unpacks to"):
+        require_unpacked(path)
+
+
+def test_dictionaries_of_detectors_that_never_end():
+    laughs: list[object] = [1]
+    for _ in range(40):
+        laughs = [laughs, laughs]
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    for value in (laughs, cyclic, [float("nan")], [10**9]):
+        assert not _plain(value)
+    layer = [-1, 1, "Conv", [64, 3, 2]]
+    check_architecture({"nc": 1, "backbone": [layer], "head": [], "scales": {"n": [0.33, 0.25, 1024]}})
+    for bad in (
+        {"backbone": [[-1, 8000, "Conv", [64, 3, 2]]], "head": []},
+        {"backbone": [layer], "head": [], "scales": {"n": [1000, 1, 1]}},
+        {"backbone": [layer], "head": [], "depth_multiple": 1000},
+        {"backbone": 3, "head": 4},
+    ):
+        with pytest.raises(WeightsError):
+            check_architecture(bad)
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_bomb(side=40_000):
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_size_of_a_picture_before_it_is_decoded(ending):
+    data = cv2.imencode(ending, np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    assert picture_size(data) == (64, 48)
+    assert picture_size(data[:10]) == (0, 0)
+    assert picture_size(b"") == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["bomb", "pipe", "folder", "NUL", "surrogate", "empty", "missing"])
+def test_pictures_of_a_training_set_are_looked_at_before_the_first_step(tmp_path, kind):
+    path = tmp_path / {"NUL": "a\0b", "surrogate": "\ud800"}.get(kind, "p.png")
+    if kind == "bomb":
+        path.write_bytes(png_bomb())
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    with pytest.raises(InputError):
+        PictureFile(path).check()
+    with pytest.raises(InputError):
+        PictureFile(path).decode()
