@@ -17,7 +17,7 @@ from .checkpoints.files import open_model
 from .chunks import CHUNK_FRAMES
 from .config import DEFAULTS, EstimateConfig
 from .errors import UsageError
-from .people.detector import PersonDetector
+from .people.detectors import new_detector
 from .people.protocols import Detector
 from .people.search import LARGEST_SIZE, SMALLEST_SIZE, choose_size, has_sizes, search
 from .pose.network import PoseNetwork, resolve_device
@@ -110,7 +110,7 @@ class PoseEstimator:
     def detector(self) -> Detector:
         """The person detector, loaded on first use. Raises WeightsError or DeviceError."""
         if isinstance(self._detector, (str, Path)):
-            self._detector = PersonDetector(
+            self._detector = new_detector(
                 self._detector,
                 device=self.device,
                 conf=self.conf,

@@ -14,6 +14,7 @@ from dcpose_cli.errors import DeviceError, InputError, OutputError, UsageError, 
 from dcpose_cli.evaluation import compare as module
 from dcpose_cli.evaluation.compare import compare
 from dcpose_cli.evaluation.compare_worker import Recorder, Replay, run
+from dcpose_cli.people.detectors import DETECTORS
 from dcpose_cli.types import Detections
 
 
@@ -37,9 +38,7 @@ class Walker:
 @pytest.fixture
 def here(monkeypatch):
     """Workers in this process, with a detector that needs no weights."""
-    from dcpose_cli import estimator
-
-    monkeypatch.setattr(estimator, "PersonDetector", lambda *args, **options: Walker())
+    monkeypatch.setitem(DETECTORS, "yolo", lambda *args, **options: Walker())
     jobs = []
 
     def alone(video, model, result, settings):
@@ -76,8 +75,6 @@ def test_what_was_found_is_found_again(tmp_path):
 
 
 def test_people_are_detected_once_at_the_size_asked_for(clip, tiny_folder, tmp_path, monkeypatch):
-    from dcpose_cli import estimator
-
     class Sized(Walker):
         imgsz, sizes = 64, []
 
@@ -85,7 +82,7 @@ def test_people_are_detected_once_at_the_size_asked_for(clip, tiny_folder, tmp_p
             self.sizes.append(size)
             return super().detect(images)
 
-    monkeypatch.setattr(estimator, "PersonDetector", lambda *args, **options: Sized())
+    monkeypatch.setitem(DETECTORS, "yolo", lambda *args, **options: Sized())
     config = {"model": str(tiny_folder), "device": "cpu", "detect_size": "96", "overwrite": True}
     job = {"video": str(clip), "result": str(tmp_path / "r.json"), "people": str(tmp_path / "p.npz"), "config": config}
     first = run(job)
