@@ -37,8 +37,8 @@ def smooth(
     smooth_file(result, out, method, fix_swaps=fix_swaps, overwrite=overwrite, quiet=quiet)
 
 
-_WHOM = "Whom"
-_LOOK = "Look"
+_SELECTION = "Selection"
+_APPEARANCE = "Appearance"
 _MAPS = "Heatmaps"
 
 
@@ -46,29 +46,32 @@ def render(
     video: Annotated[Path, typer.Argument(help="The video.", metavar="VIDEO", show_default=False)],
     result: _Result,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new video (.mp4, .mov, .mkv).", show_default=False)],
-    style: Annotated[str, typer.Option(help="limbs, lines, dots or none.", rich_help_panel=_LOOK)] = "limbs",
-    no_boxes: Annotated[bool, typer.Option("--no-boxes", help="No boxes.", rich_help_panel=_LOOK)] = False,
-    no_ids: Annotated[bool, typer.Option("--no-ids", help="No track numbers.", rich_help_panel=_LOOK)] = False,
-    black: Annotated[bool, typer.Option("--black", help="On black.", rich_help_panel=_LOOK)] = False,
+    style: Annotated[str, typer.Option(help="limbs, lines, dots or none.", rich_help_panel=_APPEARANCE)] = "limbs",
+    no_boxes: Annotated[bool, typer.Option("--no-boxes", help="No boxes.", rich_help_panel=_APPEARANCE)] = False,
+    no_ids: Annotated[bool, typer.Option("--no-ids", help="No track numbers.", rich_help_panel=_APPEARANCE)] = False,
+    black: Annotated[bool, typer.Option("--black", help="On black.", rich_help_panel=_APPEARANCE)] = False,
     trails: Annotated[
-        float, typer.Option(help="Seconds that hands, feet and head leave a trail.", rich_help_panel=_LOOK)
+        float, typer.Option(help="Seconds that hands, feet and head leave a trail.", rich_help_panel=_APPEARANCE)
     ] = 0.0,
     blur_faces: Annotated[
-        bool, typer.Option("--blur-faces", help="Hide the faces of everybody in the result.", rich_help_panel=_LOOK)
+        bool,
+        typer.Option("--blur-faces", help="Hide the faces of everybody in the result.", rich_help_panel=_APPEARANCE),
     ] = False,
-    smooth: Annotated[str, typer.Option(help="none, gaussian or one-euro.", rich_help_panel=_LOOK)] = DEFAULTS.smooth,
+    smooth: Annotated[
+        str, typer.Option(help="none, gaussian or one-euro.", rich_help_panel=_APPEARANCE)
+    ] = DEFAULTS.smooth,
     kpt_thr: Annotated[
-        float, typer.Option(help="Least confidence of a drawn joint.", rich_help_panel=_LOOK)
+        float, typer.Option(help="Least confidence of a drawn joint.", rich_help_panel=_APPEARANCE)
     ] = DEFAULTS.kpt_thr,
     beside: Annotated[
-        Path | None, typer.Option(help="A second result, drawn to the right.", rich_help_panel=_LOOK)
+        Path | None, typer.Option(help="A second result, drawn to the right.", rich_help_panel=_APPEARANCE)
     ] = None,
     track: Annotated[
-        list[int] | None, typer.Option(help="Only this track; may be repeated.", rich_help_panel=_WHOM)
+        list[int] | None, typer.Option(help="Only this track; may be repeated.", rich_help_panel=_SELECTION)
     ] = None,
-    largest: Annotated[bool, typer.Option("--largest", help="Only the largest.", rich_help_panel=_WHOM)] = False,
+    largest: Annotated[bool, typer.Option("--largest", help="Only the largest.", rich_help_panel=_SELECTION)] = False,
     roi: Annotated[
-        str | None, typer.Option(help="Only people in this rectangle: x,y,width,height.", rich_help_panel=_WHOM)
+        str | None, typer.Option(help="Only people in this rectangle: x,y,width,height.", rich_help_panel=_SELECTION)
     ] = None,
     show: Annotated[
         str | None, typer.Option(help="heatmaps: of --track and --joint (runs the network).", rich_help_panel=_MAPS)
