@@ -7,6 +7,7 @@ the target sees the old state or the finished file, never a part of it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
@@ -16,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dcpose_cli._text import printable as printable
 from dcpose_cli.errors import InputError, OutputError, UsageError
@@ -26,6 +27,7 @@ TEMP_SUFFIX = ".part"
 
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
+_AT_FDCWD = -100
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
 _FULL = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file size limit reached"}
 
@@ -198,6 +200,8 @@ class AtomicFile:
         self.target = target
         self._overwrite = overwrite
         self._open = True
+        #: Whether the target is the file made here.
+        self.published = False
         try:
             self.temp = _create_new(temporary_name(target))
         except OSError as exc:
@@ -221,6 +225,7 @@ class AtomicFile:
         try:
             sync_file(self.temp)
             self._publish()
+            self.published = True
         except OSError as exc:
             raise output_error(exc, self.target) from exc
         finally:
@@ -247,6 +252,21 @@ class AtomicFile:
         except OSError:  # a file system without hard links
             require_free_target(self.target, overwrite=False)
             self.temp.rename(self.target)
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two existing files or folders swap their names, in one step; False where the system cannot.
+
+    Linux: renameat2 with RENAME_EXCHANGE; macOS: renamex_np with RENAME_SWAP. Whoever looks, and a process that is
+    killed, sees both names as they were or both swapped.
+    """
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    names = os.fsencode(first), os.fsencode(second)
+    if hasattr(library, "renameat2"):
+        return bool(library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], 2) == 0)
+    if hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(*names, 2) == 0)
+    return False
 
 
 def write_atomic(target: Path, data: bytes | str, *, overwrite: bool = False) -> None:

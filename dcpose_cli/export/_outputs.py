@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..errors import OutputError
-from ..files import AtomicFile, output_error, printable, require_writable_folder, sync_file, sync_folder, temporary_name
+from ..files import (
+    AtomicFile,
+    exchange,
+    output_error,
+    printable,
+    require_writable_folder,
+    sync_file,
+    sync_folder,
+    temporary_name,
+)
 
 #: Writes the content of one output to the path it is given.
 Write = Callable[[Path], None]
@@ -26,12 +35,46 @@ def write_files(files: Mapping[Path, Write], *, overwrite: bool = False) -> list
                 write(output.temp)
             except OSError as error:
                 raise output_error(error, output.target) from error
-        for output in outputs:
-            output.commit()
+            sync_file(output.temp)  # slow; what follows is only names
+        _publish_all(outputs)
+    except OSError as error:
+        raise output_error(error, next(iter(files))) from error
     finally:
         for output in outputs:
             output.discard()
     return list(files)
+
+
+def _publish_all(outputs: Sequence[AtomicFile]) -> None:
+    """Give all files their names. When one fails, those before it get back what they replaced."""
+    replaced: list[tuple[Path, Path | None]] = []
+    try:
+        for output in outputs:
+            replaced.append((output.target, _second_name(output.target)))
+            output.commit()
+    except BaseException:
+        for (target, old), output in reversed(list(zip(replaced, outputs, strict=False))):
+            if old is not None:
+                old.replace(target)
+            elif output.published:
+                target.unlink(missing_ok=True)
+        raise
+    finally:
+        for _, old in replaced:
+            if old is not None:
+                old.unlink(missing_ok=True)
+
+
+def _second_name(target: Path) -> Path | None:
+    """Another name for an existing file, so that it can be brought back; None where there is none."""
+    if not os.path.lexists(target):
+        return None
+    old = temporary_name(target)
+    try:
+        os.link(target, old, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copy2(target, old, follow_symlinks=False)
+    return old
 
 
 def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:
@@ -96,6 +139,8 @@ class AtomicFolder:
         if not os.path.lexists(self.target):
             self.temp.rename(self.target)
             return
+        if exchange(self.temp, self.target):
+            return  # `discard` removes the older result, which has the temporary name now
         old = temporary_name(self.target)
         self.target.rename(old)
         try:
@@ -106,5 +151,5 @@ class AtomicFolder:
         shutil.rmtree(old, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove the folder under construction; nothing happens after a commit."""
+        """Remove the folder under construction, or after a commit the one that it replaced."""
         shutil.rmtree(self.temp, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""Several files and folders: all new or all old, also when the second fails or the process is killed midway."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dcpose_cli.errors import OutputError
+from dcpose_cli.export import _outputs
+from dcpose_cli.export._outputs import AtomicFolder, write_files
+from dcpose_cli.files import AtomicFile, exchange
+
+
+def test_exchange_of_names(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    (first / "x").write_text("1")
+    second.mkdir()
+    if not exchange(first, second):
+        pytest.skip("this system cannot exchange names")
+    assert (second / "x").read_text() == "1"
+    assert not (first / "x").exists()
+    assert not exchange(first, tmp_path / "missing")
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_folder_replaces_an_older_one(tmp_path, monkeypatch, able):
+    if not able:
+        monkeypatch.setattr(_outputs, "exchange", lambda first, second: False)
+    for content in ("old", "new"):
+        with AtomicFolder(tmp_path / "out", lambda name: True, overwrite=True) as folder:
+            (folder.temp / "x").write_text(content)
+    assert (tmp_path / "out" / "x").read_text() == "new"
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from dcpose_cli.export import _outputs
+real = _outputs.exchange
+def exchange(first, second):
+    done = real(first, second)
+    os.kill(os.getpid(), signal.SIGKILL)
+_outputs.exchange = exchange
+with _outputs.AtomicFolder(pathlib.Path(sys.argv[1]), lambda name: True, overwrite=True) as folder:
+    (folder.temp / "x").write_text("new")
+"""
+
+
+def test_a_kill_between_leaves_the_old_or_the_new_folder(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "x").write_text("old")
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert (out / "x").read_text() in ("old", "new")
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_failure_of_the_second_file_undoes_the_first(tmp_path, monkeypatch, older):
+    targets = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
+    for target in targets if older else ():
+        target.write_text("old")
+    real = AtomicFile.commit
+
+    def commit(self):
+        if self.target == targets[1]:
+            raise OutputError("no room", path=self.target)
+        real(self)
+
+    monkeypatch.setattr(AtomicFile, "commit", commit)
+    with pytest.raises(OutputError, match="no room"):
+        write_files({t: lambda path: path.write_text("new") and None for t in targets}, overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ([t.name for t in targets] if older else [])
+    assert {t.read_text() for t in targets if t.exists()} == ({"old"} if older else set())
+    monkeypatch.setattr(AtomicFile, "commit", real)
+    write_files({t: lambda path: path.write_text("new") and None for t in targets}, overwrite=True)
+    assert {t.read_text() for t in tmp_path.iterdir()} == {"new"}
