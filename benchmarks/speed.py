@@ -33,7 +33,8 @@ from dcpose_cli._cores import cores_for, on_cores, pieces
 from dcpose_cli.chunks import CHUNK_FRAMES
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of
-from dcpose_cli.people.tracker import Tracker
+from dcpose_cli.people.appearance import appearances_of
+from dcpose_cli.people.association import AssociationTracker
 from dcpose_cli.pose.network import PEOPLE_AT_ONCE
 from dcpose_cli.render import draw_people
 from dcpose_cli.stages import Stream, estimate
@@ -123,9 +124,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def prepare(options: argparse.Namespace, estimator: dcpose_cli.PoseEstimator) -> Inputs:
     with VideoReader(options.clip, max_frames=options.frames) as reader:
         frames = list(reader)
-        tracker = Tracker(float(reader.info.fps or 30))
+        tracker = AssociationTracker(float(reader.info.fps or 30))
     found = estimator.detector.detect([frame.image for frame in frames])
-    tracked = [tracker.update(people, frame.image) for people, frame in zip(found, frames, strict=True)]
+    tracked = [
+        tracker.follow(people, appearances_of(people.boxes, frame.image), (frame.image.shape[1], frame.image.shape[0]))
+        for people, frame in zip(found, frames, strict=True)
+    ]
     return Inputs(frames, tracked, list(windows(mark_cuts(frames))))
 
 

@@ -2,8 +2,8 @@
 
 Its import changes much of the process: print options, OpenCV's threads, environment variables, warning filters, a log
 handler on stdout, torch.save, a settings file in the home directory. All of that is put back here. Its predictor and
-trainer, which set torch's thread count, ask the network and keep statistics, are never used: only network classes,
-the loss and ByteTrack. Checkpoint files are read without it, see `read_checkpoint`.
+trainer, which set torch's thread count, ask the network and keep statistics, are never used: only network classes
+and the loss. Checkpoint files are read without it, see `read_checkpoint`.
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ def _load() -> None:
         folder = tempfile.mkdtemp(prefix="dcpose-")
         os.environ["YOLO_CONFIG_DIR"] = folder
         try:
-            import ultralytics.nn.tasks
-            import ultralytics.trackers.byte_tracker  # noqa: F401
+            import ultralytics.nn.tasks  # noqa: F401
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         logger = logging.getLogger("ultralytics")
@@ -154,24 +153,6 @@ def fuse(model: nn.Module) -> nn.Module:
     with _restored():
         fused: nn.Module = model.eval().fuse(verbose=False)  # type: ignore[operator]
     return fused
-
-
-def byte_tracker(*, lost_handicap: float, **settings: float | bool) -> Any:
-    """ByteTrack with the given settings; its ids are its own business, see track.py.
-
-    lost_handicap: added to the matching cost (1 - intersection over union) of tracks that were not seen last.
-    """
-    _load()
-    from ultralytics.trackers.basetrack import TrackState
-    from ultralytics.trackers.byte_tracker import BYTETracker
-
-    class Handicapped(BYTETracker):  # type: ignore[misc, unused-ignore]
-        def get_dists(self, tracks: list[Any], detections: list[Any]) -> Any:
-            costs = super().get_dists(tracks, detections)
-            lost = np.array([track.state == TrackState.Lost for track in tracks], np.bool_)
-            return costs + lost_handicap * lost[:, None] if costs.size else costs
-
-    return Handicapped(types.SimpleNamespace(**settings))
 
 
 def check_architecture(architecture: Mapping[str, Any]) -> None:

@@ -14,7 +14,11 @@ class EstimateConfig:
     device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
     precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
-    conf: least confidence of a detected person. kpt_thr: least confidence of a joint that is drawn.
+    conf: least confidence of a detected person. keep_conf: the same for somebody who is tracked already, so that nobody
+    comes and goes at the threshold. tracker: "dcpose", or "bytetrack" of the package `trackers`. track_iou: least
+    overlap of a detection with the box where a track expects it. track_memory: seconds after which somebody out of
+    sight is forgotten. fill: gaps of up to a second in a track are filled and marked `interpolated` in the JSON.
+    kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
     flip_test: average the network's heatmaps of each crop and of its mirror image (DSTA: its coordinates); the network
@@ -41,6 +45,11 @@ class EstimateConfig:
     precision: str = "auto"
     batch: int | None = None
     conf: float = 0.3
+    keep_conf: float = 0.1
+    tracker: str = "dcpose"
+    track_iou: float = 0.1
+    track_memory: float = 4.0
+    fill: bool = True
     kpt_thr: float = 0.3
     interval: int = 1
     box_scale: float = 1.25

@@ -20,6 +20,7 @@ from .errors import UsageError
 from .people.detectors import new_detector
 from .people.protocols import Detector
 from .people.search import LARGEST_SIZE, SMALLEST_SIZE, choose_size, has_sizes, search
+from .people.tracker import require_tracker
 from .pose.network import PoseNetwork, resolve_device
 from .segments import SegmentFolder
 from .settings import ResolvedSettings
@@ -35,8 +36,8 @@ class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
     model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, detect_size,
-    flip_test: as in EstimateConfig. detector: as there, or any object that detects. A detector given by name is loaded
-    when it is first needed.
+    flip_test, keep_conf, tracker, track_iou, track_memory, fill: as in EstimateConfig. detector: as there, or any
+    object that detects. A detector given by name is loaded when it is first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -56,12 +57,25 @@ class PoseEstimator:
         detect_every: int = 1,
         detect_size: str | int = DEFAULTS.detect_size,
         flip_test: bool = False,
+        keep_conf: float = DEFAULTS.keep_conf,
+        tracker: str = DEFAULTS.tracker,
+        track_iou: float = DEFAULTS.track_iou,
+        track_memory: float = DEFAULTS.track_memory,
+        fill: bool = True,
     ) -> None:
         _require_sane(conf, interval, box_scale)
+        _require_tracking(tracker, keep_conf, track_iou, track_memory)
         if detect_every < 1:
             raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
         self.share_crops, self.detect_every = share_crops, detect_every
         self.detect_size = _size_of(detect_size)
+        self.tracking: dict[str, Any] = {
+            "tracker": tracker,
+            "keep_conf": min(float(keep_conf), float(conf)),
+            "track_iou": float(track_iou),
+            "track_memory": float(track_memory),
+            "fill": fill,
+        }
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         self.network = PoseNetwork(
@@ -85,6 +99,7 @@ class PoseEstimator:
             "share_crops": share_crops,
             "detect_every": detect_every,
             "detect_size": str(detect_size),
+            **self.tracking,
         }
 
     @classmethod
@@ -104,6 +119,11 @@ class PoseEstimator:
             detect_every=config.detect_every,
             detect_size=config.detect_size,
             flip_test=config.flip_test,
+            keep_conf=config.keep_conf,
+            tracker=config.tracker,
+            track_iou=config.track_iou,
+            track_memory=config.track_memory,
+            fill=config.fill,
         )
 
     @property
@@ -113,7 +133,7 @@ class PoseEstimator:
             self._detector = new_detector(
                 self._detector,
                 device=self.device,
-                conf=self.conf,
+                conf=self.tracking["keep_conf"],
                 half=self.network.is_reduced,
                 offline=self._offline,
             )
@@ -232,6 +252,7 @@ class PoseEstimator:
             share_crops=self.share_crops,
             detect_every=self.detect_every,
             detect_size=stored.detect_size if stored else self._resolved_size(sample),
+            **self.tracking,
             device=self.device.type,
             precision=str(self.network.precision).removeprefix("torch."),
             batch=self.network.batch,
@@ -284,3 +305,12 @@ def _require_sane(conf: float, interval: int, box_scale: float) -> None:
         raise UsageError(f"--interval must be at least 1, got {interval}")
     if not 0.1 <= box_scale <= 10:
         raise UsageError(f"the box scale must lie between 0.1 and 10, got {box_scale}")
+
+
+def _require_tracking(tracker: str, keep_conf: float, track_iou: float, track_memory: float) -> None:
+    require_tracker(tracker)
+    for option, share in (("--keep-conf", keep_conf), ("--track-iou", track_iou)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{option} must lie between 0 and 1, got {share}")
+    if not 0 <= track_memory <= 3600:
+        raise UsageError(f"--track-memory must lie between 0 and 3600 seconds, got {track_memory}")

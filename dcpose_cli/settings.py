@@ -11,14 +11,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
 #: Settings that neither the device nor a loaded network decides: a choice made for one part holds for all.
-_FREE_CHOICES: Final = ("interval", "share_crops", "detect_every", "detect_size")
+_FREE_CHOICES: Final = (
+    *("interval", "share_crops", "detect_every", "detect_size"),
+    *("tracker", "track_iou", "track_memory", "fill"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedSettings:
     """What decides the joints of a video besides its frames and the weights. Nothing here is "auto".
 
-    conf: least confidence of a detection. interval: frames between the current frame and its neighbours.
+    conf: least confidence of a detection that starts a track, keep_conf: of one that continues it. tracker: its name.
+    track_iou, track_memory: least overlap, and seconds somebody is remembered. fill: gaps in tracks are filled.
+    interval: frames between the current frame and its neighbours.
     box_scale: enlargement of a person's box before cropping. flip_test: the network also sees
     mirrored crops. share_crops: windows of a person share crops.
     detect_every: the detector runs on every n-th frame. detect_size: long side, in pixels, of what it sees of a frame;
@@ -34,6 +39,11 @@ class ResolvedSettings:
     share_crops: bool
     detect_every: int
     detect_size: int
+    tracker: str
+    keep_conf: float
+    track_iou: float
+    track_memory: float
+    fill: bool
     device: str
     precision: str
     batch: int

@@ -30,9 +30,9 @@ from ._threads import ReadAhead
 from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of, segment_of
 from .people.confirmation import confirmed, frames_ahead
 from .people.expected import frame_result
+from .people.gaps import filled, gap_frames
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
-from .people.protocols import Tracker
-from .people.tracker import Tracker as ByteTracker
+from .people.tracker import new_tracker
 from .pose.network import PoseNetwork
 from .segments import Entry, SegmentFolder, SegmentLog
 from .segments.values import people_entry, result_of, seen_entry, seen_of
@@ -77,6 +77,11 @@ class Stream:
         """Frames that are waited for before a new track is confirmed; 0 where frames are not waited for."""
         return min(frames_ahead(self.fps), self.chunk_frames - 1)
 
+    @property
+    def gap_frames(self) -> int:
+        """Frames of the longest gap in a track that is filled; 0 where frames are not waited for."""
+        return gap_frames(self.fps, self.width, self.height) if self.together > 1 else 0
+
 
 def analyse(
     frames: Iterable[Frame],
@@ -96,7 +101,7 @@ def analyse(
     detected = SegmentLog(segments, "seen") if segments else None
     estimated = SegmentLog(segments, "people") if segments else None
     observed = detect(mark_cuts(frames), stream, settings, find, detected)
-    tracked = track(observed, stream, new_tracker(stream, settings))
+    tracked = track(observed, stream, settings)
     # The next people are detected while the pose network runs; not in a live stream, where waiting is delay.
     ahead = ReadAhead(tracked, stream.chunk_frames) if stream.together > 1 else nullcontext(tracked)
     with single_threaded, ahead as pairs:
@@ -104,11 +109,6 @@ def analyse(
         yield from estimate(windowed, stream, settings, find, pose, estimated)
     for log in filter(None, (detected, estimated)):
         log.finish()
-
-
-def new_tracker(stream: Stream, settings: ResolvedSettings) -> Tracker:
-    """The tracker of a video."""
-    return ByteTracker(stream.fps)
 
 
 def detect(
@@ -164,16 +164,25 @@ def _searched(chunk: Sequence[Frame | Entry], every: int) -> frozenset[int]:
 
 
 def track(
-    observed: Iterable[tuple[T, Observation]], stream: Stream, tracker: Tracker
+    observed: Iterable[tuple[T, Observation]], stream: Stream, settings: ResolvedSettings
 ) -> Iterator[tuple[T, TrackedBoxes]]:
-    """Frames, or what stands for them, with the confirmed people in them; in order, a few frames later."""
+    """Frames, or what stands for them, with the confirmed people in them; in order, some frames later."""
+    tracker = new_tracker(
+        settings.tracker,
+        stream.fps,
+        start_score=settings.conf,
+        keep_score=settings.keep_conf,
+        match_iou=settings.track_iou,
+        memory=settings.track_memory,
+    )
 
     def follow(item: tuple[T, Observation]) -> TrackedBoxes:
         seen, size = item[1], (stream.width, stream.height)
         return tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
 
     searched = ((item, item[1].searched) for item in observed)
-    for (item, _), people in confirmed(interpolate_frames(searched, follow), stream.confirmation_frames):
+    complete = filled(interpolate_frames(searched, follow), stream.gap_frames, fill=settings.fill)
+    for (item, _), people in confirmed(complete, stream.confirmation_frames, settings.conf):
         yield item, people
 
 
@@ -230,7 +239,7 @@ def estimate_chunk(
 
     found = keypoints(chunk, tracked)
     if any(people.between for people in tracked):
-        tracked, found = _detect_again(chunk, tracked, found, find, keypoints)
+        tracked, found = _detect_again(chunk, tracked, found, find, settings.conf, keypoints)
     for window, people, points in zip(chunk, tracked, found, strict=True):
         yield window.current, frame_result(window.current, people, points)
 
@@ -240,6 +249,7 @@ def _detect_again(
     tracked: Sequence[TrackedBoxes],
     keypoints: list[NDArray[np.float32]],
     find: Find,
+    conf: float,
     again: Callable[[Sequence[Window], Sequence[TrackedBoxes]], list[NDArray[np.float32]]],
 ) -> tuple[list[TrackedBoxes], list[NDArray[np.float32]]]:
     """Detects in the frames whose interpolated boxes do not fit the joints, and estimates those people again."""
@@ -250,7 +260,8 @@ def _detect_again(
     if not places:
         return people_of, points_of
     for place, found in zip(places, find([chunk[place].current.image for place in places]), strict=True):
-        people_of[place] = corrected(tracked[place], doubts[place], found)
+        strong = found.at_least(conf)
+        people_of[place] = corrected(tracked[place], doubts[place], strong)
     fresh = again([chunk[place] for place in places], [people_of[place] for place in places])
     for place, points in zip(places, fresh, strict=True):
         points_of[place] = np.where(doubts[place][:, None, None], points, points_of[place])

@@ -75,6 +75,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def at_least(self, score: float) -> Detections:
+        """Those with at least this score."""
+        kept = self.scores >= score
+        return Detections(self.boxes[kept], self.scores[kept])
+
     @staticmethod
     def empty() -> Detections:
         """No people."""
@@ -104,6 +109,7 @@ class TrackedBoxes:
     predicted: how many of them, at the end, were not detected in this frame but are expected where they are.
     between: nobody was looked for in this frame; the boxes lie between those of the frames before and after.
     cut: a new scene begins with this frame; nobody of the frames before has an id in it.
+    filled: how many of the predicted, at their end, stand in a gap of their track: detected before and after.
     """
 
     boxes: NDArray[np.float32]
@@ -112,6 +118,7 @@ class TrackedBoxes:
     predicted: int = 0
     between: bool = False
     cut: bool = False
+    filled: int = 0
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -148,14 +155,15 @@ class Person:
     """One person in one frame.
 
     keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum).
-    bbox: (4,) float32 xywh, the detector's box (the tracker's, in the moments a known person goes undetected).
-    score: the detector's confidence in 0..1.
+    bbox: (4,) float32 xywh, the detector's box. score: the detector's confidence in 0..1.
+    interpolated: the person was not detected in this frame; box and score are those the track has around it.
     """
 
     track_id: int
     bbox: NDArray[np.float32]
     score: float
     keypoints: NDArray[np.float32]
+    interpolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_f
 from ..segments.folder import Kind
 from ..segments.values import tracks_entry, tracks_of
 from ..settings import ResolvedSettings
-from ..stages import Find, Stream, detect, estimate, new_tracker, stored_observations, track
+from ..stages import Find, Stream, detect, estimate, stored_observations, track
 from ..types import TrackedBoxes, VideoInfo, Window
 from ..video.probe import probe
 from ..video.reader import VideoReader
@@ -82,7 +82,7 @@ class Parts:
         """Assign identities; needs every segment's `detect`."""
         stream = self._stream
         observed = stored_observations(self._all_seen(), stream, self.settings, self.info.time_base)
-        tracked = track(observed, stream, new_tracker(stream, self.settings))
+        tracked = track(observed, stream, self.settings)
         for number, group in groupby(tracked, key=lambda pair: pair[0].index // self._size):
             self.folder.write(number, "tracks", [tracks_entry(entry, people) for entry, people in group])
 

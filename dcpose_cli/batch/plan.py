@@ -138,22 +138,18 @@ def is_finished(line: Line, source: Path, target: Path) -> bool:
     return all(stamp.fits(path) for stamp, path in stamps)
 
 
+#: Settings that decide the joints, and are the same in EstimateConfig and in the header of a result.
+_DECISIVE: Final = (
+    *("conf", "keep_conf", "tracker", "track_iou", "track_memory", "fill"),
+    *("interval", "box_scale", "flip_test", "share_crops", "detect_every", "fix_swaps"),
+)
+
+
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
     from ..checkpoints.files import find_weights  # late: it loads torch
 
-    names = (
-        "conf",
-        "interval",
-        "box_scale",
-        "flip_test",
-        "share_crops",
-        "detect_every",
-        "fix_swaps",
-        "start",
-        "end",
-        "max_frames",
-    )
+    names = (*_DECISIVE, "start", "end", "max_frames")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size

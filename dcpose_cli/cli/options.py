@@ -70,6 +70,15 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         str, panel="Speed", metavar="NAME", help="Hardware decoding: none, auto or a type (cuda, vaapi, ...)."
     ),
     "conf": _option(float, panel="Poses", help="Least confidence of a detected person, 0..1."),
+    "keep_conf": _option(float, panel="Tracking", help="Least confidence of a person who is tracked already."),
+    "tracker": _option(
+        str, panel="Tracking", metavar="NAME", help="dcpose, or bytetrack (pip install 'dcpose[trackers]')."
+    ),
+    "track_iou": _option(float, panel="Tracking", help="Least overlap of a detection with the expected box, 0..1."),
+    "track_memory": _option(float, panel="Tracking", help="Seconds after which a person out of sight is forgotten."),
+    "fill": _option(
+        bool, " /--no-fill", panel="Tracking", show_default=False, help="Leave gaps in tracks as they are."
+    ),
     "kpt_thr": _option(float, panel="Poses", help="Least confidence of a drawn joint."),
     "interval": _option(int, panel="Poses", help="Frames between the current one and its neighbours."),
     "flip_test": _option(

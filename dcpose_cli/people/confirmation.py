@@ -1,6 +1,6 @@
-"""Who is seen for a moment only is mostly nobody: people count once they were detected a few times.
+"""Track confirmation: tracks with fewer than HITS strong detections in their first moments are suppressed.
 
-Frames are known a little ahead of time, so whoever counts does so from the first frame on.
+Frames are known a little ahead of time, so a confirmed track has people from its first frame on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..types import TrackedBoxes
 
-#: Detections that make a person, and the time in which they must come, seconds.
+#: Detections that confirm a track, and the time in which they must come, seconds.
 HITS: Final = 3
 SECONDS: Final = 0.3
 
@@ -26,12 +26,14 @@ def frames_ahead(fps: float) -> int:
     return round(SECONDS * fps)
 
 
-def confirmed(items: Iterable[tuple[T, TrackedBoxes]], ahead: int) -> Iterator[tuple[T, TrackedBoxes]]:
-    """The items in order, `ahead` of them later, without people who are not detected again by then.
+def confirmed(
+    items: Iterable[tuple[T, TrackedBoxes]], ahead: int, least_score: float = 0.0
+) -> Iterator[tuple[T, TrackedBoxes]]:
+    """The items in order, `ahead` of them later, without people of tracks that are not confirmed by then.
 
-    items: frames, or what stands for them, with their people. Detections needed: HITS, or as many frames as were
-    looked at in that time, where that is fewer. Ids are given anew, from 0 in order of appearance. 0 frames ahead:
-    everybody counts, and keeps the id.
+    items: frames, or what stands for them, with their people. Detections needed: HITS of at least `least_score`, or as
+    many as there are frames with detections in that time, where that is fewer. Identities are numbered anew, from 0 in
+    order of appearance. 0 frames ahead: every track is confirmed, and keeps its identity.
     """
     if ahead < 1:
         yield from items
@@ -43,23 +45,27 @@ def confirmed(items: Iterable[tuple[T, TrackedBoxes]], ahead: int) -> Iterator[t
         waiting.append(pair)
         most = max(most, sum(not people.between for _, people in waiting))
         if len(waiting) > ahead:
-            yield _first(waiting, names, min(HITS, most))
+            yield _first(waiting, names, min(HITS, most), least_score)
     while waiting:
-        yield _first(waiting, names, min(HITS, most))
+        yield _first(waiting, names, min(HITS, most), least_score)
 
 
-def _first(waiting: deque[tuple[T, TrackedBoxes]], names: dict[int, int], needed: int) -> tuple[T, TrackedBoxes]:
-    """Takes the first item out. names: ids of those who count -> ids they are given."""
+def _first(
+    waiting: deque[tuple[T, TrackedBoxes]], names: dict[int, int], needed: int, least_score: float
+) -> tuple[T, TrackedBoxes]:
+    """Takes the first item out. names: identities of confirmed tracks -> numbers they are given."""
     item, people = waiting[0]
     for track in people.track_ids.tolist():
-        if track not in names and sum(_is_detected(track, later) for _, later in waiting) >= needed:
+        if track not in names and sum(_is_detected(track, later, least_score) for _, later in waiting) >= needed:
             names[track] = len(names)
     waiting.popleft()
     return item, _only(people, names)
 
 
-def _is_detected(track: int, people: TrackedBoxes) -> bool:
-    return not people.between and track in people.track_ids[: len(people) - people.predicted]
+def _is_detected(track: int, people: TrackedBoxes, least_score: float) -> bool:
+    detected = len(people) - people.predicted
+    strong = people.track_ids[:detected][people.scores[:detected] >= least_score]
+    return not people.between and track in strong
 
 
 def _only(people: TrackedBoxes, names: dict[int, int]) -> TrackedBoxes:
@@ -71,4 +77,5 @@ def _only(people: TrackedBoxes, names: dict[int, int]) -> TrackedBoxes:
         scores=people.scores[kept],
         track_ids=np.array([names[track] for track in ids if track in names], np.int64),
         predicted=int(kept[len(people) - people.predicted :].sum()),
+        filled=int(kept[len(people) - people.filled :].sum()),
     )

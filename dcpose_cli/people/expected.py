@@ -1,4 +1,5 @@
-"""People the tracker expects where no detection was: kept if enough of the joints in their box are their own."""
+"""People where no detection was: those the tracker expects are kept if enough of the joints in their box are their own,
+those in a gap of their track always."""
 
 from __future__ import annotations
 
@@ -23,11 +24,12 @@ def frame_result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float
     for number, points in enumerate(keypoints):
         if number >= detected:
             points = _own_joints(points, float(people.boxes[number, 3]), keypoints[:detected])
-            if (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
+            is_filled = number >= len(people) - people.filled
+            if not is_filled and (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
                 continue
-        persons.append(
-            Person(int(people.track_ids[number]), people.boxes[number], float(people.scores[number]), points)
-        )
+        score, box = float(people.scores[number]), people.boxes[number]
+        interpolated = number >= detected and not people.between
+        persons.append(Person(int(people.track_ids[number]), box, score, points, interpolated))
     return FrameResult(frame.index, frame.pts, frame.time, tuple(persons), frame.damaged)
 
 

@@ -28,8 +28,9 @@ SIZES: Final = (640, 960, 1280, 1920, 2560, 3840)
 SMALL_FRAME: Final = 1024
 #: A size is good enough when it finds this share of the sure people that the largest size finds.
 ENOUGH: Final = 0.9
-#: Detections of at least this score are sure.
+#: Detections of at least this score are sure, and of at least this one likely. Weaker ones only continue tracks.
 SURE: Final = 0.5
+LIKELY: Final = 0.25
 
 #: The network sees at most this long a side at a time, pixels; neighbouring tiles share so many pixels of it.
 LARGEST_TILE: Final = 1280
@@ -88,7 +89,7 @@ def search(detector: SizedDetector, images: Sequence[Image], size: int) -> list[
     height, width = images[0].shape[:2]
     scale = size / max(height, width)
     first = _closer(detector, images[:1], tiles(width, height, scale), scale, coarse[:1])
-    parts = surroundings(first[0].boxes, width, height, scale)
+    parts = surroundings(first[0].at_least(LIKELY).boxes, width, height, scale)
     return first + (_closer(detector, images[1:], parts, scale, coarse[1:]) if len(images) > 1 else [])
 
 
@@ -176,7 +177,9 @@ def _closer(
         for (number, part), found in zip(places, detector.detect(pixels, size), strict=True):
             frame = images[number].shape[1], images[number].shape[0]
             placed = found.boxes + np.array([part.x, part.y, 0, 0], np.float32)
-            real = ~(_cut(placed, part, frame, CUT_PIXELS / scale) | _parts_of(placed, coarse[number].boxes))
+            real = ~(
+                _cut(placed, part, frame, CUT_PIXELS / scale) | _parts_of(placed, coarse[number].at_least(LIKELY).boxes)
+            )
             boxes[number].append(placed[real])
             scores[number].append(found.scores[real])
     return [merged(Detections(np.concatenate(b), np.concatenate(s))) for b, s in zip(boxes, scores, strict=True)]

@@ -179,5 +179,6 @@ def _annotation(entry: Any, what: str) -> tuple[int, Person]:
         bbox=_numbers(entry, "bbox", 4, what),
         score=float(_numbers({"score": [score]}, "score", 1, what)[0]) if score is not None else 0.0,
         keypoints=keypoints,
+        interpolated=entry.get("interpolated") is True,
     )
     return frame_index(_whole(entry.get("image_id"), f"image_id of {what}")), person

@@ -155,4 +155,4 @@ def annotation(person: Person, image: int, number: int) -> dict[str, Any]:
         "scores": [0.0 if joint is None else joint[2] for joint in numbers.joints],
         "bbox": numbers.bbox,
         "score": numbers.score,
-    }
+    } | ({"interpolated": True} if person.interpolated else {})

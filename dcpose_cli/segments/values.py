@@ -7,35 +7,36 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..people.tracker import LOOK_SIZE, looks_of
+from ..people.appearance import APPEARANCE_SIZE, appearances_of
 from ..skeleton import NUM_JOINTS
 from ..types import Detections, Frame, FrameResult, Person, TrackedBoxes
 from .folder import Arrays, Entry
 
 
 def seen_entry(frame: Frame, found: Detections) -> Entry:
-    """The people detected in a frame and their looks: boxes (N, 4), scores (N,), looks (N, 432); 0 for no look."""
-    looks = np.zeros((len(found), LOOK_SIZE), np.float32)
-    for number, look in enumerate(looks_of(found.boxes, frame.image)):
-        if look is not None:
-            looks[number] = look
-    return replace(_entry(frame, boxes=found.boxes, scores=found.scores, looks=looks), cut=frame.cut)
+    """The people detected in a frame: boxes (N, 4), scores (N,), appearances (N, APPEARANCE_SIZE); 0 for none."""
+    appearances = np.zeros((len(found), APPEARANCE_SIZE), np.float32)
+    for number, appearance in enumerate(appearances_of(found.boxes, frame.image)):
+        if appearance is not None:
+            appearances[number] = appearance
+    return replace(_entry(frame, boxes=found.boxes, scores=found.scores, appearances=appearances), cut=frame.cut)
 
 
 def seen_of(entry: Entry) -> tuple[Detections, list[NDArray[np.float32] | None]]:
-    """Back from `seen_entry`; a look sums to 1, so one of zeros is none."""
+    """Back from `seen_entry`; an appearance sums to 1, so one of zeros is none."""
     values = entry.values
-    looks = [look if look.any() else None for look in values["looks"]]
-    return Detections(values["boxes"], values["scores"]), looks
+    appearances = [appearance if appearance.any() else None for appearance in values["appearances"]]
+    return Detections(values["boxes"], values["scores"]), appearances
 
 
 def tracks_entry(seen: Entry, tracked: TrackedBoxes) -> Entry:
     """The people of a frame with identities: boxes, scores, ids (N,), expected (N,) (not detected in this frame),
-    between (N,) (nobody looked for them in it)."""
-    expected = np.arange(len(tracked)) >= len(tracked) - tracked.predicted
+    filled (N,) (in a gap of the track), between (N,) (the detector did not run on it)."""
+    place = np.arange(len(tracked))
+    expected, filled = place >= len(tracked) - tracked.predicted, place >= len(tracked) - tracked.filled
     between = np.full(len(tracked), tracked.between)
     values: Arrays = {"boxes": tracked.boxes, "scores": tracked.scores, "ids": tracked.track_ids}
-    values |= {"expected": expected, "between": between}
+    values |= {"expected": expected, "filled": filled, "between": between}
     return Entry(seen.index, seen.pts, seen.damaged, values, seen.cut)
 
 
@@ -43,17 +44,19 @@ def tracks_of(entry: Entry) -> TrackedBoxes:
     """Back from `tracks_entry`."""
     values = entry.values
     expected, between = int(values["expected"].sum()), bool(values["between"].any())
-    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], expected, between, entry.cut)
+    filled = int(values["filled"].sum())
+    return TrackedBoxes(values["boxes"], values["scores"], values["ids"], expected, between, entry.cut, filled)
 
 
 def people_entry(result: FrameResult) -> Entry:
-    """The people of a frame with their joints: boxes, scores, ids, keypoints (N, 17, 3)."""
+    """The people of a frame with their joints: boxes, scores, ids, keypoints (N, 17, 3), interpolated (N,)."""
     people = result.people
     return _entry(
         result,
         boxes=np.array([person.bbox for person in people], np.float32).reshape(-1, 4),
         scores=np.array([person.score for person in people], np.float64),
         ids=np.array([person.track_id for person in people], np.int64),
+        interpolated=np.array([person.interpolated for person in people], np.bool_),
         keypoints=np.array([person.keypoints for person in people], np.float32).reshape(-1, NUM_JOINTS, 3),
     )
 
@@ -61,8 +64,10 @@ def people_entry(result: FrameResult) -> Entry:
 def result_of(entry: Entry, frame: Frame) -> FrameResult:
     """Back from `people_entry`."""
     v = entry.values
-    rows = zip(v["ids"].tolist(), v["boxes"], v["scores"].tolist(), v["keypoints"], strict=True)
-    people = tuple(Person(track, box, score, points) for track, box, score, points in rows)
+    rows = zip(
+        v["ids"].tolist(), v["boxes"], v["scores"].tolist(), v["keypoints"], v["interpolated"].tolist(), strict=True
+    )
+    people = tuple(Person(*row) for row in rows)
     return FrameResult(frame.index, frame.pts, frame.time, people, frame.damaged)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,13 @@ def ids_of(stream: list[TrackedBoxes], ahead: int) -> list[list[int]]:
 def test_a_moment_is_not_enough_and_the_rest_is_there_from_the_start():
     stream = [people(4), people(4, 7), people(4, 7), people(4), people(4, 9), people(4), people(4, 9), people(4, 9)]
     assert ids_of(stream, 3) == [[0], [0], [0], [0], [0, 1], [0], [0, 1], [0, 1]]
+
+
+def test_weak_detections_confirm_nobody():
+    """A place that looks like a person once, and a little like one afterwards."""
+    strong, weak = people(3), replace(people(3), scores=np.full(1, 0.2, np.float32))
+    assert [len(who) for _, who in confirmed(enumerate([strong, *[weak] * 8]), 4, 0.3)] == [0] * 9
+    assert [len(who) for _, who in confirmed(enumerate([strong] * 3 + [weak] * 6), 4, 0.3)] == [1] * 9
 
 
 def test_boxes_and_scores_stay_with_their_people():

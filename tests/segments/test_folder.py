@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, FrameResult, OutputError, Person, PoseEstimator, UsageError, chunks
-from dcpose_cli.people.tracker import Tracker, looks_of
+from dcpose_cli.people.appearance import appearances_of
+from dcpose_cli.people.association import AssociationTracker as Tracker
 from dcpose_cli.segments import SegmentFolder, SegmentLog, segments_folder
 from dcpose_cli.segments.values import people_entry, result_of, seen_entry, seen_of, tracks_entry, tracks_of
 
@@ -45,7 +46,7 @@ def test_what_was_seen_comes_back_exactly(folder):
         back, looks = seen_of(entry)
         np.testing.assert_array_equal(back.boxes, people.boxes)
         np.testing.assert_array_equal(back.scores, people.scores)
-        for look, true in zip(looks, looks_of(people.boxes, frame.image), strict=True):
+        for look, true in zip(looks, appearances_of(people.boxes, frame.image), strict=True):
             assert (look is None) == (true is None)
             assert look is None or np.array_equal(look, true)
 
@@ -66,7 +67,7 @@ def test_tracks_and_results_come_back_exactly(folder):
         np.testing.assert_array_equal(one.bbox, other.bbox)
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
-    tracked = Tracker(25).update(detections(3), frame.image)
+    tracked = Tracker(25).follow(detections(3), [None] * 3, (64, 48))
     folder.write(0, "tracks", [tracks_entry(entry, tracked)])
     back = tracks_of(folder.read(0, "tracks")[0])
     np.testing.assert_array_equal(back.boxes, tracked.boxes)

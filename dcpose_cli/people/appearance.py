@@ -1,0 +1,47 @@
+"""How people look: colours of their clothes, for recognizing them when motion does not say who is who."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: Parts of the box, as shares of its height, whose colours count: chest, hips and thighs.
+_BANDS: Final = ((0.12, 0.37), (0.37, 0.62), (0.62, 0.9))
+#: Share of the width around the middle.
+_COLUMNS: Final = (0.25, 0.75)
+#: Bins of hue, saturation and value.
+_BINS: Final = (12, 4, 4)
+#: Numbers in an appearance.
+APPEARANCE_SIZE: Final = len(_BANDS) * 12 * 4 * 4
+
+Appearance = NDArray[np.float32]
+
+
+def appearances_of(boxes: NDArray[np.float32], image: NDArray[np.uint8] | None) -> list[Appearance | None]:
+    """Appearance of the people in the (N, 4) xywh `boxes` of a frame.
+
+    image: (H, W, 3) uint8 RGB. An appearance is (APPEARANCE_SIZE,) float32: a histogram of colours per band of the
+    body, which together sum to 1. None where there is nothing to see.
+    """
+    return [None if image is None else _appearance(box, image) for box in boxes]
+
+
+def likeness(first: Appearance | None, second: Appearance | None) -> float | None:
+    """Bhattacharyya coefficient of two appearances, 0..1; None where one is unknown."""
+    return None if first is None or second is None else float(np.sqrt(first * second).sum())
+
+
+def _appearance(box: NDArray[np.float32], image: NDArray[np.uint8]) -> Appearance | None:
+    x, y, w, h = (float(v) for v in box)
+    columns = slice(max(0, int(x + _COLUMNS[0] * w)), max(0, int(x + _COLUMNS[1] * w)))
+    rows = slice(max(0, int(y + _BANDS[0][0] * h)), max(0, int(y + _BANDS[-1][1] * h)))
+    patch = image[rows, columns]
+    if patch.shape[0] < 4 or patch.shape[1] < 4:
+        return None
+    hsv = cv2.cvtColor(cv2.resize(patch, (16, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)
+    parts = [cv2.calcHist([band], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256]) for band in np.split(hsv, 3)]
+    counts = np.concatenate([part.ravel() for part in parts])
+    return np.asarray(counts / counts.sum(), np.float32)

@@ -1,0 +1,358 @@
+"""The default tracker: detections are assigned to tracks by motion, overlap and appearance.
+
+Two thresholds, as in ByteTrack (Zhang et al. 2022): strong detections start and continue tracks, weak ones only
+continue tracks that were just seen. A Kalman filter per track predicts the box, the assignment is optimal (lapjv).
+Tracks that were lost come back by motion for a second, and by appearance for as long as they are remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import lap
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Detections, TrackedBoxes
+from .appearance import Appearance, likeness
+from .boxes import iou, pairwise_iou
+from .motion import Motion
+
+#: Seconds for which motion alone may bring a lost track back.
+MOTION_SECONDS: Final = 1.0
+#: What a lost track needs beyond the least overlap, so that someone who walks past a hidden person does not get that
+#: person's identity, and what it needs where appearance agrees.
+LOST_HANDICAP: Final = 0.15
+#: Overlap of a weak detection with the track it continues.
+WEAK_IOU: Final = 0.4
+#: Detections that make a track a known one.
+KNOWN_HITS: Final = 3
+#: Overlap of a strong detection that certainly continues a track.
+SURE_IOU: Final = 0.4
+#: Weight of the appearance beside the overlap, and the likeness of somebody who is not known.
+APPEARANCE_WEIGHT: Final = 1.0
+UNKNOWN_LIKENESS: Final = 0.6
+#: Somebody less like the track than this is somebody else.
+OTHER_LIKENESS: Final = 0.3
+#: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
+#: strangers are alike too, by its light and background.
+LEAST_LIKENESS: Final = 0.6
+LIKENESS_LEAD: Final = 0.05
+#: How far someone may have gone meanwhile: box heights at once, and more per second.
+REACH_HEIGHTS: Final = 1.0
+REACH_PER_SECOND: Final = 0.7
+
+#: Someone seen for this long is expected to be there still for so long when a detection is missing.
+EXPECT_AFTER_SECONDS: Final = 0.4
+EXPECT_SECONDS: Final = 0.33
+#: No expected box where a detected one overlaps it this much, or where less than this share of it is in the picture.
+EXPECT_IOU: Final = 0.6
+EXPECT_INSIDE: Final = 0.6
+
+#: A box that overlaps another one more than this is covered: its appearance is not learnt, and its place is this much
+#: less certain.
+COVERED_IOU: Final = 0.1
+COVERED_NOISE: Final = 5.0
+#: A new track beside a known one, overlapping it this much, needs a detection of this score: it is often a part of it.
+BESIDE_IOU: Final = 0.2
+BESIDE_SCORE: Final = 0.8
+#: Appearance corrects an identity where the sum of likenesses gets this much better. It is learnt by this share per
+#: detection, from detections at least this alike.
+CORRECTION_LEAD: Final = 0.15
+LEARNT_SHARE: Final = 0.1
+LEARNT_LIKENESS: Final = 0.4
+#: Time goes on by this share of a frame at least.
+LEAST_STEP: Final = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """One identity. box: as last detected, xywh. score: of that detection. first: time of the first one, seconds.
+    hits: detections up to now."""
+
+    identity: int
+    motion: Motion
+    box: NDArray[np.float32]
+    score: float
+    first: float
+    appearance: Appearance | None
+    hits: int = 0
+
+
+class AssociationTracker:
+    """Gives identities to the people of one video, frame by frame in order.
+
+    fps: frames per second, for streams without times. start_score, keep_score: least score of a detection that starts
+    a track and of one that continues it. match_iou: least overlap of a detection with the predicted box.
+    memory: seconds for which somebody out of sight is remembered.
+    """
+
+    def __init__(
+        self,
+        fps: float = 30.0,
+        *,
+        start_score: float = 0.3,
+        keep_score: float = 0.1,
+        match_iou: float = 0.1,
+        memory: float = 4.0,
+    ) -> None:
+        self._step = 1 / fps if 0 < fps < 1000 else 1 / 30
+        self._start_score, self._keep_score = start_score, min(keep_score, start_score)
+        self._match_iou, self._memory = match_iou, memory
+        self._next_id = 0
+        self._now: float | None = None
+        self._forget_everybody()
+
+    def _forget_everybody(self) -> None:
+        self._tracks: list[_Track] = []
+        self._before = -np.inf
+
+    def follow(
+        self,
+        detections: Detections,
+        appearances: Sequence[Appearance | None],
+        frame_size: tuple[int, int] | None,
+        /,
+        *,
+        time: float | None = None,
+        cut: bool = False,
+    ) -> TrackedBoxes:
+        """The people of the next frame, as protocols.Tracker says; detections without a track are left out."""
+        if cut:
+            self._forget_everybody()
+        self._advance(time)
+        self._tracks = [track for track in self._tracks if self._age(track) <= self._memory]
+        owners = self._assign(detections, appearances)
+        self._correct(detections, appearances, owners)
+        self._start(detections, appearances, owners)
+        self._update(detections, appearances, owners)
+        return self._result(detections, owners, frame_size or (0, 0), cut)
+
+    def _advance(self, time: float | None) -> None:
+        """The clock goes on, by part of a frame at least; times that stand still or go back count as that."""
+        last = self._now
+        if last is None:
+            self._now = time or 0.0
+            return
+        self._before = last
+        self._now = max(last + self._step if time is None else time, last + LEAST_STEP * self._step)
+
+    def _age(self, track: _Track) -> float:
+        assert self._now is not None
+        return self._now - track.motion.time
+
+    def _is_fresh(self, track: _Track) -> bool:
+        """Whether it was seen in the frame before."""
+        return track.motion.time >= self._before
+
+    def _assign(self, dets: Detections, appearances: Sequence[Appearance | None]) -> list[_Track | None]:
+        """The track of every detection, None where it has none."""
+        owners: list[_Track | None] = [None] * len(dets)
+        if not self._tracks or not len(dets):
+            return owners
+        strong = np.flatnonzero(dets.scores >= self._start_score)
+        predicted = np.array([track.motion.predict(self._now or 0.0) for track in self._tracks])
+        alike = np.array([[_or_unknown(likeness(t.appearance, a)) for a in appearances] for t in self._tracks])
+        overlap = pairwise_iou(predicted, dets.boxes)
+        fresh = np.array([self._is_fresh(track) for track in self._tracks])
+        recent = np.array([self._age(track) <= MOTION_SECONDS for track in self._tracks])
+        last_overlap = pairwise_iou(np.array([track.box for track in self._tracks]), dets.boxes)
+        overlap = np.where(fresh[:, None], overlap, np.maximum(overlap, last_overlap))
+        known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
+        handicap = np.where(fresh, 0, LOST_HANDICAP)[:, None]
+        allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= OTHER_LIKENESS)
+        benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
+        weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))
+        # A weak detection that fits goes before a strong one that hardly does: that is often somebody else.
+        # Tracks of a frame or two choose last: they are often a part of somebody, or nobody.
+        for group in (known, ~known):
+            mine = group[:, None]
+            self._match(benefit, mine & allowed & (overlap >= SURE_IOU), strong, owners)
+            self._match(
+                benefit, mine & (overlap >= WEAK_IOU) & fresh[:, None] & (alike >= OTHER_LIKENESS), weak, owners
+            )
+            self._match(benefit, mine & allowed, strong, owners)
+        self._recognize(dets, appearances, strong, owners)
+        return owners
+
+    def _match(
+        self,
+        benefit: NDArray[np.floating],
+        allowed: NDArray[np.bool_],
+        columns: NDArray[np.int64],
+        owners: list[_Track | None],
+    ) -> None:
+        """Assigns these detections to tracks so that the sum of the benefits is largest; `owners` gets the result."""
+        free = np.array([track not in owners for track in self._tracks])
+        columns = np.array([column for column in columns if owners[column] is None], np.int64)
+        cost = np.where(allowed & free[:, None], -benefit, np.inf)[:, columns]
+        rows = np.flatnonzero(np.isfinite(cost).any(axis=1)) if cost.size else np.zeros(0, int)
+        if not len(rows):
+            return
+        cost = cost[rows] + 4.0  # every match is worth more than none
+        _, matches, _ = lap.lapjv(np.where(np.isfinite(cost), cost, 1e3), extend_cost=True, cost_limit=100.0)
+        for row, column in zip(rows, matches, strict=True):
+            if column >= 0 and np.isfinite(cost[list(rows).index(row), column]):
+                owners[columns[column]] = self._tracks[row]
+
+    def _recognize(
+        self,
+        dets: Detections,
+        appearances: Sequence[Appearance | None],
+        strong: NDArray[np.int64],
+        owners: list[_Track | None],
+    ) -> None:
+        """Gives lost tracks back to those who look like them and are near enough; large boxes choose first."""
+        sizes = dets.boxes[strong, 2] * dets.boxes[strong, 3]
+        for number in strong[np.argsort(-sizes, kind="stable")]:
+            if owners[number] is None:
+                owners[number] = self._alike(dets.boxes[number], appearances[number], owners)
+
+    def _alike(
+        self, box: NDArray[np.float32], appearance: Appearance | None, owners: Sequence[_Track | None]
+    ) -> _Track | None:
+        ranked = []
+        for track in self._tracks:
+            value = likeness(appearance, track.appearance)
+            free = track not in owners
+            if value is not None and (not free or self._in_reach(box, track)):
+                ranked.append((-value, track.identity, free, track))
+        ranked.sort(key=lambda entry: entry[:2])
+        if not ranked or not ranked[0][2] or -ranked[0][0] < LEAST_LIKENESS:
+            return None
+        if len(ranked) > 1 and ranked[1][0] - ranked[0][0] < LIKENESS_LEAD:
+            return None
+        return ranked[0][3]
+
+    def _in_reach(self, box: NDArray[np.float32], track: _Track) -> bool:
+        reach = (REACH_HEIGHTS + REACH_PER_SECOND * self._age(track)) * max(float(box[3]), float(track.box[3]))
+        gap = (box[:2] + box[2:] / 2) - (track.box[:2] + track.box[2:] / 2)
+        return float(np.hypot(*gap)) <= reach
+
+    def _correct(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+        """Exchanges identities, in place, where appearance says that motion mixed them up.
+
+        Only detections decide that are strong and that nobody covers. What they are compared with was learnt from such
+        ones too: how each looked before they met.
+        """
+        covered = _covered(dets)
+        clear = {
+            number
+            for number, track in enumerate(owners)
+            if track is not None and not covered[number] and dets.scores[number] >= self._start_score
+        }
+        for number in sorted(clear):
+            mine = owners[number]
+            if mine is None or mine.hits < KNOWN_HITS or likeness(appearances[number], mine.appearance) is None:
+                continue
+            gains = [
+                (self._gain(number, track, appearances, owners, clear), -track.identity, track)
+                for track in self._tracks
+                if track is not mine and self._in_reach(dets.boxes[number], track)
+            ]
+            gain, _, better = max(gains, key=lambda entry: entry[:2], default=(0.0, 0, mine))
+            if gain > CORRECTION_LEAD:
+                if better in owners:
+                    owners[owners.index(better)] = mine
+                owners[number] = better
+
+    @staticmethod
+    def _gain(
+        number: int,
+        track: _Track,
+        appearances: Sequence[Appearance | None],
+        owners: list[_Track | None],
+        clear: set[int],
+    ) -> float:
+        """How much more alike people get when a detection gets this track, and its owner, if any, the other one."""
+        mine = owners[number]
+        value = likeness(appearances[number], track.appearance)
+        if mine is None or value is None or value < LEAST_LIKENESS:
+            return 0.0
+        gain = value - (likeness(appearances[number], mine.appearance) or 0.0)
+        if track in owners:
+            other = owners.index(track)
+            if other not in clear:
+                return 0.0
+            gain += likeness(appearances[other], mine.appearance) or 0.0
+            gain -= likeness(appearances[other], track.appearance) or 0.0
+        return gain
+
+    def _start(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+        """New tracks for the strong detections that are left; large boxes come first."""
+        assert self._now is not None
+        overlap = pairwise_iou(dets.boxes, dets.boxes)
+        np.fill_diagonal(overlap, 0)
+        owned = np.array([track is not None for track in owners], np.bool_)
+        beside = (overlap[:, owned] >= BESIDE_IOU).any(axis=1)
+        least = np.where(beside, max(self._start_score, BESIDE_SCORE), self._start_score)
+        for number in np.argsort(-dets.boxes[:, 2] * dets.boxes[:, 3], kind="stable"):
+            if owners[number] is None and dets.scores[number] >= least[number]:
+                box = dets.boxes[number]
+                track = _Track(self._next_id, Motion(box, self._now), box, 0.0, self._now, appearances[number])
+                owners[number] = track
+                self._tracks.append(track)
+                self._next_id += 1
+
+    def _update(
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: Sequence[_Track | None]
+    ) -> None:
+        """What the tracks learn; appearance slowly, and not while somebody else covers the person."""
+        assert self._now is not None
+        covered = _covered(dets)
+        for number, track in enumerate(owners):
+            if track is None:
+                continue
+            new, before = appearances[number], track.appearance
+            if new is None or before is None:
+                track.appearance = new if before is None else before
+            elif not covered[number] and (likeness(new, before) or 0.0) >= LEARNT_LIKENESS:
+                track.appearance = (1 - LEARNT_SHARE) * before + LEARNT_SHARE * new
+            if track.motion.time < self._now:
+                track.motion.update(dets.boxes[number], self._now, COVERED_NOISE if covered[number] else 1.0)
+            track.hits += 1
+            track.box, track.score = dets.boxes[number], float(dets.scores[number])
+
+    def _result(
+        self, dets: Detections, owners: Sequence[_Track | None], size: tuple[int, int], cut: bool
+    ) -> TrackedBoxes:
+        """The detections with a track, then those who are missed for a moment; their score fades."""
+        kept = [number for number, track in enumerate(owners) if track is not None]
+        boxes, scores = [*dets.boxes[kept]], [*dets.scores[kept]]
+        identities = [track.identity for track in owners if track is not None]
+        for track in self._tracks:
+            age = self._age(track)
+            seen = track.motion.time - track.first
+            if not 0 < age <= EXPECT_SECONDS or seen < EXPECT_AFTER_SECONDS:
+                continue
+            box = track.motion.predict(self._now or 0.0).astype(np.float32)
+            if _inside(box, size) >= EXPECT_INSIDE and (not boxes or iou(box, np.array(boxes)).max() < EXPECT_IOU):
+                boxes.append(box)
+                scores.append(np.float32(track.score * (1 - 0.5 * age / EXPECT_SECONDS)))
+                identities.append(track.identity)
+        assert len(set(identities)) == len(identities), "two people of one frame have one identity"
+        return TrackedBoxes(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(scores, np.float32),
+            np.array(identities, np.int64),
+            predicted=len(boxes) - len(kept),
+            cut=cut,
+        )
+
+
+def _or_unknown(value: float | None) -> float:
+    return UNKNOWN_LIKENESS if value is None else value
+
+
+def _covered(dets: Detections) -> NDArray[np.bool_]:
+    """Which boxes overlap another one."""
+    covered: NDArray[np.bool_] = (pairwise_iou(dets.boxes, dets.boxes) > COVERED_IOU).sum(axis=1) > 1
+    return covered
+
+
+def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
+    """Share of an xywh box that lies in an image of this width and height."""
+    sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
+    return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))

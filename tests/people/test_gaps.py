@@ -1,0 +1,81 @@
+"""Gaps inside a track: filled between two detections, up to a length, and never across a cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dcpose_cli.people.gaps import HELD_PIXELS, filled, gap_frames
+from dcpose_cli.types import TrackedBoxes
+
+
+def people(*rows, predicted=0, cut=False, between=False):
+    """rows: (identity, x); boxes 20 wide, 50 high, score 0.9."""
+    boxes = np.array([[x, 10, 20, 50] for _, x in rows], np.float32).reshape(-1, 4)
+    ids = np.array([identity for identity, _ in rows], np.int64)
+    return TrackedBoxes(boxes, np.full(len(rows), 0.9, np.float32), ids, predicted, between, cut)
+
+
+def result(stream, longest, **options):
+    """Per frame: {identity: x}, and how many are predicted and filled."""
+    found = list(filled(enumerate(stream), longest, **options))
+    assert [number for number, _ in found] == list(range(len(stream)))
+    return [
+        (dict(zip(who.track_ids.tolist(), who.boxes[:, 0].tolist(), strict=True)), who.predicted, who.filled)
+        for _, who in found
+    ]
+
+
+def test_boxes_in_a_gap_lie_on_the_way():
+    stream = [people((0, 0)), people(), people((5, 200)), people(), people((0, 40))]
+    assert result(stream, 3) == [
+        ({0: 0}, 0, 0),
+        ({0: 10}, 1, 1),
+        ({5: 200, 0: 20}, 1, 1),
+        ({0: 30}, 1, 1),
+        ({0: 40}, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize(("gap", "count"), [(3, 3), (4, 0)])
+def test_a_gap_is_filled_whole_or_not_at_all(gap, count):
+    stream = [people((0, 0)), *[people()] * gap, people((0, 8))]
+    assert sum(who[2] for who in result(stream, 3)) == count
+
+
+def test_no_gap_reaches_over_a_cut():
+    stream = [people((0, 0)), people(), people(cut=True), people((0, 8))]
+    assert [who for who, _, _ in result(stream, 5)] == [{0: 0}, {}, {}, {0: 8}]
+
+
+def test_filled_people_replace_expected_ones():
+    stream = [people((0, 0)), people((0, 77), predicted=1), people((0, 20)), people((0, 99), predicted=1)]
+    assert result(stream, 3) == [({0: 0}, 0, 0), ({0: 10}, 1, 1), ({0: 20}, 0, 0), ({0: 99}, 1, 0)]
+
+
+def test_without_filling_only_detected_people_are_left():
+    stream = [people((0, 0)), people((0, 77), predicted=1), people((0, 20)), people((0, 99), predicted=1)]
+    assert result(stream, 3, fill=False) == [({0: 0}, 0, 0), ({}, 0, 0), ({0: 20}, 0, 0), ({}, 0, 0)]
+    between = [people((0, 0)), people((0, 5), predicted=1, between=True), people()]
+    assert result(between, 3, fill=False)[1] == ({0: 5}, 1, 0)
+
+
+def test_no_more_frames_are_held_than_said():
+    taken = []
+
+    def stream():
+        for number in range(20):
+            taken.append(number)
+            yield number, people()
+
+    for number, _ in filled(stream(), 4):
+        assert len(taken) == min(20, number + 5)
+    live = [people((0, 0)), people((0, 5), predicted=1)]
+    assert list(filled(enumerate(live), 0)) == list(enumerate(live))
+
+
+def test_a_second_is_looked_ahead_and_memory_is_bounded():
+    assert gap_frames(25, 640, 360) == 25
+    assert gap_frames(60, 1920, 1080) == 60
+    for width, height in ((3840, 2160), (7680, 4320), (20000, 20000)):
+        assert gap_frames(60, width, height) * width * height <= max(HELD_PIXELS, width * height)
