@@ -1,4 +1,4 @@
-"""Muon: steps of equal length in all directions for hidden matrices, AdamW's for everything else."""
+"""Muon: orthogonal steps for wide matrices and kernels, AdamW's steps for everything else."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from dcpose_cli.nets import DCPose
 from dcpose_cli.training.dcpose.recipe import StageConfig
 from dcpose_cli.training.engine.loop import Loop
 from dcpose_cli.training.engine.muon import Muon, is_matrix, orthogonal
+from dcpose_cli.training.recipes import load_recipe
 
 CONFIG = StageConfig(steps=12, batch=4, lr=0.02, warmup=2, ema=0.9, optimizer="muon", weight_decay=0.1)
 
@@ -51,7 +53,7 @@ def test_singular_values_come_near_one_and_their_vectors_stay(shape):
     assert inner.diagonal(dim1=1, dim2=2).min() > 0
 
 
-def test_first_step_of_a_hidden_weight_has_the_length_of_adamw():
+def test_first_step_of_a_matrix_has_the_length_of_adamw():
     weight = nn.Parameter(torch.zeros(32, 24, 3, 3))
     weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) * 1e-4
     Muon([weight], lr=0.5).step()
@@ -60,7 +62,7 @@ def test_first_step_of_a_hidden_weight_has_the_length_of_adamw():
     )  # singular values 0.7 to 1.2
 
 
-def test_what_is_not_hidden_moves_as_with_adamw():
+def test_what_is_no_wide_matrix_moves_as_with_adamw():
     net, twin = small_net(), small_net()
     assert [is_matrix(p) for p in net.parameters()] == [True, False, False, False, True, False, False, False]
     steps = [
@@ -76,6 +78,18 @@ def test_what_is_not_hidden_moves_as_with_adamw():
             optimizer.step()
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
         assert torch.allclose(p, q, atol=1e-6) != is_matrix(p)
+
+
+def test_which_matrices_of_the_released_network_go_to_adamw(root):
+    net = DCPose(load_recipe(root / "models" / "dcpose-s" / "recipe.toml").model)
+    matrices = {name: p for name, p in net.named_parameters() if p.ndim > 1}
+    narrow = {name: p for name, p in matrices.items() if not is_matrix(p)}
+    assert (len(matrices), len(narrow)) == (142, 29)
+    assert {len(p) for p in narrow.values()} == {6, 13, 16, 17}
+    outputs = {"backbone.final_layer.weight", *(f"warps.{k}.weight" for k in range(3))}
+    assert outputs <= set(narrow)
+    weights = [sum(p.numel() for p in group.values()) for group in (narrow, matrices)]
+    assert 0.01 < weights[0] / weights[1] < 0.015
 
 
 def test_parameters_without_a_gradient_stay():
