@@ -129,31 +129,27 @@ def _train_windows(
         def validate() -> Measured:
             probe = DCPose(recipe.model).to(device).to(memory_format=torch.channels_last).eval()
             probe.load_state_dict(loop.average.state)
-            three = [s for s in held if len(s.pictures) == 3]
-            if not three:
-                return {}
-            size = recipe.model.input_size
-            out = _validate(loop.name, probe, three, size, recipe, config, run)
-            decoder = DECODERS[config.decoding]
-            single, _ = find(
-                lambda x, margin: probe.backbone(x[:, :3]), three, size, recipe.augment.enlarge, decoder, device
-            )
-            if not out:
-                return {}
-            stills = [s for s in held if len(s.pictures) == 1 and s.human] if recipe.data.measure else []
-            _, people = find(
-                lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin),  # a still stands still
-                stills,
-                size,
-                recipe.augment.enlarge,
-                decoder,
-                device,
-            )
-            measured = human_measures(people, recipe.data.measure)
-            return {"size": out["size"], "windows": out["windows"], "single": single["windows"], **measured}
+            return _validate_windows(loop.name, probe, held, recipe, config, run)
 
         loop.run(loss_of, validate)
     net.load_state_dict(loop.average.state)
+
+
+def _validate_windows(
+    stage: str, probe: DCPose, held: list[PoseSample], recipe: Recipe, config: StageConfig, run: Run
+) -> Measured:
+    """Shares of held-out windows, of the backbone alone on them, and of stills with human labels as windows."""
+    three = [s for s in held if len(s.pictures) == 3]
+    size, enlarge, decoder = recipe.model.input_size, recipe.augment.enlarge, DECODERS[config.decoding]
+    out = _validate(stage, probe, three, size, recipe, config, run) if three else {}
+    if not out:
+        return {}
+    single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, size, enlarge, decoder, run.device)
+    stills = [s for s in held if len(s.pictures) == 1 and s.human] if recipe.data.measure else []
+    # A still stands for three equal frames.
+    _, people = find(lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin), stills, size, enlarge, decoder, run.device)
+    measured = human_measures(people, recipe.data.measure)
+    return {"size": out["size"], "windows": out["windows"], "single": single["windows"], **measured}
 
 
 def _maker(

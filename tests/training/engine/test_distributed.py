@@ -19,6 +19,9 @@ from dcpose_cli.training.data.readers import read_samples
 from dcpose_cli.training.engine.distributed import Ranks, own_ranks
 from dcpose_cli.training.recipes import load_recipe
 
+#: Every process imports torch, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(400)
+
 #: A loop over a small network and random numbers; argv is the folder, and a step after which the last process alone
 #: is told to stop (0: none).
 TRAINS = """
@@ -51,7 +54,7 @@ with process_group("cpu") as ranks:
 """
 
 
-def together(*command, count=2, timeout=100):
+def together(*command, count=2, timeout=300):
     """Started by torchrun in `count` processes."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -101,7 +104,7 @@ def test_two_processes_do_what_one_does_and_stop_together(tmp_path):
     script.write_text(TRAINS)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    subprocess.run([sys.executable, script, tmp_path / "one", "0"], check=True, timeout=60)
+    subprocess.run([sys.executable, script, tmp_path / "one", "0"], check=True, timeout=300)
 
     stopped = together(script, tmp_path / "two", 3)  # only the second process is told to
     assert stopped.returncode == 0, stopped.stderr
