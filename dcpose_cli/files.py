@@ -25,6 +25,8 @@ from dcpose_cli.errors import InputError, OutputError, UsageError
 #: Ending of every temporary file; what is left under it after a crash may be deleted.
 TEMP_SUFFIX = ".part"
 
+#: Flags of `open_own` where the system has them. O_BINARY: Windows would change the ends of lines.
+_OWN_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 _AT_FDCWD = -100
@@ -65,7 +67,7 @@ def open_own(path: Path, flags: int = os.O_RDONLY) -> int:
     another user's file; OSError as os.open does.
     """
     try:
-        handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+        handle = os.open(path, flags | _OWN_FLAGS, 0o666)
     except OSError as exc:
         if path.is_symlink():
             raise _not_ours(path, "is a symbolic link") from exc

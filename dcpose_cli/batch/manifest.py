@@ -23,8 +23,6 @@ from ..files import open_own, output_error, read_own, sha256_of, write_atomic
 MANIFEST_NAME: Final = "manifest.jsonl"
 #: Bytes that are locked while a line is added, and as long as a run lasts.
 _WRITING, _RUNNING = 0, 1
-#: Windows would end lines in its own way without O_BINARY.
-_OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ class Manifest:
         """Open the file and say that a run is under way; again, if it was replaced meanwhile."""
         while True:
             try:
-                self._handle = open_own(self._path, _OPEN_FLAGS)
+                self._handle = open_own(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             except OSError as error:
                 raise output_error(error, self._path) from error
             lock_shared(self._handle, _RUNNING)
