@@ -150,7 +150,8 @@ class SegmentFolder:
         if other is None or other == self._key:
             return
         names = _differences(other, self._key)
-        settings = _differences(other.get("resolved"), self._key.get("resolved")) or names
+        parts = ("resolved", "settings")
+        settings = [name for part in parts for name in _differences(other.get(part), self._key.get(part))] or names
         reason = next((_CHANGED[name] for name in _CHANGED if name in names), f"with other settings ({settings[0]})")
         raise UsageError(f"cannot resume: it was begun {reason}", path=self._result_name(), hint="leave out --resume")
 
