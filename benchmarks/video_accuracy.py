@@ -39,6 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("clips", nargs="*", help="names of clips, without .mp4; default: all")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the clips and their labels")
     parser.add_argument("--model", default="auto")
+    parser.add_argument("--ensemble", default="", help="further models, separated by commas")
     parser.add_argument("--detector", default="person-n")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--flip-test", action="store_true")
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> i
 def runner(options: argparse.Namespace) -> Run:
     config = dcpose_cli.EstimateConfig(
         model=options.model,
+        ensemble=options.ensemble,
         detector=options.detector,
         device=options.device,
         flip_test=options.flip_test,

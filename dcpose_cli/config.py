@@ -11,6 +11,7 @@ class EstimateConfig:
     """How a video is turned into poses; every default of `dcpose estimate` is here.
 
     model, detector: a shipped model's name, a folder, or a file; "auto" picks the best shipped one for the device.
+    ensemble: further models, separated by commas, whose joints are averaged with those of `model`; the cost adds up.
     device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
     precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
@@ -40,6 +41,7 @@ class EstimateConfig:
     """
 
     model: str = "auto"
+    ensemble: str = ""
     detector: str = "person-n"
     device: str = "auto"
     precision: str = "auto"

@@ -21,7 +21,8 @@ from .people.detectors import new_detector
 from .people.protocols import Detector
 from .people.search import LARGEST_SIZE, SMALLEST_SIZE, choose_size, has_sizes, search
 from .people.tracker import require_tracker
-from .pose.network import PoseNetwork, resolve_device
+from .pose.ensemble import PoseEnsemble
+from .pose.network import resolve_device
 from .segments import SegmentFolder
 from .settings import ResolvedSettings
 from .stages import DEFAULT_FPS, Find, Stream, analyse
@@ -36,8 +37,8 @@ class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
     model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, detect_size,
-    flip_test, keep_conf, tracker, track_iou, track_memory, fill: as in EstimateConfig. detector: as there, or any
-    object that detects. A detector given by name is loaded when it is first needed.
+    flip_test, ensemble, keep_conf, tracker, track_iou, track_memory, fill: as in EstimateConfig. detector: as there, or
+    any object that detects. A detector given by name is loaded when it is first needed.
     Raises UsageError, WeightsError or DeviceError.
     """
 
@@ -62,6 +63,7 @@ class PoseEstimator:
         track_iou: float = DEFAULTS.track_iou,
         track_memory: float = DEFAULTS.track_memory,
         fill: bool = True,
+        ensemble: str | Sequence[str | Path] = "",
     ) -> None:
         _require_sane(conf, interval, box_scale)
         _require_tracking(tracker, keep_conf, track_iou, track_memory)
@@ -78,8 +80,9 @@ class PoseEstimator:
         }
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
-        self.network = PoseNetwork(
-            open_model(model),
+        others = [name for name in ensemble.split(",") if name] if isinstance(ensemble, str) else ensemble
+        self.network = PoseEnsemble(
+            [open_model(name) for name in (model, *others)],
             device=self.device,
             precision=precision,
             batch=batch,
@@ -96,6 +99,7 @@ class PoseEstimator:
             "interval": interval,
             "box_scale": box_scale,
             "flip_test": flip_test,
+            "ensemble": [str(name) for name in others],
             "share_crops": share_crops,
             "detect_every": detect_every,
             "detect_size": str(detect_size),
@@ -124,6 +128,7 @@ class PoseEstimator:
             track_iou=config.track_iou,
             track_memory=config.track_memory,
             fill=config.fill,
+            ensemble=config.ensemble,
         )
 
     @property
@@ -272,9 +277,13 @@ class PoseEstimator:
 
     def models(self) -> dict[str, dict[str, Any]]:
         """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""
-        model, detector = self.network.model, self.detector
+        detector = self.detector
+        model, *others = (
+            {"name": network.model.header.name, "sha256": network.model.sha256}
+            for network in (self.network, *self.network.others)
+        )
         return {
-            "model": {"name": model.header.name, "sha256": model.sha256},
+            "model": {**model, **({"ensemble": others} if others else {})},
             "detector": {"name": detector.name, "sha256": detector.sha256},
         }
 

@@ -154,6 +154,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size
     out["model"] = sha256_of(find_weights(config.model))
+    out["ensemble"] = [sha256_of(find_weights(name)) for name in config.ensemble.split(",") if name]
     out["single"] = config.model.endswith(SINGLE)
     detector = find_detector(config.detector)
     if detector.is_file():

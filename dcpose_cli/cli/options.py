@@ -52,6 +52,9 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         str, panel="Output", help="Smoothing of drawn joints: none, gaussian or one-euro; the JSON stays raw."
     ),
     "model": _option(str, panel="Models", help="Pose model: a shipped name, a folder, or auto."),
+    "ensemble": _option(
+        str, panel="Models", metavar="MODEL,...", help="Further pose models, averaged with --model; the cost adds up."
+    ),
     "detector": _option(str, panel="Models", help="Person detector: person-n, a YOLO .pt file, or a stock name."),
     "device": Device,
     "precision": _option(str, panel="Speed", help="auto, fp32, bf16 or fp16."),

@@ -18,7 +18,18 @@ def register(app: typer.Typer) -> None:
     command(app, panel=panel)(estimate)
     command(app, panel=panel, without=("json", "audio", "smooth", "kpt_thr"), former=("export-json",))(export)
     command(app, panel=panel, without=("json", "start", "end", "allow_network"))(batch)
-    left_out = ("json", "resume", "smooth", "model", "share_crops", "detect_every", "hwaccel", "flip_test", "fix_swaps")
+    left_out = (
+        "json",
+        "resume",
+        "smooth",
+        "model",
+        "share_crops",
+        "detect_every",
+        "hwaccel",
+        "flip_test",
+        "fix_swaps",
+        "ensemble",
+    )
     command(app, panel=panel, without=(*left_out, "allow_network"))(compare)
 
 

@@ -15,7 +15,7 @@ from ..settings import ResolvedSettings
 from ..types import VideoInfo
 
 #: Settings that results of older versions do not name, and what held there.
-EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False}
+EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False, "ensemble": []}
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
@@ -76,6 +76,11 @@ def _version(package: str) -> str | None:
 
 def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the joints, from the header of a result: hashes of the models, settings."""
-    made = {**header.get("settings", {}), **{key: header[key].get("sha256") for key in ("model", "detector")}}
+    others = [other["sha256"] for other in header["model"].get("ensemble", ())]
+    made = {
+        "ensemble": others,
+        **header.get("settings", {}),
+        **{key: header[key].get("sha256") for key in ("model", "detector")},
+    }
     # The single-frame network of a model lies in the same file as the model.
     return {**made, "single": str(header["model"].get("name", "")).endswith(SINGLE)}
