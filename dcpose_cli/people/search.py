@@ -35,6 +35,8 @@ LIKELY: Final = 0.25
 #: The network sees at most this long a side at a time, pixels; neighbouring tiles share so many pixels of it.
 LARGEST_TILE: Final = 1280
 TILE_OVERLAP: Final = 256
+#: Only around detections of at least this score the next frames are searched closely.
+FOLLOWED: Final = 0.25
 #: The surroundings of a person: a square of this many times the longer side of the box, at least so many pixels as the
 #: network sees them.
 SURROUNDINGS: Final = 3.0

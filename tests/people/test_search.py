@@ -116,6 +116,18 @@ def test_later_frames_are_searched_where_people_are():
     assert sum(w * h for w, h in eyes.seen[4:]) < 0.1 * whole < sum(w * h for w, h in eyes.seen[2:4])
 
 
+def test_unsure_detections_are_not_followed():
+    class Unsure(Eyes):
+        def detect(self, images, size=None):
+            return [Detections(d.boxes, d.scores / 4) for d in super().detect(images, size)]
+
+    eyes = Unsure()
+    first, second = search(eyes, [picture(SMALL), picture(SMALL)], 1920)
+    assert rows(first) == SMALL
+    assert rows(second) == []
+    assert len(eyes.seen) == 2 + len(tiles(1920, 1080, 1.0))
+
+
 def test_nobody_in_the_first_frame_costs_one_more_look_only():
     eyes = Eyes()
     search(eyes, [picture([]), picture([]), picture([])], 960)
