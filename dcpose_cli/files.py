@@ -12,13 +12,13 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dcpose_cli._claims import claim, claimed_token, release, remove_stale, unclaimed_token
 from dcpose_cli._text import printable as printable
 from dcpose_cli.errors import InputError, OutputError, UsageError
 
@@ -165,10 +165,18 @@ def require_writable_folder(folder: Path) -> None:
         raise output_error(exc, folder) from exc
 
 
-def temporary_name(target: Path) -> Path:
-    """A fresh hidden name beside `target`, never longer than file systems allow."""
-    ending = f".{secrets.token_hex(4)}{TEMP_SUFFIX}"
+def temporary_name(target: Path, *, claimed: bool = False) -> Path:
+    """A fresh hidden name beside `target`, never longer than file systems allow.
+
+    claimed: for what `_claims.claim` is called with next; it is removed by a later run if this process dies.
+    """
+    ending = f".{claimed_token() if claimed else unclaimed_token()}{TEMP_SUFFIX}"
     return target.with_name(_temporary_stem(target, len(ending)) + ending)
+
+
+def remove_stale_of(target: Path) -> None:
+    """Remove temporary files and folders of `target` whose processes died."""
+    remove_stale(target.parent, _temporary_stem(target, len(f".{'0' * 8}{TEMP_SUFFIX}")) + ".")
 
 
 def _temporary_stem(target: Path, ending: int) -> str:
@@ -204,8 +212,10 @@ class AtomicFile:
         self._open = True
         #: Whether the target is the file made here.
         self.published = False
+        remove_stale_of(target)
         try:
-            self.temp = _create_new(temporary_name(target))
+            self.temp = _create_new(temporary_name(target, claimed=True))
+            self._claim = claim(self.temp)
         except OSError as exc:
             raise output_error(exc, target) from exc
 
@@ -240,6 +250,7 @@ class AtomicFile:
             self._open = False
             with contextlib.suppress(OSError):
                 self.temp.unlink(missing_ok=True)
+            release(self._claim)
 
     def _publish(self) -> None:
         if self._overwrite:

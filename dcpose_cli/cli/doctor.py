@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from .. import __version__
-from ..errors import EXIT_BUG, EXIT_OK, DCPoseError
+from .._claims import remove_stale
+from ..errors import EXIT_BUG, EXIT_OK, DCPoseError, UsageError
 from .terminal import say
 
 _PACKAGES = (
@@ -52,6 +54,19 @@ def report() -> int:
             _line(False, name, f"{type(error).__name__}: {error}")
             good = False
     return EXIT_OK if good else EXIT_BUG
+
+
+def clean_folders(folders: list[Path]) -> int:
+    """Remove temporary files and folders of dead processes of this host, and say which."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError("there is no such folder", path=folder)
+        removed = remove_stale(folder)
+        for path in sorted(removed):
+            say(f"removed {path}")
+        if not removed:
+            say(f"{folder}: nothing to remove")
+    return EXIT_OK
 
 
 def _line(good: bool, name: str, text: str) -> None:

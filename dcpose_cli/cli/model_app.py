@@ -107,8 +107,13 @@ def train(
     )  # fmt: skip
 
 
-def doctor() -> None:
+def doctor(
+    clean: Annotated[
+        list[Path] | None,
+        typer.Option(help="Remove from this folder what dead runs left there; nothing is checked.", metavar="FOLDER"),
+    ] = None,
+) -> None:
     """What is installed and whether it works: versions, devices, codecs, models."""
-    from .doctor import report
+    from .doctor import clean_folders, report
 
-    raise typer.Exit(report())
+    raise typer.Exit(clean_folders(clean) if clean else report())

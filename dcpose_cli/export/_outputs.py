@@ -9,12 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .._claims import claim, release
 from ..errors import OutputError
 from ..files import (
     AtomicFile,
     exchange,
     output_error,
     printable,
+    remove_stale_of,
     require_writable_folder,
     sync_file,
     sync_folder,
@@ -102,10 +104,12 @@ class AtomicFolder:
     def __init__(self, target: Path, is_ours: Callable[[str], bool], *, overwrite: bool = False) -> None:
         require_free_folder(target, is_ours, overwrite=overwrite)
         require_writable_folder(target.parent)
-        self.target, self.temp = target, temporary_name(target)
+        remove_stale_of(target)
+        self.target, self.temp = target, temporary_name(target, claimed=True)
         self._is_ours, self._overwrite = is_ours, overwrite
         try:
             self.temp.mkdir()
+            self._claim = claim(self.temp)
         except OSError as error:
             raise output_error(error, target) from error
 
@@ -153,3 +157,5 @@ class AtomicFolder:
     def discard(self) -> None:
         """Remove the folder under construction, or after a commit the one that it replaced."""
         shutil.rmtree(self.temp, ignore_errors=True)
+        handle, self._claim = self._claim, None
+        release(handle)

@@ -1,0 +1,97 @@
+"""What dead processes left is removed by the next run and by `doctor --clean`; what somebody holds, or owns, stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dcpose_cli._claims import claim, claimed_token, release, remove_stale, unclaimed_token
+from dcpose_cli.export._outputs import AtomicFolder
+from dcpose_cli.files import AtomicFile, write_atomic
+
+DIES = """
+import os, pathlib, signal, sys
+from dcpose_cli.export._outputs import AtomicFolder
+from dcpose_cli.files import AtomicFile
+folder = pathlib.Path(sys.argv[1])
+AtomicFile(folder / "a.json").temp.write_text("half")
+held = AtomicFolder(folder / "op", lambda name: True)
+(held.temp / "x").write_text("half")
+if sys.argv[2] == "waits":
+    print("ready", flush=True)
+    sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def temporaries(folder):
+    return [path for path in folder.iterdir() if path.name.endswith(".part")]
+
+
+def test_next_run_removes_what_a_killed_one_left(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", DIES, str(tmp_path), "dies"], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(temporaries(tmp_path)) == 2
+    write_atomic(tmp_path / "b.json", "another target")
+    assert len(temporaries(tmp_path)) == 2
+    write_atomic(tmp_path / "a.json", "whole")
+    with AtomicFolder(tmp_path / "op", lambda name: True) as folder:
+        (folder.temp / "x").write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "op"]
+
+
+def test_what_a_living_process_holds_stays(tmp_path):
+    command = [sys.executable, "-c", DIES, str(tmp_path), "waits"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        write_atomic(tmp_path / "a.json", "whole")
+        assert remove_stale(tmp_path) == []
+        assert len(temporaries(tmp_path)) == 2
+        process.stdin.close()
+    assert len(remove_stale(tmp_path)) == 2
+
+
+def test_doctor_removes_it_too(dcpose, tmp_path):
+    subprocess.run([sys.executable, "-c", DIES, str(tmp_path), "dies"], check=False)
+    result = dcpose("doctor", "--clean", tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.count("removed ") == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "nothing to remove" in dcpose("doctor", "--clean", tmp_path).stdout
+    assert dcpose("doctor", "--clean", tmp_path / "none").returncode == 2
+
+
+def test_links_pipes_and_other_hosts_stay(tmp_path):
+    mine, other = claimed_token(), unclaimed_token()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / f".a.{mine}.part").symlink_to(victim)
+    os.mkfifo(tmp_path / f".b.{mine}.part")
+    (tmp_path / f".c.{other}.part").write_text("of another host")
+    (tmp_path / ".r.json.segments.part").mkdir()
+    before = sorted(tmp_path.iterdir())
+    assert remove_stale(tmp_path) == []
+    assert sorted(tmp_path.iterdir()) == before
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to give files away")
+def test_other_users_files_stay(tmp_path):
+    path = tmp_path / f".a.{claimed_token()}.part"
+    path.write_text("x")
+    os.chown(path, 12345, 12345)
+    assert remove_stale(tmp_path) == []
+
+
+def test_no_descriptor_is_left(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for number in range(20):
+        write_atomic(tmp_path / f"{number}", "x")
+        AtomicFile(tmp_path / f"x{number}").discard()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    handle = claim(tmp_path / "1")
+    release(handle)
