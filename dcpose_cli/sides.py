@@ -35,8 +35,8 @@ LAG_FRAMES: Final = 12
 #: A track that pauses for longer begins anew, seconds.
 GAP_SECONDS: Final = 0.25
 
-# Chosen on the sample clips and on labelled video (benchmarks/README.md, options measured). Lengths are shares of the longer side
-# of the person's box.
+# Chosen on the sample clips and on labelled video (benchmarks/README.md, options measured). Lengths are shares of the
+# longer side of the person's box.
 
 #: Accelerations expected of a leg, standard deviation per second squared: for each unit of speed per second, and least.
 ACCELERATION_PER_SPEED: Final = 12.0
