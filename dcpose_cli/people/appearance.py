@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -32,6 +33,17 @@ def appearances_of(boxes: NDArray[np.float32], image: NDArray[np.uint8] | None) 
 def likeness(first: Appearance | None, second: Appearance | None) -> float | None:
     """Bhattacharyya coefficient of two appearances, 0..1; None where one is unknown."""
     return None if first is None or second is None else float(np.sqrt(first * second).sum())
+
+
+def likenesses(first: Sequence[Appearance | None], second: Sequence[Appearance | None]) -> NDArray[np.float32]:
+    """`likeness` of every pair: (N, M), NaN where one is unknown."""
+    roots = [
+        np.sqrt([np.full(APPEARANCE_SIZE, np.nan, np.float32) if a is None else a for a in side]).reshape(
+            len(side), APPEARANCE_SIZE
+        )
+        for side in (first, second)
+    ]
+    return np.asarray(roots[0] @ roots[1].T, np.float32)
 
 
 def _appearance(box: NDArray[np.float32], image: NDArray[np.uint8]) -> Appearance | None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Detections, TrackedBoxes
-from .appearance import Appearance, likeness
+from .appearance import Appearance, likeness, likenesses
 from .boxes import iou, pairwise_iou
 from .motion import Motion
 
@@ -154,7 +154,8 @@ class AssociationTracker:
             return owners
         strong = np.flatnonzero(dets.scores >= self._start_score)
         predicted = np.array([track.motion.predict(self._now or 0.0) for track in self._tracks])
-        alike = np.array([[_or_unknown(likeness(t.appearance, a)) for a in appearances] for t in self._tracks])
+        alike = likenesses([track.appearance for track in self._tracks], appearances)
+        alike = np.where(np.isnan(alike), UNKNOWN_LIKENESS, alike)
         overlap = pairwise_iou(predicted, dets.boxes)
         fresh = np.array([self._is_fresh(track) for track in self._tracks])
         recent = np.array([self._age(track) <= MOTION_SECONDS for track in self._tracks])
@@ -174,7 +175,7 @@ class AssociationTracker:
                 benefit, mine & (overlap >= WEAK_IOU) & fresh[:, None] & (alike >= OTHER_LIKENESS), weak, owners
             )
             self._match(benefit, mine & allowed, strong, owners)
-        self._recognize(dets, appearances, strong, owners)
+        self._recognize(dets, appearances, np.concatenate([strong, weak[~_covered(dets)[weak]]]), owners)
         return owners
 
     def _match(
@@ -193,20 +194,20 @@ class AssociationTracker:
             return
         cost = cost[rows] + 4.0  # every match is worth more than none
         _, matches, _ = lap.lapjv(np.where(np.isfinite(cost), cost, 1e3), extend_cost=True, cost_limit=100.0)
-        for row, column in zip(rows, matches, strict=True):
-            if column >= 0 and np.isfinite(cost[list(rows).index(row), column]):
+        for place, (row, column) in enumerate(zip(rows, matches, strict=True)):
+            if column >= 0 and np.isfinite(cost[place, column]):
                 owners[columns[column]] = self._tracks[row]
 
     def _recognize(
         self,
         dets: Detections,
         appearances: Sequence[Appearance | None],
-        strong: NDArray[np.int64],
+        candidates: NDArray[np.int64],
         owners: list[_Track | None],
     ) -> None:
         """Gives lost tracks back to those who look like them and are near enough; large boxes choose first."""
-        sizes = dets.boxes[strong, 2] * dets.boxes[strong, 3]
-        for number in strong[np.argsort(-sizes, kind="stable")]:
+        sizes = dets.boxes[candidates, 2] * dets.boxes[candidates, 3]
+        for number in candidates[np.argsort(-sizes, kind="stable")]:
             if owners[number] is None:
                 owners[number] = self._alike(dets.boxes[number], appearances[number], owners)
 
@@ -340,10 +341,6 @@ class AssociationTracker:
             predicted=len(boxes) - len(kept),
             cut=cut,
         )
-
-
-def _or_unknown(value: float | None) -> float:
-    return UNKNOWN_LIKENESS if value is None else value
 
 
 def _covered(dets: Detections) -> NDArray[np.bool_]:
