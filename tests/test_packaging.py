@@ -78,7 +78,9 @@ def test_wheel_takes_no_other_import_name(wheel_names):
     assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"dcpose_cli", "dcpose"}
     dist_info = {name.split("/")[0] for name in wheel_names if not name.startswith("dcpose_cli/")}
     assert all(name.endswith(".dist-info") for name in dist_info)
-    assert not any("test" in name.split("/")[-1] or "/runs/" in name or name.endswith(".ckpt") for name in wheel_names)
+    files = [name.split("/") for name in wheel_names]
+    assert not any("tests" in parts or "runs" in parts for parts in files)
+    assert not any(parts[-1].startswith(("test_", "conftest")) or parts[-1].endswith(".ckpt") for parts in files)
 
 
 def test_wheel_declares_the_command(wheel):
