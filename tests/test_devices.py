@@ -26,3 +26,12 @@ def test_one_device():
     for several in ("all", "cpu,cpu"):
         with pytest.raises(UsageError, match="dcpose batch"):
             require_one_device(several)
+
+
+def test_the_cpu_is_not_advised_on_the_cpu():
+    import torch
+
+    from dcpose_cli.pose.network import memory_hint
+
+    assert "--device cpu" not in memory_hint(torch.device("cpu"))
+    assert "--device cpu" in memory_hint(torch.device("cuda"))

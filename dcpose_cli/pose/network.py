@@ -37,6 +37,11 @@ _PRECISIONS: Final[dict[str, torch.dtype]] = {
 }
 
 
+def memory_hint(device: torch.device) -> str:
+    """What to do when a device fails or is full; the CPU is no way out of itself."""
+    return "close other programs, or use a smaller --batch" if device.type == "cpu" else "use --device cpu"
+
+
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """ "auto" -> the best device there is; anything else is checked. Raises DeviceError or UsageError."""
     if isinstance(name, torch.device):
@@ -114,7 +119,7 @@ class PoseNetwork:
         try:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
-            raise DeviceError(f"cannot use {device}: {one_line(error)}", hint="use --device cpu") from error
+            raise DeviceError(f"cannot use {device}: {one_line(error)}", hint=memory_hint(device)) from error
         self.method = method_of(self._net, model.header.decoding, flip_test=flip_test)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
@@ -179,7 +184,7 @@ class PoseNetwork:
             if not is_out_of_memory(error):
                 raise
             raise DeviceError(
-                f"{self.device} has too little memory for {len(frames)} frames", hint="use --device cpu"
+                f"{self.device} has too little memory for {len(frames)} frames", hint=memory_hint(self.device)
             ) from error
 
     def _try(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -191,7 +196,7 @@ class PoseNetwork:
                 raise
             if len(part) == 1:
                 raise DeviceError(
-                    f"{self.device} has too little memory for one person", hint="use --device cpu"
+                    f"{self.device} has too little memory for one person", hint=memory_hint(self.device)
                 ) from error
             if self._cores > 1:
                 self._cores = 1
