@@ -34,8 +34,9 @@ SURE_IOU: Final = 0.4
 #: Weight of the appearance beside the overlap, and the likeness of somebody who is not known.
 APPEARANCE_WEIGHT: Final = 1.0
 UNKNOWN_LIKENESS: Final = 0.6
-#: Somebody less like the track than this is somebody else.
-OTHER_LIKENESS: Final = 0.3
+#: Somebody less like the track than this is somebody else; the same for a lost track.
+OTHER_LIKENESS: Final = 0.4
+LOST_LIKENESS: Final = 0.5
 #: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
 LEAST_LIKENESS: Final = 0.6
@@ -163,7 +164,8 @@ class AssociationTracker:
         overlap = np.where(fresh[:, None], overlap, np.maximum(overlap, last_overlap))
         known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
         handicap = np.where(fresh, 0, LOST_HANDICAP)[:, None]
-        allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= OTHER_LIKENESS)
+        least = np.where(fresh, OTHER_LIKENESS, LOST_LIKENESS)[:, None]
+        allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= least)
         benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
         weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))
         # A weak detection that fits goes before a strong one that hardly does: that is often somebody else.
