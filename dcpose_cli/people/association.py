@@ -34,9 +34,11 @@ SURE_IOU: Final = 0.4
 #: Weight of the appearance beside the overlap, and the likeness of somebody who is not known.
 APPEARANCE_WEIGHT: Final = 1.0
 UNKNOWN_LIKENESS: Final = 0.6
-#: Somebody less like the track than this is somebody else; the same for a lost track.
+#: Somebody less like the track than this is somebody else. LOST: for a track out of sight, COVERED: for such a track
+#: and a detection that overlaps another one.
 OTHER_LIKENESS: Final = 0.4
 LOST_LIKENESS: Final = 0.5
+COVERED_LIKENESS: Final = 0.35
 #: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
 LEAST_LIKENESS: Final = 0.6
@@ -164,7 +166,8 @@ class AssociationTracker:
         overlap = np.where(fresh[:, None], overlap, np.maximum(overlap, last_overlap))
         known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
         handicap = np.where(fresh, 0, LOST_HANDICAP)[:, None]
-        least = np.where(fresh, OTHER_LIKENESS, LOST_LIKENESS)[:, None]
+        clear = ~_covered(dets)
+        least = np.where(fresh[:, None], OTHER_LIKENESS, np.where(clear, LOST_LIKENESS, COVERED_LIKENESS))
         allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= least)
         benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
         weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))
@@ -173,11 +176,9 @@ class AssociationTracker:
         for group in (known, ~known):
             mine = group[:, None]
             self._match(benefit, mine & allowed & (overlap >= SURE_IOU), strong, owners)
-            self._match(
-                benefit, mine & (overlap >= WEAK_IOU) & fresh[:, None] & (alike >= OTHER_LIKENESS), weak, owners
-            )
+            self._match(benefit, mine & (overlap >= WEAK_IOU) & fresh[:, None] & (alike >= least), weak, owners)
             self._match(benefit, mine & allowed, strong, owners)
-        self._recognize(dets, appearances, np.concatenate([strong, weak[~_covered(dets)[weak]]]), owners)
+        self._recognize(dets, appearances, np.concatenate([strong, weak[clear[weak]]]), owners)
         return owners
 
     def _match(
