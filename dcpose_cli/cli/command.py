@@ -1,4 +1,4 @@
-"""How a function becomes a command of `dcpose`: shared options, `--debug`, process settings, former names."""
+"""How a function becomes a command of `dcpose`: shared options, `--debug`, process settings, other names."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
 from ..config import DEFAULTS, EstimateConfig
 from .console import show_details
 from .options import CONFIG_OPTIONS, Debug
-from .terminal import message
 
 Body = TypeVar("Body", bound=Callable[..., None])
-
-#: The version that drops former names of commands.
-_REMOVED_IN: Final = "1.0"
 
 
 def command(
@@ -27,30 +23,25 @@ def command(
     *,
     panel: str | None = None,
     without: Iterable[str] = (),
-    former: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Callable[[Body], Body]:
     """Register the decorated function as a command of `app`.
 
     name: of the command, when the function has another. panel: heading under which `--help` lists it.
     A parameter `config: EstimateConfig` becomes one option per entry of `options.CONFIG_OPTIONS`, except the fields in
-    `without`. Every command gets `--debug`. former: names that the command had; they work, hidden, with a note.
+    `without`. Every command gets `--debug`. also: other names of the command, which `--help` does not list.
     """
 
     def register(body: Body) -> Body:
         app.command(name, rich_help_panel=panel)(_callback(body, tuple(without)))
-        for old in former:
-            new = name or body.__name__
-            app.command(old, hidden=True)(_callback(body, tuple(without), note=_renamed(old, new)))
+        for other in also:
+            app.command(other, hidden=True)(_callback(body, tuple(without)))
         return body
 
     return register
 
 
-def _renamed(old: str, new: str) -> str:
-    return f"dcpose: {old} is called {new} now; the former name will be removed in version {_REMOVED_IN}"
-
-
-def _callback(body: Callable[..., None], without: tuple[str, ...], note: str | None = None) -> Callable[..., None]:
+def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[..., None]:
     """What Typer calls: the body, with its options declared in the signature."""
     fields = [field for field in CONFIG_OPTIONS if field not in without]
     own = inspect.signature(body, eval_str=True).parameters
@@ -64,8 +55,6 @@ def _callback(body: Callable[..., None], without: tuple[str, ...], note: str | N
 
     def callback(**values: Any) -> None:
         begin(debug=values.pop("debug"))
-        if note is not None and not values.get("quiet"):
-            message(note)
         if "config" in own:
             values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields})
         body(**values)

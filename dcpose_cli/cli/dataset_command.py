@@ -1,4 +1,4 @@
-"""Body of `dcpose export FRAMES_DIR --boxes FILE`."""
+"""Body of `dcpose export-json FRAMES_DIR --boxes FILE`."""
 
 from __future__ import annotations
 

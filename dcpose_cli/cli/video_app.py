@@ -1,4 +1,4 @@
-"""Commands that turn videos into poses: estimate, export, batch, compare."""
+"""Commands that turn videos into poses: estimate, export-json, batch, compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
     panel = o.VIDEOS_PANEL
     command(app, panel=panel)(estimate)
-    command(app, panel=panel, without=("json", "audio", "smooth", "kpt_thr"), former=("export-json",))(export)
+    command(app, "export-json", panel=panel, without=("json", "audio", "smooth", "kpt_thr"), also=("export",))(export)
     command(app, panel=panel, without=("json", "start", "end", "allow_network"))(batch)
     left_out = (
         "json",

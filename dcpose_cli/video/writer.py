@@ -243,7 +243,7 @@ def require_encodable(info: VideoInfo) -> None:
         raise InputError(
             f"frames are {info.width}x{info.height}, and H.264 takes {_MAX_SIDE} pixels a side at most",
             path=info.path,
-            hint="scale it down, or use dcpose export",
+            hint="scale it down, or use dcpose export-json",
         )
 
 
