@@ -168,6 +168,10 @@ class AssociationTracker:
         handicap = np.where(fresh, 0, LOST_HANDICAP)[:, None]
         clear = ~_covered(dets)
         least = np.where(fresh[:, None], OTHER_LIKENESS, np.where(clear, LOST_LIKENESS, COVERED_LIKENESS))
+        # Where there is no choice, light may change as it likes.
+        meets = overlap >= self._match_iou
+        alone = (meets.sum(axis=1) <= 1)[:, None] & (meets.sum(axis=0) <= 1)
+        least = np.where(fresh[:, None] & alone, 0.0, least)
         allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= least)
         benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
         weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))

@@ -172,6 +172,15 @@ def test_a_part_of_somebody_does_not_take_over_the_track() -> None:
     assert update(tracker, people((150, 50, 52, 200)), None).track_ids.tolist()[:1] == [0]
 
 
+def test_changing_light_ends_no_track_where_nobody_else_is() -> None:
+    tracker = Tracker(25)
+    found = [
+        update(tracker, people((50, 60, 40, 120)), picture((50, 60, 40, 120), colour)).track_ids.tolist()
+        for colour in (RED, BLUE, GREY, BLUE, RED)
+    ]
+    assert found == [[0]] * 5
+
+
 def test_a_second_tracker_keeps_two_walkers_apart() -> None:
     pytest.importorskip("trackers", reason="the extra dcpose[trackers] is not installed")
     tracker = new_tracker("bytetrack", 30, start_score=0.3, keep_score=0.1, match_iou=0.1, memory=1.0)
