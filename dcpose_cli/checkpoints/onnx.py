@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,10 @@ def _exported(net: nn.Module, inputs: dict[str, Tensor]) -> Any:
 
 
 def _runtime() -> Any:
+    """onnxruntime, which sends nothing."""
+    # Since 1.29 it reports its use to Microsoft and stores a device id in HOME unless this is set before its import
+    # (its Privacy.md). Set even against the user's own value: dcpose sends nothing.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 - torch needs it
@@ -141,6 +146,8 @@ def _runtime() -> Any:
         raise UsageError(
             "exporting needs onnx, onnxscript and onnxruntime", hint="pip install 'dcpose[onnx]'"
         ) from error
+    # For a process that had imported it before, and for Windows builds that do not read the variable.
+    onnxruntime.disable_telemetry_events()
     return onnxruntime
 
 

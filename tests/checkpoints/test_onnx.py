@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,19 @@ from dcpose_cli import OutputError, UsageError
 from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.checkpoints.onnx import export_onnx
 from dcpose_cli.nets import HRNet
+
+#: A session as the export makes one, of a network of one operator.
+SESSION = """
+from dcpose_cli.checkpoints.onnx import _runtime
+runtime = _runtime()
+from onnx import TensorProto, helper
+value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "graph", value[:1], value[1:])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+import numpy
+session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+assert session.run(None, {"x": numpy.ones(1, numpy.float32)})[0] == 1
+"""
 
 
 def test_what_cannot_be_exported_is_refused_before_anything_is_written(tiny_folder, tmp_path, monkeypatch):
@@ -30,6 +47,45 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(tiny_fold
     save_model(HRNet(model.net.config.backbone), tmp_path / "still", name="still", input_size=(48, 64))
     with pytest.raises(UsageError, match="only DCPose has parts"):
         export_onnx(open_model(tmp_path / "still"), tmp_path / "net.onnx", part="head")
+
+
+def silent_run(command, folder):
+    """Run a command with an empty HOME and TMPDIR: (finished process, files in them, calls of connect to the net)."""
+    home = folder / "home"
+    home.mkdir()
+    # A variable CI also turns the reports of onnxruntime off, so it must not be set.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_")) and k != "CI"}
+    calls = folder / "calls.txt"
+    strace = ["strace", "-f", "-qq", "-o", str(calls), "-e", "trace=connect"] if shutil.which("strace") else []
+    done = subprocess.run(
+        [*strace, *map(str, command)],
+        env=kept | {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seen = calls.read_text(errors="replace").splitlines() if calls.exists() else []
+    return done, [str(path) for path in home.rglob("*")], [line for line in seen if "AF_INET" in line]
+
+
+def test_onnxruntime_sends_nothing(tmp_path):
+    """It reports its use since 1.29 and stores a device id in HOME; older versions cannot fail here."""
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    done, files, connections = silent_run([sys.executable, "-c", SESSION], tmp_path)
+    assert (done.returncode, files, connections) == (0, [], []), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_export_sends_nothing(tiny_folder, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    entry = "from dcpose_cli.cli.app import main; main()"
+    command = [sys.executable, "-c", entry, "models", "export", tiny_folder, "-o", tmp_path / "net.onnx"]
+    done, files, connections = silent_run(command, tmp_path)
+    assert (done.returncode, files, connections) == (0, [], []), done.stderr
+    assert (tmp_path / "net.onnx").exists()
 
 
 @pytest.mark.slow
