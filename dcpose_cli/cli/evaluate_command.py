@@ -6,6 +6,7 @@ import json as json_module
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +15,9 @@ from ..errors import UsageError
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
 from .terminal import message, say, show
+
+#: Ends the name of a row without the people marked `interpolated`.
+DETECTED: Final = ", detected"
 
 
 def evaluate_results(
@@ -40,23 +44,36 @@ def evaluate_results(
 
 
 def _show(result: Evaluation) -> None:
-    total = result.total
     table = Table("%", *(name.capitalize() for name in GROUPS.values()), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    if "ap" in result.metrics:
-        table.add_row("AP", *_cells(total.ap.table()))
-    if "pckh" in result.metrics:
-        table.add_row("PCKh", *_cells(total.ap.pckh_table()))
-    if total.tracking is not None:
-        table.add_row("MOTA", *_cells(total.tracking.table(total.tracking.mota)))
-        table.add_row("IDF1", *_cells(total.tracking.table(total.tracking.idf1)))
+    rows = _rows(result.total, result.metrics)
+    fewer = _rows(result.detected.total, result.metrics) if result.detected is not None else {}
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+        if fewer:
+            table.add_row(f"{name}{DETECTED}", *fewer[name])
     if table.row_count:
         show(table)
-    say(_line(total))
+    say(_line(result.total))
+    if result.detected is not None:
+        say(f"without interpolated people: {_line(result.detected.total)}")
     if len(result.sequences) > 1:
         say()
         show(_by_sequence(result))
+
+
+def _rows(scores: Scores, metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Cells of each metric by joint group."""
+    rows = {}
+    if "ap" in metrics:
+        rows["AP"] = _cells(scores.ap.table())
+    if "pckh" in metrics:
+        rows["PCKh"] = _cells(scores.ap.pckh_table())
+    if scores.tracking is not None:
+        rows["MOTA"] = _cells(scores.tracking.table(scores.tracking.mota))
+        rows["IDF1"] = _cells(scores.tracking.table(scores.tracking.idf1))
+    return rows
 
 
 def _line(scores: Scores) -> str:
@@ -73,10 +90,21 @@ def _by_sequence(result: Evaluation) -> Table:
     table = Table("sequence", "frames", *_totals(result.total, result.metrics), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, scores in [*result.sequences.items(), ("all", result.total)]:
-        cells = map(_cell, _totals(scores, result.metrics).values())
-        table.add_row(escape(printable(name)), str(scores.ap.frames), *cells)
+    fewer = [None] * (len(result.sequences) + 1) if result.detected is None else _by_name(result.detected)
+    for (name, scores), detected in zip(_by_name(result), fewer, strict=True):
+        _add(table, name, scores, result.metrics)
+        if detected is not None:
+            _add(table, f"{name}{DETECTED}", detected[1], result.metrics)
     return table
+
+
+def _by_name(result: Evaluation) -> list[tuple[str, Scores]]:
+    return [*result.sequences.items(), ("all", result.total)]
+
+
+def _add(table: Table, name: str, scores: Scores, metrics: Sequence[str]) -> None:
+    cells = map(_cell, _totals(scores, metrics).values())
+    table.add_row(escape(printable(name)), str(scores.ap.frames), *cells)
 
 
 def _totals(scores: Scores, metrics: Sequence[str]) -> dict[str, float]:

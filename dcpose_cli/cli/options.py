@@ -75,7 +75,7 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     "conf": _option(float, panel="Poses", help="Least confidence of a detected person, 0..1."),
     "keep_conf": _option(float, panel="Tracking", help="Least confidence of a person who is tracked already."),
     "tracker": _option(
-        str, panel="Tracking", metavar="NAME", help="dcpose, or bytetrack (pip install 'dcpose[trackers]')."
+        str, panel="Tracking", metavar="NAME", help="dcpose, or bytetrack (pip install 'dcpose\\[trackers]')."
     ),
     "track_iou": _option(float, panel="Tracking", help="Least overlap of a detection with the expected box, 0..1."),
     "track_memory": _option(float, panel="Tracking", help="Seconds after which a person out of sight is forgotten."),

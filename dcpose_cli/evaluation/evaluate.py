@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,11 +34,15 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """metrics: those that were computed. total: all sequences together. sequences: by name, in order."""
+    """metrics: those that were computed. total: all sequences together. sequences: by name, in order.
+
+    detected: the same figures without the predicted people who are marked `interpolated`; None where nobody is.
+    """
 
     metrics: tuple[str, ...]
     total: Scores
     sequences: dict[str, Scores]
+    detected: Evaluation | None = None
 
 
 def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = None, kpt_thr: float = 0.3) -> Evaluation:
@@ -55,6 +59,14 @@ def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = No
         chosen = tuple(name for name in chosen if name != "tracking")
     elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
         raise UsageError("tracking needs a track_id for everybody on both sides, distinct in each frame")
+    whole = _evaluation(videos, chosen, kpt_thr)
+    if not any(person.interpolated for _, frames in videos.values() for frame in frames for person in frame.people):
+        return whole
+    detected = {name: _without_interpolated(video) for name, video in videos.items()}
+    return replace(whole, detected=_evaluation(detected, chosen, kpt_thr))
+
+
+def _evaluation(videos: Mapping[str, Video], chosen: tuple[str, ...], kpt_thr: float) -> Evaluation:
     sequences = {name: _scores([video], chosen, kpt_thr) for name, video in videos.items()}
     parts = [scores.tracking for scores in sequences.values() if scores.tracking is not None]
     everything = list(videos.values())
@@ -64,6 +76,11 @@ def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = No
         reduce(lambda a, b: a + b, parts) if parts else None,
     )
     return Evaluation(chosen, total, sequences)
+
+
+def _without_interpolated(video: Video) -> Video:
+    truth, predicted = video
+    return truth, [replace(frame, people=[p for p in frame.people if not p.interpolated]) for frame in predicted]
 
 
 def available_metrics() -> tuple[str, ...]:
@@ -92,9 +109,13 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     The keys of the total, then `sequences`: {name: the same keys}. `ap`, `pckh`, `mota`, `idf1`: head, shoulder,
     elbow, wrist, hip, knee, ankle, total. `oks`: ap, ap50, ap75, recall. `joints`: per joint ap, precision, recall
     (percent) and annotated (a count). `frames`: those with annotated people. `switches`: a count.
+    `without_interpolated`: all of these keys without the people marked `interpolated`; absent where nobody is.
     """
     sequences = {name: _figures(scores, evaluation.metrics) for name, scores in evaluation.sequences.items()}
-    return {**_figures(evaluation.total, evaluation.metrics), "sequences": sequences}
+    figures = {**_figures(evaluation.total, evaluation.metrics), "sequences": sequences}
+    if evaluation.detected is not None:
+        figures["without_interpolated"] = as_json(evaluation.detected)
+    return figures
 
 
 def _figures(scores: Scores, metrics: Sequence[str]) -> dict[str, Any]:

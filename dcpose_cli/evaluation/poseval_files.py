@@ -29,7 +29,8 @@ _NO_SCORE: Final = -9999.0  # what poseval takes for a point without one
 class EvalPerson:
     """One person. points: (15, 2) pixels, NaN where absent. scores: (15,). head_box: xyxy, None in predictions.
 
-    bbox: xywh; score: of the person; None where the file has none.
+    bbox: xywh; score: of the person; None where the file has none. interpolated: nobody was detected there, and a gap
+    in the track was filled (see results.posetrack).
     """
 
     points: NDArray[np.float64]
@@ -38,6 +39,7 @@ class EvalPerson:
     bbox: tuple[float, float, float, float] | None = None
     track_id: int | None = None
     score: float | None = None
+    interpolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +96,13 @@ def _person18(entry: Mapping[str, Any], slots: list[int]) -> EvalPerson:
     box = (head[0], head[1], head[0] + head[2], head[1] + head[3]) if head else None
     points = np.where(absent[:, None], np.nan, keypoints[:, :2])
     return EvalPerson(
-        points, scores, box, _box(entry.get("bbox")), _id(entry.get("track_id")), _float(entry.get("score"))
+        points,
+        scores,
+        box,
+        _box(entry.get("bbox")),
+        _id(entry.get("track_id")),
+        _float(entry.get("score")),
+        entry.get("interpolated") is True,
     )
 
 

@@ -130,6 +130,21 @@ def test_evaluate(dcpose, product, root, tmp_path):
     assert set(json.loads((tmp_path / "s.json").read_text())) == {"frames", "ap", "joints", "sequences"}
 
 
+def test_evaluate_shows_figures_without_interpolated_people(dcpose, root, tmp_path):
+    golden, name = root / "tests" / "data" / "poseval", "000001_mpii_test.json"
+    data = json.loads((golden / "pred18" / name).read_text())
+    for entry in data["annotations"][::2]:
+        entry["interpolated"] = True
+    (tmp_path / name).write_text(json.dumps(data))
+    done = dcpose("evaluate", golden / "gt" / name, tmp_path / name, "--metrics", "ap,pckh")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert [row[0] for row in rows[:5]] == ["%", "AP", "AP,", "PCKh", "PCKh,"]
+    assert rows[1][-1] != rows[2][-1]
+    assert [len(row) for row in rows[1:3]] == [9, 10]
+    assert "without interpolated people: " in done.stdout
+
+
 def test_evaluate_wonders_about_another_video(dcpose, root, tmp_path):
     golden = root / "tests" / "data" / "poseval"
     for file in (golden / "pred18").glob("*.json"):

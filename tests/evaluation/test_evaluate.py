@@ -208,3 +208,20 @@ def test_wrong_uses(golden: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="truth of a sample clip"):
         evaluate(tmp_path / "t.json", golden / "pred18" / "000001_mpii_test.json")
     assert len(EVAL_JOINTS) == 15
+
+
+def test_interpolated_people_are_evaluated_apart(golden: Path, tmp_path: Path) -> None:
+    """Who is marked is missing in the second set of figures, which are those of a file without them."""
+    name = "000001_mpii_test.json"
+    data = json.loads((golden / "pred18" / name).read_text())
+    marked = data["annotations"][::2]
+    for entry in marked:
+        entry["interpolated"] = True
+    (tmp_path / name).write_text(json.dumps(data))
+    figures = as_json(evaluate(golden / "gt" / name, tmp_path / name))
+    detected = figures.pop("without_interpolated")
+    assert figures == as_json(evaluate(golden / "gt" / name, golden / "pred18" / name))
+    data["annotations"] = [entry for entry in data["annotations"] if entry not in marked]
+    (tmp_path / name).write_text(json.dumps(data))
+    assert detected == as_json(evaluate(golden / "gt" / name, tmp_path / name))
+    assert detected["ap"]["total"] != figures["ap"]["total"]
