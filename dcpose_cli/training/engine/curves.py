@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +52,9 @@ def draw_curves(work: Path) -> Path | None:
     log, validation = _rows(work / "log.csv"), _rows(work / "validation.csv")
     if not log or importlib.util.find_spec("matplotlib") is None:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with _no_trace_of_matplotlib():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     stages = list(dict.fromkeys(row["stage"] for row in log))
     figure = Figure(figsize=(9, 2.6 * len(stages)), layout="constrained")
@@ -65,6 +69,23 @@ def draw_curves(work: Path) -> Path | None:
     except OSError as error:
         raise output_error(error, path) from error
     return path
+
+
+@contextmanager
+def _no_trace_of_matplotlib() -> Iterator[None]:
+    """Matplotlib's list of fonts, which its first import stores in HOME, goes to a temporary folder.
+
+    Not where it is imported already, or the user names a folder for it.
+    """
+    if "matplotlib" in sys.modules or os.environ.get("MPLCONFIGDIR"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="dcpose-") as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
