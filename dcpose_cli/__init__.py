@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .results.posetrack import read_posetrack
     from .video.live import StopRequest
 
-__version__ = "0.6.0"
+__version__ = "0.7.0.dev0"
 
 #: Public name -> the module that has it, imported on first use. Former names of modules are in _moved.py.
 _LATE = {
