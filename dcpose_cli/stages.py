@@ -181,7 +181,13 @@ def track(
         return tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
 
     searched = ((item, item[1].searched) for item in observed)
-    complete = filled(interpolate_frames(searched, follow), stream.gap_frames, fill=settings.fill)
+    complete = filled(
+        interpolate_frames(searched, follow),
+        stream.gap_frames,
+        fill=settings.fill,
+        back=stream.confirmation_frames,
+        detections=lambda item: item[1].detections,
+    )
     for (item, _), people in confirmed(complete, stream.confirmation_frames, settings.conf):
         yield item, people
 

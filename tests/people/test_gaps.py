@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.people.gaps import HELD_PIXELS, filled, gap_frames
-from dcpose_cli.types import TrackedBoxes
+from dcpose_cli.types import Detections, TrackedBoxes
 
 
 def people(*rows, predicted=0, cut=False, between=False):
@@ -79,3 +79,46 @@ def test_a_second_is_looked_ahead_and_memory_is_bounded():
     assert gap_frames(60, 1920, 1080) == 60
     for width, height in ((3840, 2160), (7680, 4320), (20000, 20000)):
         assert gap_frames(60, width, height) * width * height <= max(HELD_PIXELS, width * height)
+
+
+def weak(*xs):
+    """Detections of score 0.2 at these places."""
+    boxes = np.array([[x, 10, 20, 50] for x in xs], np.float32).reshape(-1, 4)
+    return Detections(boxes, np.full(len(xs), 0.2, np.float32))
+
+
+def continued_back(stream, seen, back=3, **options):
+    """As `result`, of frames with these detections."""
+    pairs = zip(seen, stream, strict=True)
+    found = filled(pairs, 4, back=back, detections=lambda detections: detections, **options)
+    return [
+        (dict(zip(who.track_ids.tolist(), who.boxes[:, 0].tolist(), strict=True)), who.predicted, who.filled)
+        for _, who in found
+    ]
+
+
+def test_a_track_begins_with_the_weak_detections_before_it():
+    stream = [people(), people(), people(), people(), people((0, 40))]
+    seen = [weak(24), weak(28), weak(), weak(36, 300), weak(40)]
+    expected = [({}, 0, 0), ({0: 28}, 0, 0), ({0: 32}, 1, 1), ({0: 36}, 0, 0), ({0: 40}, 0, 0)]
+    assert continued_back(stream, seen) == expected
+    assert continued_back(stream, seen, fill=False) == [*expected[:2], ({}, 0, 0), *expected[3:]]
+    assert continued_back(stream, seen, back=0) == [({}, 0, 0)] * 4 + expected[4:]
+
+
+def test_a_track_does_not_begin_with_somebody_else():
+    seen = [weak(40), weak(40), weak(40, 37)]
+    assert continued_back([people((3, 38)), people((3, 38)), people((3, 38), (0, 60))], seen)[1] == ({3: 38}, 0, 0)
+    far = continued_back([people(), people((0, 60))], [weak(20), weak(60)])
+    assert far[0] == ({}, 0, 0)
+
+
+def test_a_track_does_not_begin_before_a_cut():
+    stream = [people(), people(cut=True), people((0, 40))]
+    assert continued_back(stream, [weak(40)] * 3) == [({}, 0, 0), ({0: 40}, 0, 0), ({0: 40}, 0, 0)]
+    assert continued_back([people(), people((0, 40), cut=True)], [weak(40)] * 2)[0] == ({}, 0, 0)
+
+
+def test_who_is_expected_before_the_track_returns_is_the_one_who_was_detected():
+    stream = [people((0, 50), predicted=1), people((0, 40))]
+    assert continued_back(stream, [weak(41), weak(40)]) == [({0: 41}, 0, 0), ({0: 40}, 0, 0)]
