@@ -1,6 +1,7 @@
-"""Mutated clips through the library and through the command, and mutated results through the reader.
+"""Mutated clips through the library and through the command, mutated results through the reader, and mutated headers,
+recipes, data sets and checkpoints through the commands that read them (headers.py).
 
-    python tests/fuzz/run.py --clips 2000 --commands 100 --results 20000 --seed 1
+    python tests/fuzz/run.py --clips 2000 --commands 100 --results 20000 --headers 5000 --seed 1
 
 Every clip is made from a seed, so that a finding can be made again: `--clips 1 --seed N`. A finding is an error that is
 not documented, a run of more than 30 s, or a file where none belongs. Not imported as a module: the tests read it with
@@ -238,6 +239,7 @@ def main():
     parser.add_argument("--clips", type=int, default=2000, help="through the library, in this process")
     parser.add_argument("--commands", type=int, default=100, help="through `dcpose estimate`")
     parser.add_argument("--results", type=int, default=2000, help="mutated result files")
+    parser.add_argument("--headers", type=int, default=400, help="mutated files of other kinds, through commands")
     parser.add_argument("--seed", type=int, default=0, help="number of the first clip")
     args = parser.parse_args()
     faulthandler.enable()
@@ -258,7 +260,7 @@ def main():
         codes, found = fuzz_command(numbers, seeds, product["Command"](model, detector), work)
         findings += found
         print(f"{args.commands} commands: exit codes {dict(codes)} {found or ''}", flush=True)
-        if args.results:
+        if args.results or args.headers:
             from dcpose_cli import export_json
 
             source = product["make_clip"](base / "good.mp4", frames=3)
@@ -266,9 +268,23 @@ def main():
             raw = (base / "good.json").read_bytes()
             ends, found = fuzz_results(range(args.seed, args.seed + args.results), raw, base / "m.json")
             findings += found
-            print(f"{args.results} results: {dict(ends)} {found or ''}")
+            print(f"{args.results} results: {dict(ends)} {found or ''}", flush=True)
+            findings += _headers(args, base, model, detector, source, product)
     print(f"{len(findings)} findings")
     return bool(findings)
+
+
+def _headers(args, base, model, detector, clip, product):
+    """The findings of mutated files of other kinds."""
+    headers = runpy.run_path(str(Path(__file__).with_name("headers.py")))
+    kit = headers["Kit"](base / "kit", model, detector, base / "good.json", clip)
+    findings = []
+    for first in range(args.seed, args.seed + args.headers, 80):
+        numbers = range(first, min(first + 80, args.seed + args.headers))
+        ends, found = headers["fuzz_headers"](numbers, kit, product["Command"](model, detector), base / "work")
+        findings += found
+        print(f"headers {numbers.start}-{numbers.stop - 1}: {dict(sorted(ends.items()))}", *found, sep="\n", flush=True)
+    return findings
 
 
 if __name__ == "__main__":

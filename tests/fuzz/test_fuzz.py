@@ -1,4 +1,4 @@
-"""Fault tests 36 and 37: mutated clips and results end in a documented way. The long run: tests/fuzz/run.py."""
+"""Fault tests 36, 37 and 57: mutated files of every kind end in a documented way. The long run: tests/fuzz/run.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 FUZZ = runpy.run_path(str(Path(__file__).parent / "run.py"))
 #: Clips that were findings once.
 FOUND = (213, 432, 697, 1629, 1865)
+HEADERS = runpy.run_path(str(Path(__file__).parent / "headers.py"))
 PRODUCT = runpy.run_path(str(Path(__file__).parents[1] / "product.py"))
 
 
@@ -70,3 +71,25 @@ def test_a_result_is_no_video(networks, tmp_path):
         with pytest.raises(InputError, match=r"x\.json"):
             export_json(tmp_path / name, tmp_path / "out.json", estimator=networks[0])
         assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the writer: torch.save of odd tensors
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param(range(40), id="short"),
+        pytest.param(range(1000, 1400), id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_headers_data_sets_and_checkpoints(networks, tmp_path, numbers):
+    from dcpose_cli import export_json
+
+    (tmp_path / "kit").mkdir()
+    source = PRODUCT["make_clip"](tmp_path / "good.mp4", frames=3)
+    export_json(source, tmp_path / "good.json", estimator=networks[0])
+    kit = HEADERS["Kit"](tmp_path / "kit", *networks[1:], tmp_path / "good.json", source)
+    ends, findings = HEADERS["fuzz_headers"](numbers, kit, PRODUCT["Command"](*networks[1:]), tmp_path / "work")
+    assert findings == []
+    assert {end.split()[0] for end in ends} >= set(HEADERS["CODES"])
+    read = sum(count for end, count in ends.items() if end.endswith(" 0"))
+    assert min(read, ends.total() - read) > len(numbers) // 10
