@@ -71,8 +71,8 @@ def release(handle: int | None) -> None:
             os.close(handle)
 
 
-def remove_stale(folder: Path, stem: str = ".") -> list[Path]:
-    """Remove what dead processes of this host left in `folder` under names that begin with `stem`; what was removed."""
+def remove_stale(folder: Path, stem: str | tuple[str, ...] = ".") -> list[Path]:
+    """Remove what dead processes of this host left in `folder` under names that begin so; what was removed."""
     removed: list[Path] = []
     if _fcntl is not None:
         with contextlib.suppress(OSError):

@@ -115,13 +115,20 @@ def _require_own(path: Path, status: os.stat_result, kind: Callable[[int], bool]
 def _uid_there(folder: Path) -> int:
     """Whom a file that this process makes in `folder` belongs to: network file systems rename users."""
     try:
-        probe = _create_new(temporary_name(folder / "check"))
+        probe = _probe(folder)
         try:
             return probe.stat().st_uid
         finally:
-            probe.unlink()
+            probe.unlink(missing_ok=True)
     except OSError:
         return -1
+
+
+def _probe(folder: Path) -> Path:
+    """A new empty file, to be removed at once; those of dead processes are removed."""
+    name = folder / "check"
+    remove_stale_of(name)
+    return _create_new(temporary_name(name, claimed=True))
 
 
 def _not_ours(path: Path, what: str) -> OutputError:
@@ -156,7 +163,7 @@ def require_free_target(target: Path, *, overwrite: bool) -> None:
 def require_writable_folder(folder: Path) -> None:
     """Raise OutputError unless a file can be made in `folder`, tried by making one."""
     try:
-        _create_new(temporary_name(folder / "check")).unlink()
+        _probe(folder).unlink(missing_ok=True)
     except FileNotFoundError as exc:
         raise OutputError("this folder does not exist", path=folder, hint="create it first") from exc
     except NotADirectoryError as exc:
@@ -176,7 +183,8 @@ def temporary_name(target: Path, *, claimed: bool = False) -> Path:
 
 def remove_stale_of(target: Path) -> None:
     """Remove temporary files and folders of `target` whose processes died."""
-    remove_stale(target.parent, _temporary_stem(target, len(f".{'0' * 8}{TEMP_SUFFIX}")) + ".")
+    stem = _temporary_stem(target, len(f".{'0' * 8}{TEMP_SUFFIX}")) + "."
+    remove_stale(target.parent, (stem, f".{stem}"))  # also of a file that was written beside its temporary name
 
 
 def _temporary_stem(target: Path, ending: int) -> str:

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
+from ._claims import claim, release
 from .config import EstimateConfig
 from .errors import DCPoseError, UsageError
 from .export.formats import Options, require_target, write_result
@@ -64,7 +65,7 @@ class Converted:
     json: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "json", temporary_name(self.target))
+        object.__setattr__(self, "json", temporary_name(self.target, claimed=True))
 
     @property
     def video(self) -> None:
@@ -82,6 +83,13 @@ class Converted:
 
     def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
         """Convert the JSON; returns the files written. Raises DCPoseError; the JSON is then kept, and it says where."""
+        handle = claim(self.json)  # else it is taken for one that a dead run left
+        try:
+            return self._publish(overwrite=overwrite)
+        finally:
+            release(handle)
+
+    def _publish(self, *, overwrite: bool) -> tuple[Path, ...]:
         try:
             written = write_result(read_posetrack(self.json), self.target, self.to, Options(overwrite=overwrite))
         except DCPoseError as error:

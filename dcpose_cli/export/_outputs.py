@@ -50,9 +50,12 @@ def write_files(files: Mapping[Path, Write], *, overwrite: bool = False) -> list
 def _publish_all(outputs: Sequence[AtomicFile]) -> None:
     """Give all files their names. When one fails, those before it get back what they replaced."""
     replaced: list[tuple[Path, Path | None]] = []
+    claims: list[int | None] = []
     try:
         for output in outputs:
-            replaced.append((output.target, _second_name(output.target)))
+            old = _second_name(output.target)
+            replaced.append((output.target, old))
+            claims.append(None if old is None else claim(old))
             output.commit()
     except BaseException:
         for (target, old), output in reversed(list(zip(replaced, outputs, strict=False))):
@@ -65,13 +68,15 @@ def _publish_all(outputs: Sequence[AtomicFile]) -> None:
         for _, old in replaced:
             if old is not None:
                 old.unlink(missing_ok=True)
+        for handle in claims:
+            release(handle)
 
 
 def _second_name(target: Path) -> Path | None:
     """Another name for an existing file, so that it can be brought back; None where there is none."""
     if not os.path.lexists(target):
         return None
-    old = temporary_name(target)
+    old = temporary_name(target, claimed=True)
     try:
         os.link(target, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
