@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from inspect import signature
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -109,27 +110,8 @@ class PoseEstimator:
     @classmethod
     def from_config(cls, config: EstimateConfig) -> Self:
         """An estimator with the settings of `config`."""
-        return cls(
-            config.model,
-            config.device,
-            detector=config.detector,
-            precision=config.precision,
-            batch=config.batch,
-            conf=config.conf,
-            interval=config.interval,
-            box_scale=config.box_scale,
-            offline=config.offline,
-            share_crops=config.share_crops,
-            detect_every=config.detect_every,
-            detect_size=config.detect_size,
-            flip_test=config.flip_test,
-            keep_conf=config.keep_conf,
-            tracker=config.tracker,
-            track_iou=config.track_iou,
-            track_memory=config.track_memory,
-            fill=config.fill,
-            ensemble=config.ensemble,
-        )
+        names = [name for name in signature(cls).parameters if name != "detector"]
+        return cls(detector=config.detector, **{name: getattr(config, name) for name in names})
 
     @property
     def detector(self) -> Detector:

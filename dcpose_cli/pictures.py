@@ -46,13 +46,13 @@ def decode_picture(data: bytes, where: str) -> Image:
     """An encoded picture -> (H, W, 3) uint8 RGB. where: what an InputError calls it."""
     width, height = picture_size(data)
     if width * height > MAX_PICTURE_PIXELS:
-        raise InputError(f"{where} is too large ({width}x{height} pixels); scale it down")
+        raise InputError(f"too large ({width}x{height} pixels)", path=where, hint="scale it down")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:  # larger than OpenCV allows
         bgr = None
     if bgr is None:
-        raise InputError(f"{where} is not a picture that can be decoded", hint="check the file")
+        raise InputError("not a picture that can be decoded", path=where, hint="check the file")
     return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
@@ -79,20 +79,20 @@ class PictureFile:
         head = self._read(_HEAD_BYTES if self.size < 0 else min(self.size, _HEAD_BYTES))
         width, height = picture_size(head)
         if not head:
-            raise InputError(f"the picture {self.where} is empty; check the path")
+            raise InputError("the picture is empty", path=self.where, hint="check the path")
         if width * height > MAX_PICTURE_PIXELS:
-            raise InputError(f"{self.where} is too large ({width}x{height} pixels); scale it down")
+            raise InputError(f"too large ({width}x{height} pixels)", path=self.where, hint="scale it down")
 
     def _read(self, size: int) -> bytes:
         try:
             if not stat.S_ISREG(self.path.stat().st_mode):
-                raise InputError(f"the picture {self.where} is no file but a folder, pipe or device; check the path")
+                raise InputError("no file but a folder, pipe or device", path=self.where, hint="check the path")
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 return file.read(size)
         except (OSError, ValueError) as error:  # the latter: names that no file can have
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"cannot read the picture {self.where}: {reason}", hint="check the path") from error
+            raise InputError(f"cannot be read: {reason}", path=self.where, hint="check the path") from error
 
     def decode(self) -> Image:
         """(H, W, 3) uint8 RGB. Raises InputError."""

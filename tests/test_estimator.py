@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import runpy
 import threading
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, EstimateConfig, Frame, PoseEstimator, UsageError, WeightsError, chunks
+from dcpose_cli.config import DEFAULTS
 from dcpose_cli.results import read_posetrack
 from dcpose_cli.sides import repair_results
 
@@ -293,3 +295,9 @@ def test_from_config_and_loading_the_detector_at_once(tiny_folder, tmp_path):
     assert (people.network.batch, people.interval) == (3, 2)
     with pytest.raises(WeightsError, match="detector"):
         people.load()
+
+
+def test_its_parameters_and_their_defaults_are_those_of_the_settings():
+    """EstimateConfig is the one source of defaults."""
+    parameters = inspect.signature(PoseEstimator).parameters
+    assert {name: p.default for name, p in parameters.items()} == {name: getattr(DEFAULTS, name) for name in parameters}

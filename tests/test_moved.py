@@ -26,6 +26,10 @@ NAMES = {
     "export.posetrack": ["read_posetrack"],
     "dataset": ["export_dataset"],
     "dataset.boxes": [],
+    "training.recipe": ["Recipe", "StageConfig"],
+    "training.train": ["train"],
+    "training.detector_recipe": [],
+    "training.losses": [],
     "share": ["own_crops", "shared_crops", "CropPlan"],
 }
 

@@ -34,4 +34,4 @@ def new_tracker(
 def require_tracker(name: str) -> None:
     """Raises UsageError for a name that is none."""
     if name not in TRACKERS:
-        raise UsageError(f"there is no tracker {name!r:.40}; use {' or '.join(TRACKERS)}")
+        raise UsageError(f"there is no tracker {name!r:.40}", hint=f"use {' or '.join(TRACKERS)}")
