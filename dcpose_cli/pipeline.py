@@ -232,6 +232,7 @@ class _Pass:
             start=config.start,
             end=config.end,
             cut=config.max_frames is not None,
+            clock=None if isinstance(self._reader, LiveReader) else self._reader.clock,
             overwrite=config.overwrite,
             allow_network=config.allow_network,
         )

@@ -27,6 +27,7 @@ class VideoInfo:
     time_base: seconds per PTS tick. fps: average rate, None when unknown (it lies on variable-rate clips).
     frame_count: declared number of frames, None when undeclared; a hint for progress, never a promise.
     duration: seconds, None when unknown.
+    start_time: of the first frame on the file's own clock, seconds; start_pts: the same in ticks of `time_base`.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class VideoInfo:
     pix_fmt: str
     stream_index: int
     has_audio: bool
+    start_pts: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,7 @@ class Frame:
     """One decoded, upright frame.
 
     index: number among the decoded frames of the whole file, from 0.
-    pts: presentation time in ticks of VideoInfo.time_base. time: the same in seconds.
+    pts: presentation time in ticks of VideoInfo.time_base, 0 for the first frame of the file. time: the same in seconds.
     image: (H, W, 3) uint8, RGB.
     damaged: the decoder reported damage in this frame.
     cut: a new scene begins with this frame (`window.mark_cuts` finds out).

@@ -70,6 +70,7 @@ def write_side_by_side(
             start=config.start,
             end=config.end,
             cut=config.max_frames is not None,
+            clock=reader.clock,
             overwrite=config.overwrite,
             allow_network=config.allow_network,
         )

@@ -165,6 +165,7 @@ def write_video(
         start=part.start,
         end=part.end,
         cut=part.max_frames is not None,
+        clock=reader.clock,
         overwrite=settings.overwrite,
     )
     report(Progress(0, total, 0))

@@ -102,7 +102,9 @@ def _video_entry(
     expected = source.get("sha256") if isinstance(source, dict) else None
     if expected is not None and sha256_of(video) != expected:
         warnings.append(f"{printable(video)} is not the file the result was made from; poses may lie beside the people")
-    entry: dict[str, Any] = {"name": video.name, "start": container_start(video), "source": None, "embedded": None}
+    # Players begin at the start of the container, results with the first picture.
+    start = container_start(video) - (info.start_time if "start_pts" in result.header else 0.0)
+    entry: dict[str, Any] = {"name": video.name, "start": start, "source": None, "embedded": None}
     entry["mime"] = _MIME.get(video.suffix.lower(), "video/mp4")
     if embed:
         entry["embedded"] = _embedded(video)

@@ -44,8 +44,10 @@ def result_header(
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
+        "start_pts": info.start_pts,
         "width": info.width,
         "height": info.height,
+        "pixel_aspect": f"{info.sample_aspect_ratio.numerator}/{info.sample_aspect_ratio.denominator}",
         "settings": _settings(settings, config) | ({} if hwaccel is None else {"hwaccel": hwaccel}),
         "video": None,
     }

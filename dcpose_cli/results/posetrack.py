@@ -16,7 +16,8 @@ dcpose         what other readers ignore. The writer sets
                  schema_version  version of the whole file (1); results of 0.6 have none
                  frames, people  entries of `images` and of `annotations`
                  damaged_frames  indexes of frames the decoder reported as damaged
-                 pts             presentation time of every frame, in ticks of `time_base`
+                 pts             presentation time of every frame, in ticks of `time_base`; 0 is the first frame of the
+                                 video (results without `start_pts`: where the video's own clock is 0)
                and the caller gives, for `dcpose estimate`,
                  dcpose          version of the package that wrote the file
                  input           {"name", "sha256"} of the video: its file name, never a path; with "changed": true
@@ -25,7 +26,10 @@ dcpose         what other readers ignore. The writer sets
                  libraries       {name: version}
                  fps             average rate as "num/den", or null
                  time_base       seconds per tick as "num/den"; the one key that reading needs
+                 start_pts       of the first frame on the video's own clock, in ticks
                  width, height   of the upright frame, pixels
+                 pixel_aspect    width of a pixel over its height in the upright frame, as "num/den"; results of 0.6
+                                 do not have it
                  settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
                                  there only when one was chosen: without it software decoded
                  decode          {"frames", "damaged", "errors"}: frames delivered, flagged and lost;

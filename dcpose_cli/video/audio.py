@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from av.stream import Disposition
 
 from dcpose_cli.errors import DCPoseError
 from dcpose_cli.files import printable
+from dcpose_cli.video.audio_clock import AudioClock
+from dcpose_cli.video.clock import BACK_SECONDS, Clock
 from dcpose_cli.video.source import open_input
 
 # Codecs that common players accept in each container and that no damage can make the muxer refuse midway, as happens
@@ -32,12 +35,15 @@ _MAX_FAILED_READS = 10
 _SEEK_MARGIN_S = 2.0
 #: Gaps and overlaps in the sound longer than this are filled with silence or cut, so that it stays in sync.
 _RESYNC_S = 0.1
+#: Sound that begins earlier than this before the first picture is left out; less is the lead-in of the codec.
+_LEAD_S = 0.1
+_FINE = Fraction(1, 1000)
 
 
 class _Carrier(Protocol):
-    """One way to bring packets of the input into the output. offset: seconds to take off every time stamp."""
+    """One way to bring packets of the input into the output. shift: seconds to add to every time stamp."""
 
-    def send(self, packet: Packet[AudioStream], offset: float) -> None: ...
+    def send(self, packet: Packet[AudioStream], shift: float) -> None: ...
 
     def flush(self) -> None: ...
 
@@ -45,16 +51,30 @@ class _Carrier(Protocol):
 class AudioTrack:
     """The input's best sound, muxed lazily: `pump(until)` moves what is heard before `until`, so memory is bounded.
 
-    Times are seconds on the input's own clock. Damage in the sound never raises: what cannot be read is left out and
-    `warnings` says so. Errors of writing (disk full) are raised as OSError.
+    pictures: their clock. since: what begins earlier is left out. offset: seconds to take off every time.
+    Times are seconds on the clock of the pictures, whose first frame is at 0. Damage in the sound never raises: what
+    cannot be read is left out and `warnings` says so. Errors of writing (disk full) are raised as OSError.
     """
 
-    def __init__(self, source: Path, output: OutputContainer, *, since: float | None, allow_network: bool) -> None:
+    def __init__(
+        self,
+        source: Path,
+        output: OutputContainer,
+        *,
+        pictures: Clock,
+        since: float | None,
+        offset: float = 0.0,
+        allow_network: bool,
+    ) -> None:
         self.warnings: list[str] = []
-        self.offset = 0.0
         self._source = source
-        self._since = since
+        self._since = -_LEAD_S if since is None else since
+        self._offset = offset
+        self._clock = AudioClock(pictures)
+        self._can_seek = not pictures.discontinuous
         self._damage = 0
+        self._early = 0.0
+        self._sent: float | None = None
         self._carrier: _Carrier | None = None
         self._input: InputContainer | None = None
         self._pending: Packet[AudioStream] | None = None
@@ -66,7 +86,8 @@ class AudioTrack:
                     self._drop("there is no decoder for it")
                 return
             self._carrier = _carrier_for(stream, output)
-            self._seek(since)
+            if since is not None:
+                self._seek(since - self._clock.shift)
             self._packets = self._read(self._input, stream)
             self._pending = next(self._packets, None)
         except (av.FFmpegError, DCPoseError, ValueError) as exc:
@@ -79,10 +100,12 @@ class AudioTrack:
 
     def pump(self, until: float) -> None:
         """Mux every packet that starts before `until`."""
-        while self._pending is not None and _seconds(self._pending) < until:
+        while self._pending is not None:
             packet = self._pending
-            if self._since is None or _seconds(packet) >= self._since:
-                self._send(packet)
+            at = self._clock.place(_seconds(packet), _length(packet), until)
+            if at is None or at >= until:
+                return
+            self._send(packet, at)
             if self._pending is not None:
                 self._pending = next(self._packets, None)
 
@@ -91,6 +114,10 @@ class AudioTrack:
         self.pump(until)
         if self._carrier is not None:
             self._guard(self._carrier.flush)
+        if self._early > _LEAD_S and self._since < 0:
+            self.warnings.append(
+                f"sound of {printable(self._source)}: {self._early:.1f} s before the first picture were left out"
+            )
         if self._damage:
             self.warnings.append(f"sound of {printable(self._source)}: {self._damage} damaged places were left out")
         self.close()
@@ -102,10 +129,13 @@ class AudioTrack:
             self._input.close()
             self._input = None
 
-    def _send(self, packet: Packet[AudioStream]) -> None:
-        if self._carrier is not None:
-            carrier = self._carrier
-            self._guard(lambda: carrier.send(packet, self.offset))
+    def _send(self, packet: Packet[AudioStream], at: float) -> None:
+        if at < self._since:
+            self._early = max(self._early, -at)
+        # The sound of a joined recording may begin a little before the one before it ended.
+        elif self._carrier is not None and (self._sent is None or at > self._sent):
+            carrier, self._sent = self._carrier, at
+            self._guard(lambda: carrier.send(packet, at - _seconds(packet) - self._offset))
 
     def _guard(self, action: _Action) -> None:
         try:
@@ -115,8 +145,8 @@ class AudioTrack:
         except (av.FFmpegError, ValueError):
             self._damage += 1
 
-    def _seek(self, since: float | None) -> None:
-        if since is None or since < _SEEK_MARGIN_S or self._input is None:
+    def _seek(self, since: float) -> None:
+        if since < _SEEK_MARGIN_S or self._input is None or not self._can_seek:
             return
         try:
             self._input.seek(int((since - _SEEK_MARGIN_S) * av.time_base))
@@ -133,7 +163,7 @@ class AudioTrack:
                     failed = 0
                     if not packet.size or (packet.pts is None and packet.dts is None):
                         continue
-                    if last is not None and _seconds(packet) <= last:
+                    if last is not None and last - BACK_SECONDS <= _seconds(packet) <= last:
                         self._damage += 1
                         continue
                     last = _seconds(packet)
@@ -164,12 +194,10 @@ class _Copy:
         self._unframe = BitStreamFilterContext("aac_adtstoasc", source) if framed else None
         self._bare = source.codec_context.codec.canonical_name == "aac" and not framed
 
-    def send(self, packet: Packet[AudioStream], offset: float) -> None:
+    def send(self, packet: Packet[AudioStream], shift: float) -> None:
         if self._bare and _begins_as_framed(packet):
             raise ValueError("damaged: the muxer would refuse the whole file for it")
-        shift = round(offset / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        packet.dts = None if packet.dts is None else packet.dts - shift
+        _move(packet, shift)
         for ready in [packet] if self._unframe is None else self._unframe.filter(packet):
             ready.stream = self._stream
             self._output.mux(ready)
@@ -197,10 +225,9 @@ class _Encode:
         self._rate = rate
         self._graph: Graph | None = None
 
-    def send(self, packet: Packet[AudioStream], offset: float) -> None:
+    def send(self, packet: Packet[AudioStream], shift: float) -> None:
+        _move(packet, shift)
         for frame in self._source.decode(packet):
-            if frame.pts is not None and frame.time_base:
-                frame.pts -= round(offset / frame.time_base)
             self._resample(frame)
 
     def flush(self) -> None:
@@ -268,6 +295,21 @@ def _takes_header(container: str, stream: AudioStream) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def _move(packet: Packet[AudioStream], shift: float) -> None:
+    """Add seconds to the times of a packet; in finer ticks where its own are as long as a packet (AVI)."""
+    if packet.time_base > _FINE and shift:
+        scale = packet.time_base / _FINE
+        packet.pts, packet.dts = (None if t is None else round(t * scale) for t in (packet.pts, packet.dts))
+        packet.duration, packet.time_base = round((packet.duration or 0) * scale), _FINE
+    ticks = round(shift / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+def _length(packet: Packet[AudioStream]) -> float:
+    return float((packet.duration or 0) * packet.time_base)
 
 
 def _seconds(packet: Packet[AudioStream]) -> float:

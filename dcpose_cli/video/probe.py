@@ -20,16 +20,21 @@ from dcpose_cli.video.source import MAX_PIXELS, open_input
 
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 _MICROSECONDS = 1_000_000
+_TS_DISCONT = 0x200  # AVFMT_TS_DISCONT
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """VideoInfo and what the reader needs besides. stored_width, stored_height: pixels before turning upright."""
+    """VideoInfo and what the reader needs besides.
+
+    stored_width, stored_height: pixels before turning upright. discontinuous: the container allows clocks to jump.
+    """
 
     info: VideoInfo
     orientation: Orientation
     stored_width: int
     stored_height: int
+    discontinuous: bool = False
 
 
 def probe(path: str | os.PathLike[str], *, allow_network: bool = False) -> VideoInfo:
@@ -109,8 +114,10 @@ def describe(
         pix_fmt=first.format.name,
         stream_index=stream.index,
         has_audio=bool(container.streams.audio),
+        start_pts=first_pts,
     )
-    return Probe(info, orientation, first.width, first.height)
+    jumps = bool(container.format.flags & _TS_DISCONT)
+    return Probe(info, orientation, first.width, first.height, jumps)
 
 
 def _positive(value: Fraction | None) -> Fraction | None:

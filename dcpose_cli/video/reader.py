@@ -30,7 +30,8 @@ class VideoReader:
     decoded all the same, so that frames are those that a reader of everything delivers.
     hwaccel: "none", "auto" or a hardware device type that is to decode; it does where it gives what software gives.
     gpu: number of the device that "cuda" means there.
-    info: what the file says of itself. decoded_by: who decodes. report: live counts of the decoding.
+    Times begin at 0 with the first frame of the file, whatever its own clock says.
+    info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes. report: live counts of the decoding.
 
     Raises, at construction: as `probe`, UsageError for a range that cannot be meant, and DeviceError for hardware
     that was named and is not here. While iterating: InputError when nothing can be decoded, UsageError when no frame
@@ -60,6 +61,7 @@ class VideoReader:
         self._state = FileState.of(path)
         self._probe = probe_fully(path, allow_network=allow_network)
         self.info = self._probe.info
+        self.clock = Clock(self.info.time_base, self.info.fps, discontinuous=self._probe.discontinuous)
         self._gpu = gpu
         size = self._probe.stored_width, self._probe.stored_height
         self.decoded_by: Choice = choose_decoder(path, hwaccel, *size, gpu=gpu)
@@ -106,19 +108,23 @@ class VideoReader:
         if self._used:
             raise UsageError("was read already", path=self._path, hint="open a new VideoReader")
         self._used = True
-        return self._read()
+        return self._until_ended()
+
+    def _until_ended(self) -> Iterator[Frame]:
+        try:
+            yield from self._read()
+        finally:
+            self.clock.ended = True
 
     def _read(self) -> Iterator[Frame]:
         decoder = self._decoder()
-        clock = Clock(self.info.time_base, self.info.fps)
         to_rgb = ToRgb()
         decoded = skipped_errors = 0
-        first_pts = last_stamp = 0
+        last_stamp = 0
         for index, (picture, damaged) in enumerate(decoder.frames()):
             decoded, last_stamp = index + 1, index if picture.pts is None else picture.pts
-            pts = clock.next(picture.pts)
-            first_pts = pts if index == 0 else first_pts
-            moment = float((pts - first_pts) * self.info.time_base)
+            pts = self.clock.next(picture.pts)
+            moment = float(pts * self.info.time_base)
             if self._end is not None and moment >= self._end:
                 return self._require_some(decoded)
             if moment < self._start:
@@ -137,7 +143,7 @@ class VideoReader:
             yield frame
             if self._container is None or self._frames == self._max_frames:
                 return None
-        lost = self._lost(decoded, last_stamp, first_pts)
+        lost = self._lost(decoded, last_stamp)
         self._errors = max(decoder.errors + self._unread, lost) - skipped_errors
         return self._require_some(decoded)
 
@@ -171,13 +177,13 @@ class VideoReader:
         image = self._probe.orientation.apply(stored)
         return Frame(index, pts, float(pts * self.info.time_base), image, damaged)
 
-    def _lost(self, decoded: int, last_stamp: int, first_pts: int) -> int:
+    def _lost(self, decoded: int, last_stamp: int) -> int:
         """Frames the container lists, within the range asked for, that were not decoded; 0 where it keeps no list."""
         stream = self._stream
         format_name = stream.container.format.name
         listed = decoded
         if "mov" in format_name:
-            limit = None if self._end is None else first_pts + self._end / float(self.info.time_base)
+            limit = None if self._end is None else self.info.start_pts + self._end / float(self.info.time_base)
             entries = (e for e in stream.index_entries if not e.is_discard)
             listed = sum(1 for e in entries if limit is None or e.timestamp < limit)
         elif format_name == "avi" and self._end is None and self.info.fps == 1 / self.info.time_base:

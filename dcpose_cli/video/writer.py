@@ -19,6 +19,7 @@ from dcpose_cli.errors import InputError, OutputError, UsageError
 from dcpose_cli.files import AtomicFile, output_error, printable, sha256_of
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.audio import AudioTrack
+from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import BT709, LIMITED_RANGE, ToYuv420
 
 #: Output containers by file name ending.
@@ -37,18 +38,17 @@ _KEYFRAME_SECONDS = 2
 _MAX_TICKS_PER_SECOND = 2**31 - 1
 #: Longest side that x264 takes, pixels.
 _MAX_SIDE = 16384
-#: How far the sound may run past the last frame.
-_SOUND_TAIL_S = 0.25
 
 
 class VideoWriter:
     """Writes frames to `path` (.mp4, .mov or .mkv) as H.264 yuv420p, BT.709.
 
     info: the input's; its time base, frame rate and pixel shape are kept. audio_from: file whose sound is carried
-    over, None for silence. start, end: the range of the input being written, seconds from its first frame. cut: the
-    input may go on after the last frame written; its sound then ends with that frame. Frames keep their PTS exactly
-    (Matroska: to its millisecond), except that with `start`, or when the first one is negative, the output begins at
-    0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
+    over, None for silence. clock: that of the reader of the input, which places the sound; without it the input is one
+    recording. start, end: the range of the input being written, seconds from its first frame. cut: the input may go on
+    after the last frame written; its sound then ends with that frame, else it goes on to its own end. Frames keep
+    their PTS exactly (Matroska: to its millisecond), except that with `start`, or when the first one is negative, the
+    output begins at 0: `pts_offset` ticks are taken off. Odd sizes grow by one pixel whose colour repeats the edge.
 
     As a context manager it publishes the file on success and removes every trace when the block raises. `warnings`
     says what happened to the sound; `sha256` is the finished file's. Raises UsageError for another ending; InputError
@@ -65,6 +65,7 @@ class VideoWriter:
         start: float | None = None,
         end: float | None = None,
         cut: bool = False,
+        clock: Clock | None = None,
         overwrite: bool = False,
         crf: int = 20,
         preset: str = "veryfast",
@@ -82,8 +83,9 @@ class VideoWriter:
         self.sha256 = ""
         self._audio_from = audio_from
         self._cut_start = bool(start)
-        self._tail = 0.0 if cut else _SOUND_TAIL_S
-        self._latest = float("inf") if end is None else info.start_time + end
+        self._cut_end = cut
+        self._latest = float("inf") if end is None else end
+        self._clock = clock or _one_recording(info)
         self._allow_network = allow_network
         self._encoder_options = {"crf": str(crf), "preset": preset, "threads": str(threads), **_REPEATABLE}
         self._shape: tuple[int, int] | None = None
@@ -167,8 +169,14 @@ class VideoWriter:
         self._stream = self._add_video(self._output)
         if audio_from is not None:
             since = self._seconds(pts) if self._cut_start else None
-            self._audio = AudioTrack(audio_from, self._output, since=since, allow_network=self._allow_network)
-            self._audio.offset = float(self.pts_offset * self.info.time_base)
+            self._audio = AudioTrack(
+                audio_from,
+                self._output,
+                pictures=self._clock,
+                since=since,
+                offset=self._seconds(self.pts_offset),
+                allow_network=self._allow_network,
+            )
         self._output.start_encoding()
 
     def _add_video(self, output: OutputContainer) -> VideoStream:
@@ -218,7 +226,7 @@ class VideoWriter:
     def _finish(self, output: OutputContainer, last_pts: int) -> None:
         self._mux(None)
         if self._audio is not None:
-            stop = self._seconds(last_pts + self._frame_ticks()) + self._tail
+            stop = self._seconds(last_pts + self._frame_ticks()) if self._cut_end else float("inf")
             self._audio.finish(min(stop, self._latest))
         output.close()
 
@@ -235,6 +243,13 @@ class VideoWriter:
 
     def _seconds(self, pts: int) -> float:
         return float(pts * self.info.time_base)
+
+
+def _one_recording(info: VideoInfo) -> Clock:
+    clock = Clock(info.time_base, info.fps)
+    clock.next(info.start_pts)
+    clock.ended = True
+    return clock
 
 
 def require_encodable(info: VideoInfo) -> None:

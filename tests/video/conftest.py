@@ -53,6 +53,7 @@ class Clips:
         time_base: Fraction | None = None,
         audio: str | None = None,
         audio_start: float = 0.0,
+        audio_seconds: float | None = None,
         matrix: tuple[int, int, int, int] | None = None,
         colour: tuple[int, int] | None = None,
         sar: Fraction | None = None,
@@ -78,7 +79,7 @@ class Clips:
                 sound = out.add_stream(audio, rate=48000)
                 sound.codec_context.layout = "stereo"
             if sound is not None:
-                self._tone(out, sound, len(stamps) / fps, audio_start)
+                self._tone(out, sound, audio_seconds or len(stamps) / fps, audio_start)
             for index, stamp in enumerate(stamps):
                 rgb = av.VideoFrame.from_ndarray(self.picture(index, *size))
                 tags = {} if colour is None else {"dst_colorspace": colour[0], "dst_color_range": colour[1]}

@@ -30,6 +30,11 @@ def exact_times(path):
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
+def from_zero(path):
+    first, *_ = times = exact_times(path)
+    return [moment - first for moment in times]
+
+
 @pytest.mark.parametrize(
     ("name", "base"),
     [
@@ -50,14 +55,84 @@ def test_times_are_kept_exactly(clips, name, base):
     source = clips.make(name, pts=stamps, time_base=base, options={"bf": "2"} if name != "a.avi" else None)
     frames, _ = transcribe(source, clips.folder / "out.mp4")
     assert len(frames) == 7
-    assert exact_times(clips.folder / "out.mp4") == exact_times(source)
+    assert exact_times(clips.folder / "out.mp4") == from_zero(source)
 
 
-def test_start_that_is_not_zero_is_kept(clips):
-    source = clips.make("late.mkv", pts=[1400 + 40 * i for i in range(12)], time_base=Fraction(1, 1000), audio="aac")
+@pytest.mark.parametrize(("name", "late"), [("late.mkv", 1.4), ("late.ts", 40_000.0), ("late.mkv", 400.0)])
+def test_clips_that_begin_late_begin_at_zero_with_their_sound(clips, name, late):
+    stamps = [round(late * 1000) + 40 * i for i in range(12)]
+    source = clips.make(name, pts=stamps, time_base=Fraction(1, 1000), audio="aac", audio_start=late + 0.1)
+    frames, out = transcribe(source, clips.folder / "out.mp4")
+    assert [frame.pts * out.info.time_base for frame in frames] == [Fraction(i, 25) for i in range(12)]
+    assert exact_times(clips.folder / "out.mp4") == [Fraction(i, 25) for i in range(12)]
+    before, after = clips.sound_times(source), clips.sound_times(clips.folder / "out.mp4")
+    began = exact_times(source)[0]
+    assert after == pytest.approx([time - float(began) for time in before], abs=0.001)
+    assert out.warnings == []
+
+
+def test_sound_before_the_first_picture_is_left_out_and_said(clips):
+    source = clips.make("late.mkv", pts=[400 + 40 * i for i in range(12)], time_base=Fraction(1, 1000), audio="aac")
+    _, out = transcribe(source, clips.folder / "out.mp4")
+    assert exact_times(clips.folder / "out.mp4")[0] == 0
+    assert clips.sound_times(clips.folder / "out.mp4")[0] > -0.1
+    assert ["0.4 s before the first picture" in warning for warning in out.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "sound", "frames"),
+    [
+        ("ts", "libx264", "aac", 15),
+        ("vob", "mpeg2video", "mp2", 15),
+        ("ts", "libx264", "aac", 60),
+        ("ts", "mpeg2video", "ac3", 8),
+    ],
+)
+def test_joined_recordings_go_on_with_their_sound(clips, ending, codec, sound, frames):
+    """Two and three recordings one after the other, whose clocks begin anew."""
+    pieces = 2 if frames == 15 else 3
+    piece = clips.make(f"piece.{ending}", frames=frames, codec=codec, audio=sound).read_bytes()
+    source = clips.folder / f"joined.{ending}"
+    source.write_bytes(piece * pieces)
+    _, out = transcribe(source, clips.folder / "out.mp4")
+    times = exact_times(clips.folder / "out.mp4")
+    assert times == [Fraction(i, 25) for i in range(len(times))]
+    assert pieces * frames - 2 * pieces <= len(times) <= pieces * frames
+    assert out.warnings == []
+    placed = clips.sound_times(clips.folder / "out.mp4")
+    assert placed[-1] == pytest.approx(pieces * frames / 25, abs=0.06 * pieces)
+    assert max(np.diff(placed)) < 0.15
+
+
+def test_sound_of_a_joined_recording_stays_in_sync(clips):
+    """A beep begins in each piece 0.4 s after its first picture."""
+    piece = clips.make("piece.ts", frames=20, audio="ac3", audio_start=0.4, audio_seconds=0.2).read_bytes()
+    source = clips.folder / "joined.ts"
+    source.write_bytes(piece * 4)
     transcribe(source, clips.folder / "out.mp4")
-    assert exact_times(clips.folder / "out.mp4")[0] == Fraction(7, 5)
-    assert exact_times(clips.folder / "out.mp4") == exact_times(source)
+    with av.open(str(clips.folder / "out.mp4")) as container:
+        sounds = list(container.decode(audio=0))
+    wave = np.concatenate([np.abs(frame.to_ndarray()[0]) for frame in sounds])
+    loud = np.array([wave[i : i + 480].max() > 0.1 for i in range(0, len(wave), 480)])
+    starts = np.flatnonzero(loud[1:] & ~loud[:-1]) * 0.01 + sounds[0].time
+    first = [0.8 * i + 0.4 for i in range(4)]
+    assert starts == pytest.approx(first[-len(starts) :], abs=0.04)
+    assert len(starts) >= 3
+
+
+def test_sound_longer_than_the_picture_is_kept(clips):
+    source = clips.make(frames=125, audio="aac")
+    short = clips.folder / "short.mkv"
+    with av.open(str(source)) as whole, av.open(str(short), "w") as out:
+        video, sound = (out.add_stream_from_template(s) for s in (whole.streams.video[0], whole.streams.audio[0]))
+        for packet in whole.demux():
+            if packet.size and (packet.stream.type == "audio" or packet.pts * packet.time_base < 2):
+                packet.stream = sound if packet.stream.type == "audio" else video
+                out.mux(packet)
+    _, out = transcribe(short, clips.folder / "out.mp4")
+    assert len(exact_times(clips.folder / "out.mp4")) == 50
+    assert clips.sound_times(clips.folder / "out.mp4")[-1] == pytest.approx(4.96, abs=0.05)
+    assert out.warnings == []
 
 
 def test_negative_start_is_moved_to_zero_with_its_sound(clips):
@@ -128,7 +203,8 @@ def test_sound_is_copied(clips, name, codec, expected):
         assert sum(frame.samples for frame in container.decode(audio=0)) >= 1.8 * 48000
     before, after = clips.sound_times(source), clips.sound_times(clips.folder / "out.mp4")
     assert len(after) == len(before)
-    assert after == pytest.approx(before, abs=0.001)
+    first = float(exact_times(source)[0])
+    assert after == pytest.approx([moment - first for moment in before], abs=0.001)
 
 
 @pytest.mark.parametrize(

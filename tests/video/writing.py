@@ -9,7 +9,16 @@ def transcribe(source, target, *, sound=True, start=None, end=None, max_frames=N
     """Read `source` and write every frame to `target`; returns (frames, finished writer)."""
     with (
         VideoReader(source, start=start, end=end, max_frames=max_frames) as video,
-        VideoWriter(target, video.info, audio_from=source if sound else None, start=start, end=end, **options) as out,
+        VideoWriter(
+            target,
+            video.info,
+            audio_from=source if sound else None,
+            start=start,
+            end=end,
+            cut=max_frames is not None,
+            clock=video.clock,
+            **options,
+        ) as out,
     ):
         frames = []
         for frame in video:
