@@ -53,7 +53,7 @@ class Frame:
     """One decoded, upright frame.
 
     index: number among the decoded frames of the whole file, from 0.
-    pts: presentation time in ticks of VideoInfo.time_base, 0 for the first frame of the file. time: the same in seconds.
+    pts: presentation time in ticks of VideoInfo.time_base; the file's first frame is at 0. time: the same in seconds.
     image: (H, W, 3) uint8, RGB.
     damaged: the decoder reported damage in this frame.
     cut: a new scene begins with this frame (`window.mark_cuts` finds out).

@@ -31,7 +31,8 @@ class VideoReader:
     hwaccel: "none", "auto" or a hardware device type that is to decode; it does where it gives what software gives.
     gpu: number of the device that "cuda" means there.
     Times begin at 0 with the first frame of the file, whatever its own clock says.
-    info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes. report: live counts of the decoding.
+    info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes.
+    report: live counts of the decoding.
 
     Raises, at construction: as `probe`, UsageError for a range that cannot be meant, and DeviceError for hardware
     that was named and is not here. While iterating: InputError when nothing can be decoded, UsageError when no frame
