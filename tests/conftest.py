@@ -88,6 +88,12 @@ def golden() -> object:
 
 
 @pytest.fixture(scope="session")
+def fake_cuda() -> object:
+    """A context in which the device "cuda" exists, without values; see tests/fake_cuda.py."""
+    return _beside("fake_cuda").cuda
+
+
+@pytest.fixture(scope="session")
 def posetrack() -> object:
     """tests/posetrack_files.py."""
     return _beside("posetrack_files")
