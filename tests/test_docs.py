@@ -115,7 +115,7 @@ def test_commands_parse(page):
     ],
 )
 def test_the_check_of_commands_finds_mistakes(line):
-    with pytest.raises(Exception, match="estimat|uot|out|pred"):
+    with pytest.raises(Exception, match=r"estimat|uot|out|pred"):
         parsed(next(commands(line)))
 
 
