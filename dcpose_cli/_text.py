@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
+from typing import Final
+
+#: Longest name and longest reason that a message shows, in characters; names of files are shorter on every system.
+_LONGEST_NAME: Final = 4_096
+_LONGEST_REASON: Final = 2_000
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """`path` as it can stand in a one-line message: control characters and broken encodings are escaped."""
-    text = os.fspath(path)
+def printable(path: str | os.PathLike[str], most: int = _LONGEST_NAME) -> str:
+    """`path` as it can stand in a one-line message: control characters and broken encodings are escaped, and the
+    middle of what is longer than `most` characters is left out."""
+    text = shortened(os.fspath(path), most)
     return text if text.isprintable() else ascii(text)
+
+
+def shortened(text: str, most: int = _LONGEST_REASON) -> str:
+    """`text` of at most `most` characters; the middle of a longer one is left out."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2 - 2]}...{text[len(text) - most // 2 + 1 :]}"
 
 
 def one_line(error: BaseException, most: int = 300) -> str:

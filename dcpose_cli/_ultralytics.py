@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import types
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,8 +28,14 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from dcpose_cli._pickles import require_honest, require_unpacked
+from dcpose_cli._text import one_line, printable
 from dcpose_cli.errors import WeightsError
 
 #: Set before ultralytics is imported and kept: no network, no pip, no unsafe unpickling, no chatter.
@@ -46,6 +53,8 @@ _LAYER: Final = re.compile(r"(nn\.)?[A-Z][A-Za-z0-9]{0,40}|v10Detect")
 _WORDS: Final = frozenset({"nc", "None", "True", "False", "nearest", "bilinear"})
 _MAX_LAYERS: Final = 200
 _MAX_NUMBER: Final = 8192
+#: Of the name of a class, characters.
+_LONGEST_NAME: Final = 255
 #: Values in an argument or a table of a model dictionary.
 _MAX_VALUES: Final = 10_000
 #: How often a layer may be repeated, before and by a scale.
@@ -60,6 +69,13 @@ _ARCHITECTURE_KEYS: Final = frozenset(
 )
 #: Levels of modules in a detector.
 _MAX_LEVELS: Final = 40
+#: Modules in a detector, counted as they are put into others; the largest stock ones have 2,500.
+_MAX_MODULES: Final = 20_000
+#: Some layers make parts that they replace at once: parameters are made more often than they are kept.
+_REPLACED: Final = 4
+#: Side of the picture that ultralytics shows a detector while it is built, and values of one activation for it.
+_BUILDING_SIDE: Final = 256
+_MAX_ACTIVATION: Final = 1 << 26
 
 #: What a detector's pickle may name beyond torch's own tensor types. All of it is replaced by inert stand-ins.
 _KNOWN_GLOBAL: Final = re.compile(
@@ -140,6 +156,65 @@ def detection_model(architecture: str | Mapping[str, Any], classes: int = 1) -> 
     return model
 
 
+def shapes_of(architecture: Mapping[str, Any], classes: int, most: int) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of a detector that `detection_model` would build, without memory for them.
+
+    most: parameters it may have. Raises WeightsError as soon as many more are made, or more modules or a larger
+    activation than a detector has; other errors as `detection_model` does.
+    """
+    check_architecture(architecture)
+    structure = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS} | {"nc": classes})
+    _load()
+    with _restored(), _limited(most), torch.device("meta"):
+        from ultralytics.nn.tasks import parse_model
+
+        layers, _ = parse_model(structure, ch=3, verbose=False)
+        layers.eval()
+        layers[-1].training = True  # then the head gives its feature maps as they are
+        outputs: list[Any] = [torch.zeros(1, 3, _BUILDING_SIDE, _BUILDING_SIDE)]
+        for layer in layers:
+            source = layer.f if isinstance(layer.f, list) else [layer.f]
+            given = [outputs[at if at < 0 else at + 1] for at in source]
+            outputs.append(layer(given if isinstance(layer.f, list) else given[0]))
+    return {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
+
+
+@contextlib.contextmanager
+def _limited(most: int) -> Iterator[None]:
+    """WeightsError as soon as networks of this thread make many more parameters than `most`, or too much else."""
+    thread, modules, parameters = threading.get_ident(), 0, 0
+
+    def refuse_if(too_many: bool, what: str) -> None:
+        if too_many and threading.get_ident() == thread:
+            raise WeightsError(f"the detector's architecture asks for more {what}", hint="use another file")
+
+    def on_module(_module: nn.Module, _name: str, _child: nn.Module | None) -> None:
+        nonlocal modules
+        modules += 1
+        refuse_if(modules > _MAX_MODULES, "modules than a detector has")
+
+    def on_parameter(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal parameters
+        parameters += 0 if parameter is None else parameter.numel()
+        refuse_if(parameters > _REPLACED * most, "parameters than its file holds")
+
+    def on_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        tensors = output if isinstance(output, list | tuple) else [output]
+        largest = max((t.numel() for t in tensors if isinstance(t, torch.Tensor)), default=0)
+        refuse_if(largest > _MAX_ACTIVATION, "memory than a detector needs")
+
+    hooks = (
+        register_module_module_registration_hook(on_module),
+        register_module_parameter_registration_hook(on_parameter),
+        register_module_forward_hook(on_output),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def detection_loss(model: nn.Module) -> Any:
     """Ultralytics' v8 loss for a model of `detection_model`: loss(outputs, batch) -> (parts (3,), their values)."""
     _load()
@@ -169,7 +244,8 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
         good = isinstance(layer, list | tuple) and len(layer) == 4
         name = layer[2] if good else None
         if not (isinstance(name, str) and _LAYER.fullmatch(name) and name not in _FETCHING_LAYERS):
-            raise WeightsError(f"the detector's architecture names the layer {name!r}, which is not allowed")
+            shown = repr(printable(name, 60)) if isinstance(name, str) else "that is no text"
+            raise WeightsError(f"the detector's architecture names the layer {shown}, which is not allowed")
         if not (_plain(layer[0]) and _plain(layer[1], _MAX_REPEATS) and _plain(layer[3])):
             raise WeightsError(
                 f"the detector's layer {name} has arguments that are not allowed", hint="use another file"
@@ -247,8 +323,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except WeightsError:
         raise
     except Exception as error:  # torch's readers raise whatever a broken file makes them meet
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise WeightsError(f"cannot be read as a detector: {reason}", path=path, hint="fetch the file again") from error
+        raise WeightsError(
+            f"cannot be read as a detector: {one_line(error, 120)}", path=path, hint="fetch the file again"
+        ) from error
 
 
 def _collected(data: Any, path: Path) -> Checkpoint:
@@ -258,7 +335,7 @@ def _collected(data: Any, path: Path) -> Checkpoint:
         raise WeightsError("not a YOLO detector", path=path, hint="name one like yolo11n.pt")
     names = getattr(root, "names", {})
     ordered = [names[key] for key in sorted(names)] if isinstance(names, dict) else list(names)
-    if not all(isinstance(name, str) and len(name) < _MAX_NUMBER for name in ordered):
+    if len(ordered) > _MAX_NUMBER or not all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in ordered):
         raise WeightsError("the names of its classes are no text", path=path, hint="use another file")
     return Checkpoint(architecture, tuple(map(str, ordered)), dict(_tensors(root)))
 

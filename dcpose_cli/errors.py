@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from typing import Self
 
-from ._text import printable
+from ._text import printable, shortened
 
 EXIT_OK = 0
 EXIT_BUG = 1
@@ -46,10 +46,10 @@ class DCPoseError(Exception):
     exit_code: int = EXIT_BUG
 
     def __init__(self, reason: str = "", *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
-        self.reason, self.hint = reason, hint
+        self.reason, self.hint = shortened(reason), hint
         self.path = None if path is None else os.fspath(path)
         place = "" if self.path is None else f"{printable(self.path)}: "
-        super().__init__(f"{place}{reason}{'; ' if hint else ''}{hint}")
+        super().__init__(f"{place}{self.reason}{'; ' if hint else ''}{hint}")
 
     def with_hint(self, hint: str) -> Self:
         """The same error with one more thing to do about it."""

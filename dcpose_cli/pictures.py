@@ -6,13 +6,15 @@ import stat
 import struct
 import tarfile
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ._text import one_line
 from .errors import InputError
 from .files import printable
 
@@ -20,8 +22,15 @@ Image = NDArray[np.uint8]
 
 #: Largest picture that is decoded.
 MAX_PICTURE_PIXELS: Final = 100_000_000
-#: Bytes in which a picture says how large it is; a JPEG may have its colour profile and a preview before that.
-_HEAD_BYTES: Final = 1 << 18
+#: Longest encoded picture, bytes.
+MAX_ENCODED_BYTES: Final = 1 << 28
+#: Most members of one tar file.
+MAX_TAR_MEMBERS: Final = 1_000_000
+#: Longest extended header of a tar file: names and comments.
+_MAX_HEADER_BYTES: Final = 1 << 20
+#: Bytes in which a picture says how large it is: most in the few first ones; a JPEG may have its colour profile and a
+#: preview before that.
+_HEADS_BYTES: Final = (1 << 12, 1 << 18)
 
 
 def picture_size(head: bytes) -> tuple[int, int]:
@@ -76,8 +85,11 @@ class PictureFile:
 
     def check(self) -> None:
         """Raise InputError for what is no regular file, is empty, or says that it is too large to be decoded."""
-        head = self._read(_HEAD_BYTES if self.size < 0 else min(self.size, _HEAD_BYTES))
-        width, height = picture_size(head)
+        for most in _HEADS_BYTES:
+            head = self._read(most if self.size < 0 else min(self.size, most))
+            width, height = picture_size(head)
+            if width or len(head) < most:
+                break
         if not head:
             raise InputError("the picture is empty", path=self.where, hint="check the path")
         if width * height > MAX_PICTURE_PIXELS:
@@ -89,7 +101,10 @@ class PictureFile:
                 raise InputError("no file but a folder, pipe or device", path=self.where, hint="check the path")
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                return file.read(size)
+                data = file.read(MAX_ENCODED_BYTES + 1 if size < 0 else size)
+            if len(data) > MAX_ENCODED_BYTES:
+                raise InputError(f"{self.where} has more bytes than any picture; check the path")
+            return data
         except (OSError, ValueError) as error:  # the latter: names that no file can have
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot be read: {reason}", path=self.where, hint="check the path") from error
@@ -100,7 +115,12 @@ class PictureFile:
 
 
 class TarIndex:
-    """Finds members of uncompressed tar files; every tar file is scanned once and not kept open."""
+    """Finds members of uncompressed tar files; every tar file is scanned once and not kept open.
+
+    Nothing is unpacked, so the names of members lead nowhere. A tar file that cannot be meant is refused as a whole: a
+    member that is longer than the file or than any picture, headers that lead in a circle or hold more than a name,
+    more members than a data set has. Links and sparse members are not found.
+    """
 
     def __init__(self) -> None:
         self._members: dict[Path, dict[str, tuple[int, int]]] = {}
@@ -108,17 +128,70 @@ class TarIndex:
     def find(self, path: Path, name: str) -> PictureFile:
         """Where the member `name` lies in the tar file `path`. Raises InputError."""
         if path not in self._members:
-            try:
-                if not stat.S_ISREG(path.stat().st_mode):
-                    raise InputError("a folder, pipe or device, not a file", path=path, hint="check the data folder")
-                with tarfile.open(path, "r:") as tar:
-                    files = (member for member in tar if member.isfile())
-                    self._members[path] = {member.name: (member.offset_data, member.size) for member in files}
-            except (OSError, ValueError, tarfile.TarError) as error:
-                raise InputError(
-                    f"cannot read the tar file: {error}", path=path, hint="check the data folder"
-                ) from error
+            self._members[path] = _members_of(path)
         if name not in self._members[path]:
             raise InputError(f"not in {printable(path)}", path=name, hint="check the data folder")
         offset, size = self._members[path][name]
         return PictureFile(path, name, offset, size)
+
+
+def _members_of(path: Path) -> dict[str, tuple[int, int]]:
+    """Offset and size of every plain file in a tar file, by name. Raises InputError."""
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError("a folder, pipe or device, not a file", path=path, hint="check the data folder")
+        with path.open("rb") as file, tarfile.open(fileobj=cast("Any", _Headers(file)), mode="r:") as tar:
+            for number in count():
+                member = tar.next()
+                if member is None:
+                    return found
+                if number >= MAX_TAR_MEMBERS:
+                    raise tarfile.ReadError(f"it has more than {MAX_TAR_MEMBERS:,} members")
+                if member.isreg() and not member.issparse():
+                    _require_inside(member, path.stat().st_size)
+                    found[member.name] = member.offset_data, member.size
+                cast("Any", tar).members.clear()  # else it keeps them all
+    except InputError:
+        raise
+    except Exception as error:  # tarfile raises whatever a broken header makes it meet
+        raise InputError(
+            f"cannot read the tar file: {one_line(error)}", path=path, hint="check the data folder"
+        ) from error
+    raise AssertionError("the loop ends by returning")
+
+
+def _require_inside(member: tarfile.TarInfo, length: int) -> None:
+    """Raises ReadError for a member that its file does not hold, or that is no picture's."""
+    if not 0 <= member.size <= length - member.offset_data:
+        raise tarfile.ReadError(f"{printable(member.name, 200)} is longer than the file, which may be cut short")
+    if member.size > MAX_ENCODED_BYTES:
+        raise tarfile.ReadError(f"{printable(member.name, 200)} has {member.size:,} bytes, more than any picture")
+
+
+class _Headers:
+    """A tar file as tarfile reads its headers: forwards, in small pieces, to its end. Sizes in them are claims."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._last, self._ended = file, -1, False
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and nothing at the end, once. Raises ReadError for more than a header has."""
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError("one of its headers is longer than any name")
+        data = self._file.read(size)
+        if not data and self._ended:
+            raise tarfile.ReadError("it ends in the middle of a header")
+        self._ended = not data
+        return data
+
+    def seek(self, offset: int) -> int:
+        """Go to `offset`, which is later than the one before. Raises ReadError."""
+        if offset <= self._last:
+            raise tarfile.ReadError("its headers lead in a circle")
+        self._last = offset
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._file.tell()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .._paths import SINGLE, models_dir, shipped_model
-from .._schema import build
-from .._text import one_line
+from .._schema import Text, build
+from .._text import one_line, printable
 from ..errors import InputError, UsageError, WeightsError
 from ..files import output_error, sha256_of, write_atomic
 from ..nets import (
@@ -177,13 +177,11 @@ def _check(header: ModelHeader) -> None:
     if joints != NUM_JOINTS:
         raise ValueError(f"{joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
-        raise ValueError(f"joints is {header.joints!r}, known are {', '.join(JOINT_ORDERS)}")
+        raise ValueError(f"joints is {header.joints!r:.40}, known are {', '.join(JOINT_ORDERS)}")
     if header.decoding not in DECODERS:
-        raise ValueError(f"decoding is {header.decoding!r}, known are {', '.join(DECODERS)}")
+        raise ValueError(f"decoding is {header.decoding!r:.40}, known are {', '.join(DECODERS)}")
     if any(not 1 <= side <= MAX_CROP_SIDE or side % 16 for side in header.input_size):
         raise ValueError(f"input_size must be multiples of 16 up to {MAX_CROP_SIDE}")
-    if not all(text.isprintable() for text in (header.name, header.source)):
-        raise ValueError("name or source holds control characters")
     require_buildable(network, "network.")
     if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
         raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
@@ -194,11 +192,11 @@ class _HeaderFields:
     """The part of a header that has the same shape for every kind."""
 
     kind: str
-    name: str
+    name: Annotated[str, Text(255)]
     input_size: tuple[int, int]
     predicts: tuple[int, ...]
     joints: str
-    source: str = ""
+    source: Annotated[str, Text(1_000)] = ""
     decoding: str = "quarter"
 
     def as_dict(self) -> dict[str, Any]:
@@ -219,7 +217,7 @@ def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:
                 problems.append(f"missing {name}")
         elif state[name].shape != value.shape:
             problems.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(value.shape)}")
-    problems += [f"unexpected {name}" for name in state if name not in wanted]
+    problems += [f"unexpected {printable(name, 80)}" for name in state if name not in wanted]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise WeightsError(f"does not fit its network: {'; '.join(problems[:5])}{more}", path=path)

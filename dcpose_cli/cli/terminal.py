@@ -7,13 +7,17 @@ import io
 import sys
 import traceback
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
+from .._text import shortened
 from ..errors import EXIT_OUTPUT, OutputError
 from ..files import output_error
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+#: Of one message, characters.
+_LONGEST_MESSAGE: Final = 10_000
 
 
 def plain(text: str) -> str:
@@ -24,8 +28,8 @@ def plain(text: str) -> str:
 
 
 def message(text: str) -> None:
-    """One line on stderr, whatever characters it holds; nothing where nobody can read it."""
-    _complain(plain(" ".join(text.split("\n"))))
+    """One line on stderr, whatever and however many characters it holds; nothing where nobody can read it."""
+    _complain(plain(shortened(" ".join(text.split("\n")), _LONGEST_MESSAGE)))
 
 
 def details(error: BaseException) -> None:

@@ -21,6 +21,8 @@ from .labels import (
 
 #: Digits of a PoseTrack18 frame's name, which count from 0; PoseTrack17's have eight and count from 1.
 _DIGITS_18: Final = 6
+#: Frames of one video in a list; those of PoseTrack have a few hundred.
+_MOST_FRAMES: Final = 100_000
 
 
 def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
@@ -101,6 +103,8 @@ def _video(
     people = {int(PurePosixPath(image["file_name"]).stem): found.get(image["id"], []) for image in listed}
     example = PurePosixPath(listed[0]["file_name"])
     digits, count = len(example.stem), int(listed[0]["nframes"])
+    if not 0 < count <= _MOST_FRAMES:
+        raise ValueError(f"nframes is {count}, 1 to {_MOST_FRAMES} can be")
     first = 0 if digits == _DIGITS_18 else 1
     frames = []
     for number in range(first, first + count):

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -51,7 +52,7 @@ class LabelledVideo:
 def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
     """`build` of a JSON file's content. Raises InputError, which names the file and says it is not `what`."""
     try:
-        return build(json.loads(path.read_bytes()))
+        return build(json.loads(read_file(path)))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:

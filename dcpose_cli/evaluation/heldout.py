@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..pictures import TarIndex
 from ..skeleton import FLIP_ORDER, JOINT_NAMES, NUM_JOINTS
@@ -81,7 +82,7 @@ def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
     """Pictures of `folder`/`name`.json that show people with joints, in file order. Raises InputError."""
     path = Path(folder) / f"{name}.json"
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         slots = [JOINT_NAMES.index(joint) for joint in data["categories"][0]["keypoints"]]
         people: dict[int, list[Mapping[str, Any]]] = {}
         for entry in data["annotations"]:
@@ -93,7 +94,7 @@ def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
         raise InputError(
             f"cannot read the held-out set: {error}", path=path, hint="give the folder that holds it"
         ) from error
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not a held-out set: {reason}", path=path, hint="check the file") from error
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..skeleton import JOINT_GROUPS, JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult
@@ -90,12 +91,12 @@ def read_labels(path: Path) -> dict[int, list[LabelledPose]]:
     """The labelled people by frame number. Raises InputError."""
     path = Path(path)
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         slots = [JOINT_NAMES.index(name) for name in data["joints"]]
         return {int(frame["frame"]): [_pose(entry, slots) for entry in frame["persons"]] for frame in data["frames"]}
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"holds no video labels: {reason}", path=path, hint="check the file") from error
 

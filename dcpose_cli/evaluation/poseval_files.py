@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 
@@ -64,7 +65,7 @@ def read_frames(path: Path) -> list[EvalFrame]:
 def load(path: Path) -> Any:
     """Parsed JSON. Raises InputError."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..results.posetrack import CATEGORY, annotation_id, image_entry
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
@@ -53,7 +54,7 @@ def read_truth(path: Path) -> list[list[TruePerson]]:
     """The people of every frame of a sample clip, in frame order. Raises InputError."""
     path = Path(path)
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         slots = [JOINT_NAMES.index(name) for name in data["joints"]]
         frames = sorted(data["frames"], key=lambda frame: int(frame["frame"]))
         if [frame["frame"] for frame in frames] != list(range(len(frames))):
@@ -61,7 +62,7 @@ def read_truth(path: Path) -> list[list[TruePerson]]:
         return [[_person(entry, slots) for entry in frame["persons"]] for frame in frames]
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not the truth of a sample clip: {reason}", path=path, hint="check the file") from error
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..results.validation import scalar
 
@@ -46,7 +47,7 @@ class BoxFile:
 def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
     """Boxes of people that score at least `least_score`, in file order. Raises InputError."""
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
     except OSError as error:
         raise InputError(
             f"cannot read the boxes: {error.strerror or error}", path=path, hint="check the file"

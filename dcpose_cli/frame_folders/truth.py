@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._reading import read_file
 from ..errors import InputError
 
 
@@ -36,11 +37,11 @@ def read_truth_files(path: Path) -> list[TruthFile]:
 
 def _read(path: Path) -> TruthFile:
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         frames = _frames(data)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
     if not frames:

@@ -7,9 +7,10 @@ architecture are read and no code is run (see `_ultralytics.read_checkpoint`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +19,8 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir, shipped_model
-from dcpose_cli._schema import build
-from dcpose_cli._text import one_line
+from dcpose_cli._schema import Text, Within, build
+from dcpose_cli._text import one_line, printable
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.files import output_error, write_atomic
 from dcpose_cli.people.download import file_sha256, is_published, is_stock, stock_detector
@@ -29,6 +30,7 @@ WEIGHTS_NAME: Final = "model.safetensors"
 METADATA_KEY: Final = "dcpose"
 FORMAT_VERSION: Final = 1
 STOCK_IMGSZ: Final = 640
+_COUNTER: Final = "num_batches_tracked"
 #: Largest long side at which a detector may look, pixels.
 MAX_DETECT_SIDE: Final = 8192
 
@@ -58,20 +60,30 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
         raise WeightsError(
             f"detects no people (its classes: {', '.join(checkpoint.names[:5])})", path=path, hint="use another"
         )
+    net = _built(checkpoint, path)
+    _fill(net, checkpoint.state, path)
+    net = _ultralytics.fuse(net) if fuse else net
+    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
+
+
+def _built(checkpoint: _ultralytics.Checkpoint, path: Path) -> nn.Module:
+    """The network of a checkpoint with random weights. What a file of others asks for is compared with what it holds
+    before anything is allocated."""
+    architecture, classes = checkpoint.architecture, len(checkpoint.names)
     with torch.random.fork_rng(devices=[]):  # building draws random weights; the caller's generator stays put
         try:
-            net = _ultralytics.detection_model(checkpoint.architecture, len(checkpoint.names))
-        except WeightsError:
-            raise
+            if not (models_dir() in path.parents or is_published(path)):
+                elements = sum(value.numel() for value in checkpoint.state.values())
+                _require_fit(_ultralytics.shapes_of(architecture, classes, elements), checkpoint.state, path)
+            return _ultralytics.detection_model(architecture, classes)
+        except WeightsError as error:
+            raise error if error.path else WeightsError(error.reason, path=path, hint=error.hint) from error
         except Exception as error:  # ultralytics raises anything for a dictionary that makes no network
             raise WeightsError(
                 f"its network cannot be built ({type(error).__name__}: {one_line(error)})",
                 path=path,
                 hint="use another",
             ) from error
-    _fill(net, checkpoint.state, path)
-    net = _ultralytics.fuse(net) if fuse else net
-    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
 
 
 def save_detector(net: nn.Module, folder: Path, *, name: str, imgsz: int, overwrite: bool = False) -> Path:
@@ -142,9 +154,9 @@ def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
             raise WeightsError(
                 f"not a detector of format {FORMAT_VERSION}", path=path, hint="use person-n or update dcpose"
             )
-        known = {field.name for field in fields(_Header)}
-        header: _Header = build(_Header, {key: value for key, value in data.items() if key in known})
-        header.check()
+        header: _Header = build(_Header, data, unknown="keep")
+        if not isinstance(header.architecture, dict):
+            raise ValueError("architecture must be a table")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
         raise WeightsError(
@@ -157,32 +169,29 @@ def _read_safetensors(path: Path) -> tuple[_ultralytics.Checkpoint, int, str]:
 class _Header:
     """What is read of a detector's header; further keys say where it came from and are left alone."""
 
-    name: str
-    names: tuple[str, ...]
-    imgsz: int
+    name: Annotated[str, Text(255)]
+    names: tuple[Annotated[str, Text(255)], ...]
+    imgsz: Annotated[int, Within(32, MAX_DETECT_SIDE)]
     architecture: dict[str, Any]
-
-    def check(self) -> None:
-        """ValueError for values of the right type that are out of range."""
-        if not isinstance(self.architecture, dict):
-            raise ValueError("architecture must be a table")
-        if not 32 <= self.imgsz <= MAX_DETECT_SIDE:
-            raise ValueError(f"imgsz is {self.imgsz}, 32 to {MAX_DETECT_SIDE} can be")
-        if not all(text.isprintable() for text in (self.name, *self.names)):
-            raise ValueError("a name holds control characters")
 
 
 def _fill(net: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     """Loads strictly; batch norm's counters mean nothing here and may be absent."""
-    wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v.float() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    _require_fit({name: value.shape for name, value in net.state_dict().items()}, state, path)
+    given = {k: v.float() for k, v in state.items() if not k.endswith(_COUNTER)}
+    net.load_state_dict(given, strict=False)
+
+
+def _require_fit(shapes: Mapping[str, torch.Size], state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise WeightsError, which lists the first tensors that are missing, extra or misshapen."""
+    wanted = {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
+    given = {name: value.shape for name, value in state.items() if not name.endswith(_COUNTER)}
     problems = [f"missing {k}" for k in wanted if k not in given]
-    problems += [f"unexpected {k}" for k in given if k not in wanted]
+    problems += [f"unexpected {printable(k, 80)}" for k in given if k not in wanted]
     problems += [
-        f"{k} is {tuple(given[k].shape)}, expected {tuple(v.shape)}"
-        for k, v in wanted.items()
-        if k in given and given[k].shape != v.shape
+        f"{k} is {tuple(given[k])}, expected {tuple(shape)}"
+        for k, shape in wanted.items()
+        if k in given and given[k] != shape
     ]
     if problems:
         raise WeightsError(f"does not fit its network: {'; '.join(problems[:5])} ({len(problems)} in all)", path=path)
-    net.load_state_dict(given, strict=False)

@@ -74,7 +74,9 @@ def _find_video(result: PoseTrackResult, path: Path) -> Path | None:
         return None
     for folder in (path.parent, Path()):
         candidate = folder / name
-        if candidate.is_file() and (expected is None or sha256_of(candidate) == expected):
+        if os.path.isfile(candidate) and (  # noqa: PTH113 - Path's raises for a name too long
+            expected is None or sha256_of(candidate) == expected
+        ):
             return candidate
     return None
 

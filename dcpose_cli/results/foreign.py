@@ -13,7 +13,8 @@ from ..skeleton import EAR_SLOTS, JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
 from .coco import frames_of_coco
-from .reader import PoseTrackResult, load_json, own_result, require_finite, require_known_schema, time_base
+from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base
+from .schema import require_header
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
 #: Frame rate of files that say nothing about time.
@@ -61,13 +62,12 @@ def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[
     """Times from the header that our own annolist carries."""
     if not isinstance(header, dict):
         raise InputError("its header is not an object")
-    require_finite(header)
     seconds = time_base(header)
-    pts = [whole(value) for value in header["pts"]]
-    damaged = {whole(value) for value in header["damaged_frames"]}
+    require_header(header, len(indexes))
+    damaged = set(header["damaged_frames"])
     frames = [
         FrameResult(index, tick, float(tick * seconds), tuple(persons), index in damaged)
-        for index, tick, persons in zip(indexes, pts, people, strict=True)
+        for index, tick, persons in zip(indexes, header["pts"], people, strict=True)
     ]
     return PoseTrackResult(header, frames)
 

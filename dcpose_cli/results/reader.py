@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from .._reading import read_file
 from ..errors import InputError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
+from .schema import require_header
 
 _INT64 = 2**63
 
@@ -42,9 +44,11 @@ def read_posetrack(path: Path) -> PoseTrackResult:
 def load_json(path: Path) -> Any:
     """The parsed file. Raises InputError when it cannot be read or is no JSON."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
+        raw = read_file(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read: {getattr(error, 'strerror', None) or error}", path=path, hint="check the file"
+        ) from error
     try:
         return json.loads(raw, parse_constant=_refuse_constant)
     except InputError as error:
@@ -75,14 +79,6 @@ def require_known_schema(header: Any, path: Path) -> None:
         )
 
 
-def require_finite(header: Mapping[str, Any]) -> None:
-    """Raises InputError when a header holds a number that cannot be written again, such as 1e999."""
-    try:
-        json.dumps(header, allow_nan=False)
-    except (ValueError, RecursionError) as error:
-        raise InputError("the header holds a number that is out of range") from error
-
-
 def _refuse_constant(name: str) -> NoReturn:
     raise InputError(f"{name} is not a number")
 
@@ -93,7 +89,6 @@ def _result(data: Any) -> PoseTrackResult:
         raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
     if _whole(header.get("schema_version", 0), "schema_version") < 0:
         raise InputError("schema_version is negative")
-    require_finite(header)
     seconds = time_base(header)
     categories = _member(data, "categories", list, "the file")
     if (
@@ -106,19 +101,18 @@ def _result(data: Any) -> PoseTrackResult:
     indexes = [_image(entry, number) for number, entry in enumerate(images)]
     if any(later <= earlier for earlier, later in pairwise(indexes)):
         raise InputError("images are not in ascending order")
-    pts = [_whole(value, "pts") for value in _member(header, "pts", list, "the header")]
-    if len(pts) != len(indexes):
-        raise InputError(f"{len(pts)} pts for {len(indexes)} images")
-    damaged = {_whole(value, "damaged_frames") for value in _member(header, "damaged_frames", list, "the header")}
+    annotations = _member(data, "annotations", list, "the file")
+    require_header(header, len(indexes))
+    damaged = set(header["damaged_frames"])
     people: dict[int, list[Person]] = {index: [] for index in indexes}
-    for number, entry in enumerate(_member(data, "annotations", list, "the file")):
+    for number, entry in enumerate(annotations):
         index, person = _annotation(entry, f"annotation {number}")
         if index not in people:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
     frames = [
         FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
-        for index, tick in zip(indexes, pts, strict=True)
+        for index, tick in zip(indexes, header["pts"], strict=True)
     ]
     return PoseTrackResult(header, frames)
 

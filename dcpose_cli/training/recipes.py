@@ -13,7 +13,9 @@ from typing import Any, Final, Protocol
 
 from torch import nn
 
+from .._reading import read_file
 from .._schema import build
+from .._text import printable
 from ..checkpoints.files import load_model
 from ..errors import UsageError
 from .dcpose import recipe as dcpose_recipe
@@ -64,6 +66,8 @@ KINDS: Final[dict[str, Kind]] = {
     ),
 }
 _DEFAULT_KIND: Final = "dcpose"
+#: Largest recipe that is read.
+MOST_RECIPE_BYTES: Final = 1 << 20
 
 
 def load_recipe(path: Path) -> Any:
@@ -72,14 +76,15 @@ def load_recipe(path: Path) -> Any:
     Raises UsageError on a missing file, unknown keys, wrong types or values out of range.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_file(path, MOST_RECIPE_BYTES).decode())
     except OSError as error:
         raise UsageError(f"cannot read the recipe: {error.strerror}", path=path, hint="check its name") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the recipe is not valid TOML: {error}", path=path) from error
     kind = table.get("kind", _DEFAULT_KIND)
     if not isinstance(kind, str) or kind not in KINDS:
-        raise UsageError(f"the recipe has the kind {kind!r:.40}", path=path, hint=f"known are {', '.join(KINDS)}")
+        shown = repr(printable(kind, 40)) if isinstance(kind, str) else "no text"
+        raise UsageError(f"the recipe has the kind {shown}", path=path, hint=f"known are {', '.join(KINDS)}")
     try:
         recipe: AnyRecipe = build(KINDS[kind].recipe, table)
         recipe.check()

@@ -15,10 +15,11 @@ import torch
 
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._schema import build
-from dcpose_cli._ultralytics import _plain, check_architecture
+from dcpose_cli._ultralytics import _plain, check_architecture, shapes_of
 from dcpose_cli.errors import InputError, WeightsError
 from dcpose_cli.nets import DCPoseConfig, HRNetConfig
 from dcpose_cli.nets.limits import require_buildable
+from dcpose_cli.people.detector_files import load_detector
 from dcpose_cli.pictures import PictureFile, picture_size
 
 
@@ -124,6 +125,50 @@ def test_dictionaries_of_detectors_that_never_end():
     ):
         with pytest.raises(WeightsError):
             check_architecture(bad)
+
+
+CONV = [-1, 1, "Conv", [8, 3, 2]]
+DETECT = [[0], 1, "Detect", ["nc"]]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        ([[-1, 1, "Conv", [8192, 3, 2]]] * 3, "parameters than its file holds"),
+        ([[-1, 1, "Conv", [8192, 8192, 2]]], "parameters than its file holds"),
+        ([CONV, [-1, 1, "nn.Upsample", [None, 8000, "nearest"]]], "memory"),
+        ([CONV, *([[[-1, -1], 1, "Concat", [1]]] * 40)], "memory"),
+        ([CONV, [-1, 1, "nn.ZeroPad2d", [8000]]], "memory"),
+        ([CONV, *([[-1, 64, "nn.Identity", []]] * 190)], None),
+        ([CONV, *([[-1, 64, "C2f", [8, False]]] * 190)], "modules than a detector has"),
+    ],
+)
+def test_detectors_that_ask_for_more_than_their_file_holds(layers, says):
+    """Found out without memory for the network; each of these but the last but one would take many gigabytes."""
+    architecture = {"nc": 1, "backbone": layers, "head": [DETECT]}
+    if says is None:
+        assert shapes_of(architecture, 1, 10**6)
+        return
+    with pytest.raises(WeightsError, match=says):
+        shapes_of(architecture, 1, 10**6)
+
+
+def test_a_detector_is_compared_with_its_file_before_it_is_built(tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    architecture = {"nc": 1, "backbone": [CONV], "head": [DETECT]}
+    shapes = shapes_of(architecture, 1, 10**6)
+    header = {"format": 1, "kind": "detector", "name": "x", "names": ["person"], "imgsz": 64}
+    text = json.dumps(header | {"architecture": architecture})
+    tensors = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    save_file(tensors, tmp_path / "x.safetensors", {"dcpose": text})
+    assert load_detector(tmp_path / "x.safetensors").name == "x"
+    first = next(iter(tensors))
+    save_file({**tensors, first: tensors[first][:1]}, tmp_path / "y.safetensors", {"dcpose": text})
+    monkeypatch.setattr("dcpose_cli._ultralytics.detection_model", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(WeightsError, match=f"{first} is"):
+        load_detector(tmp_path / "y.safetensors")
 
 
 def chunk(kind, body):

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._reading import read_file
 from ...errors import InputError
 from ...pictures import PictureFile, TarIndex
 from ...skeleton import LABELLED_SLOTS, NUM_JOINTS
@@ -74,21 +75,21 @@ def read_parts(
     lazy = store is not None and sum(part.decoded_bytes() for part in chosen) > store.limit
     out: list[PoseSample] = []
     for part in chosen:
-        pictures = _Pictures(part.folder, store if lazy else None)
-        with _named(part.path):
+        pictures = _Pictures(part.folder, store, lazy=lazy)
+        with named_part(part.path):
             out += [sample for group in part.groups for sample in _samples(group, pictures, by_score)]
     return out
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named_part(path: Path) -> Iterator[None]:
     """Turns what a malformed part raises into an InputError that names it."""
     try:
         yield
     except OSError as error:
         raise InputError(f"cannot read the training part: {error.strerror}", path=path, hint="check --data") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not a part of a training pack ({reason})", path=path, hint="check --data") from error
 
 
@@ -122,8 +123,8 @@ def _open_part(
     folder = root / "images"
     if not path.is_file() and (root / part / f"{part}.json").is_file():
         path, folder = root / part / f"{part}.json", root / part
-    with _named(path):
-        data = json.loads(path.read_text(encoding="utf-8"))
+    with named_part(path):
+        data = json.loads(read_file(path))
         return _Part(path, folder, _chosen(data, split, exclude, limit, held_out))
 
 
@@ -166,17 +167,29 @@ def is_held_out(name: str, share: float) -> bool:
 
 
 class _Pictures:
-    """The pictures of a part. store: decodes them on demand; without one they are decoded at once."""
+    """The pictures of a part, decoded at once; lazy: by the store on demand, and looked at here."""
 
-    def __init__(self, folder: Path, store: PictureStore | None = None) -> None:
-        self._folder, self._store, self._index = folder, store, TarIndex()
+    def __init__(self, folder: Path, store: PictureStore | None, *, lazy: bool) -> None:
+        self._folder, self._store, self._lazy, self._index, self._bytes = folder, store, lazy, TarIndex(), 0
 
     def of(self, images: Sequence[dict[str, Any]]) -> Sequence[NDArray[np.uint8]]:
-        """(H, W, 3) uint8 RGB each."""
-        files = [self._index.find(self._folder / image["shard"], image["file_name"]) for image in images]
-        if self._store is not None:
+        """(H, W, 3) uint8 RGB each. Raises InputError."""
+        files = [self._find(image) for image in images]
+        if self._lazy and self._store is not None:
+            for file in files:
+                file.check()  # what cannot be read is named before the first step
             return StoredPictures(self._store, files)
-        return tuple(file.decode() for file in files)
+        decoded = tuple(file.decode() for file in files)
+        self._bytes += sum(picture.nbytes for picture in decoded)
+        if self._store is not None and self._bytes > self._store.limit:
+            raise InputError("its pictures are larger than it says", path=self._folder, hint="check width and height")
+        return decoded
+
+    def _find(self, image: dict[str, Any]) -> PictureFile:
+        shard = PurePath(image["shard"])
+        if shard.is_absolute() or ".." in shard.parts:
+            raise InputError("leads out of the data folder", path=str(shard), hint="check the training part")
+        return self._index.find(self._folder / shard, image["file_name"])
 
 
 def _samples(group: list[_Labelled], pictures_of: _Pictures, by_score: bool) -> list[PoseSample]:

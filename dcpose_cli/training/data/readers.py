@@ -98,9 +98,13 @@ def _below(root: Path, named: str) -> Path:
 def _samples(videos: Iterable[LabelledVideo], data: DataConfig) -> Iterator[PoseSample]:
     store = PictureStore(memory_limit(data.memory_gib))
     for video in videos:
+        looked_at: set[Path] = set()
         for number, frame in enumerate(video.frames):
-            if frame.people:
-                PictureFile(frame.picture).check()  # what cannot be read is named before the first step
+            around = max(0, number - data.distance + 1), number + data.distance
+            for near in video.frames[slice(*around)] if frame.people else ():
+                if near.picture not in looked_at:
+                    looked_at.add(near.picture)
+                    PictureFile(near.picture).check()  # what cannot be read is named before the first step
             for person in frame.people:
                 yield _sample(video, number, person, data, store)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._reading import read_file
 from ...errors import InputError
 from ...files import write_atomic
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
@@ -186,8 +187,8 @@ class PackReader:
         if part not in self._indices:
             path = self._root / f"{part}.json"
             try:
-                content = dict(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError) as error:
+                content = dict(json.loads(read_file(path)))
+            except (OSError, RecursionError, TypeError, ValueError) as error:
                 raise InputError(
                     f"cannot be read: {error}", path=path, hint="give the folder of the training pack"
                 ) from error
@@ -221,7 +222,10 @@ class PackReader:
         return Picture(self._file(info), boxes, ignore, False, _joints([row], len(boxes)), shape, squashed)
 
     def _file(self, info: dict[str, Any]) -> PictureFile:
-        return self._tars.find(self._root / "images" / info["shard"], info["file_name"])
+        """Where the picture is, which is looked at: what cannot be read is named before the first step."""
+        file = self._tars.find(self._root / "images" / info["shard"], info["file_name"])
+        file.check()
+        return file
 
 
 def _joints(people: Sequence[dict[str, Any]], count: int) -> NDArray[np.float32] | None:

@@ -14,6 +14,7 @@ from ... import _ultralytics
 from ...errors import UsageError
 from ...people.detector import PersonDetector, load_detector
 from ...people.detector_files import save_detector
+from ..data.pack import named_part
 from ..data.readers import evenly_spaced
 from ..engine.log import Measured
 from ..engine.prefetch import Prefetched
@@ -113,6 +114,13 @@ def _pictures(
     recipe: DetectorRecipe, data: Path, run: Run, teacher: str | None
 ) -> tuple[CanvasMaker, dict[str, list[Picture]]]:
     """What canvases are cut from, and the validation pictures by part. The teacher boxes the crops once per run."""
+    with named_part(data):
+        return _read_pictures(recipe, data, run, teacher)
+
+
+def _read_pictures(
+    recipe: DetectorRecipe, data: Path, run: Run, teacher: str | None
+) -> tuple[CanvasMaker, dict[str, list[Picture]]]:
     others = run.work / OTHERS_NAME
     if teacher is not None and recipe.data.crops and not others.exists():
         boxer = PersonDetector(teacher, conf=0.2, iou=0.6, imgsz=320, half=True)

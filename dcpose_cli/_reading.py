@@ -1,0 +1,34 @@
+"""Reading whole files that others wrote. A pipe or a device is not waited for, and nothing is read without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+#: Largest file of JSON or TOML that is read, bytes: two days of video with ten people.
+MOST_BYTES: Final = 4 << 30
+#: Reading begins with so many bytes: a file whose beginning is empty is not read to its end.
+_HEAD_BYTES: Final = 4096
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """All bytes of a regular file.
+
+    Raises OSError, whose `strerror` says why: as opening does, and for a pipe, device or folder, for more than `most`
+    bytes, and for a file that begins with zeros only. ValueError for a name that no file can have.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or device, not a file", os.fspath(path))
+    with path.open("rb") as file:
+        if status.st_size > most:
+            raise OSError(errno.EINVAL, f"it has {status.st_size:,} bytes, {most:,} are the most", os.fspath(path))
+        head = file.read(_HEAD_BYTES)
+        if head and not head.strip(b"\0"):
+            raise OSError(errno.EINVAL, "it begins with zeros", os.fspath(path))
+        return head + file.read(most - len(head))
