@@ -33,6 +33,8 @@ class EstimateConfig:
     fix_swaps: exchange left and right legs back where a network exchanged them for some frames (sides.py); frames come
     up to half a second later.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
+    shot_fps: frames per second the camera recorded with, for slow motion ("240", "30000/1001"); times of results are
+    then those of reality. The annotated video plays as the input does.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
     hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
     where it gives what software gives.
@@ -61,6 +63,7 @@ class EstimateConfig:
     detect_size: str = "auto"
     fix_swaps: bool = False
     smooth: str = "none"
+    shot_fps: str | None = None
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
 from .render import draw_people
 from .results.header import result_header
+from .results.measures import shot_rate
 from .results.posetrack import PoseTrackWriter
+from .results.reader import time_scale
 from .segments import SegmentFolder, open_store, segment_key, stored_settings
 from .settings import ResolvedSettings
 from .sides import repair_sides
@@ -93,6 +96,8 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
     require_method(settings.smooth)
     require_one_device(settings.device)
     require_hwaccel(settings.hwaccel)
+    if settings.shot_fps is not None:
+        shot_rate(settings.shot_fps)
     return settings
 
 
@@ -123,7 +128,7 @@ def _run(
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
-        run = _Pass(reader, estimator, config, settings, progress, segments)
+        run = _Pass(reader, estimator, config, settings, progress, segments, time_scale(header))
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
         sha256, warnings = run.write(writer, result.video, source)
@@ -208,9 +213,10 @@ class _Pass:
         settings: ResolvedSettings,
         progress: Report | None,
         segments: SegmentFolder | None,
+        scale: Fraction = Fraction(1),
     ) -> None:
         self._reader, self._estimator, self._config, self._progress = reader, estimator, config, progress
-        self._settings, self._segments = settings, segments
+        self._settings, self._segments, self._scale = settings, segments, float(scale)
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
         self._depth = chunk_frames(reader.info.width, reader.info.height)
         self.frames = self.people = 0
@@ -289,7 +295,8 @@ class _Pass:
                 **size,
             )
             with closing(analysis):
-                for frame, result in repair_sides(analysis) if self._config.fix_swaps else analysis:
+                timed = analysis if self._scale == 1 else self._in_real_time(analysis)
+                for frame, result in repair_sides(timed) if self._config.fix_swaps else timed:
                     json.write(result)
                     yield frame, result
                     self.delay = max(self.delay, live.age(frame) if live else 0.0)
@@ -297,6 +304,10 @@ class _Pass:
                     self.people += len(result.people)
                     self.tracks.update(person.track_id for person in result.people)
                     report(Progress(self.frames, total, len(result.people)))
+
+    def _in_real_time(self, pairs: Iterable[tuple[Frame, FrameResult]]) -> Iterator[tuple[Frame, FrameResult]]:
+        for frame, result in pairs:
+            yield frame, replace(result, time=result.time * self._scale)
 
 
 def _load(config: EstimateConfig) -> PoseEstimator:

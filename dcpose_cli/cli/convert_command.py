@@ -7,6 +7,7 @@ from pathlib import Path
 from ..export.formats import Options, rate_of, require_target, write_result
 from ..files import printable
 from ..results.foreign import DEFAULT_FPS, read_result
+from ..results.measures import shot_with
 from .commands import named
 from .terminal import message
 
@@ -21,13 +22,21 @@ def convert_result(
     track: int | None = None,
     metres_per_pixel: float | None = None,
     fps: str | None = None,
+    shot_fps: str | None = None,
     quiet: bool,
 ) -> None:
     """Convert and say what was written."""
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))
-    if result.assumed_fps and fps is None:
+    if result.assumed_fps and fps is None and shot_fps is None:
         message(f"dcpose: warning: {printable(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps")
+    if not result.assumed_fps and fps is not None:
+        message(
+            f"dcpose: warning: --fps is not used: {printable(path)} has times of its own; "
+            "for slow motion give --shot-fps, the rate the camera recorded with"
+        )
+    if shot_fps is not None:
+        result = shot_with(result, shot_fps)
     written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)

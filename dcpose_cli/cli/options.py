@@ -24,6 +24,15 @@ NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")]
+ShotFps = Annotated[
+    str | None,
+    typer.Option(
+        "--shot-fps",
+        metavar="FPS",
+        help="Slow motion: frames per second the camera recorded with (240); times are then those of reality.",
+        show_default=False,
+    ),
+]
 Boxes = Annotated[
     Path | None,
     typer.Option(
@@ -92,6 +101,12 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     ),
     "fix_swaps": _option(
         bool, "--fix-swaps", panel="Poses", help="Repair legs whose left and right are exchanged for some frames."
+    ),
+    "shot_fps": _option(
+        str | None,
+        panel="Range",
+        metavar="FPS",
+        help="Slow motion: frames per second the camera recorded with (240); times are then those of reality.",
     ),
     "start": _option(float | None, panel="Range", help="Begin at this second."),
     "end": _option(float | None, panel="Range", help="Stop before this second."),

@@ -35,6 +35,7 @@ def convert(
     fps: Annotated[
         str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
     ] = None,
+    shot_fps: o.ShotFps = None,
     quiet: o.Quiet = False,
 ) -> None:
     """A result in another format: PoseTrack, COCO, OpenPose, CSV, Parquet, TRC, MOT."""
@@ -42,7 +43,7 @@ def convert(
 
     convert_result(
         result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, track=track, metres_per_pixel=metres_per_pixel,
-        fps=fps, quiet=quiet,
+        fps=fps, shot_fps=shot_fps, quiet=quiet,
     )  # fmt: skip
 
 

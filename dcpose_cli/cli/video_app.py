@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
         "share_crops",
         "detect_every",
         "hwaccel",
+        "shot_fps",
         "flip_test",
         "fix_swaps",
         "ensemble",
@@ -81,7 +82,7 @@ def export(
     if Path(video).suffix.lower() == ".json":
         from .convert_command import convert_result
 
-        return convert_result(Path(video), out, to, overwrite=config.overwrite, quiet=quiet)
+        return convert_result(Path(video), out, to, overwrite=config.overwrite, shot_fps=config.shot_fps, quiet=quiet)
     from .commands import export_one
 
     raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))

@@ -28,13 +28,14 @@ def smooth(
     fix_swaps: Annotated[
         bool, typer.Option("--fix-swaps", help="Repair legs whose left and right are exchanged for some frames.")
     ] = False,
+    shot_fps: o.ShotFps = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
 ) -> None:
     """A copy of a result with less jitter; the original stays raw."""
     from .view_commands import smooth_file
 
-    smooth_file(result, out, method, fix_swaps=fix_swaps, overwrite=overwrite, quiet=quiet)
+    smooth_file(result, out, method, fix_swaps=fix_swaps, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet)
 
 
 _SELECTION = "Selection"

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from ..render.redraw import RenderConfig, RenderSummary
 
 
-def smooth_file(result: Path, out: Path, method: str, *, fix_swaps: bool, overwrite: bool, quiet: bool) -> None:
+def smooth_file(
+    result: Path, out: Path, method: str, *, fix_swaps: bool, shot_fps: str | None, overwrite: bool, quiet: bool
+) -> None:
     """A smoothed copy of a result."""
     from ..render.results import smooth_result
 
-    frames = smooth_result(result, out, method=method, fix_swaps=fix_swaps, overwrite=overwrite)
+    frames = smooth_result(result, out, method=method, fix_swaps=fix_swaps, shot_fps=shot_fps, overwrite=overwrite)
     if not quiet:
         message(f"{printable(out)}: {frames} frames, smoothed ({method})")
 

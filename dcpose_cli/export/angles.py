@@ -24,13 +24,16 @@ ANGLES: Final[dict[str, tuple[str, str, str]]] = {
 _TRIPLES: Final = np.array([[JOINT_NAMES.index(joint) for joint in joints] for joints in ANGLES.values()])
 
 
-def joint_angles(keypoints: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def joint_angles(
+    keypoints: NDArray[np.floating], pixel_aspect: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Angles of people in the order of ANGLES.
 
-    keypoints: (N, 17, 3) x, y, confidence. Returns (degrees, confidence), both (N, 8): degrees in 0..180, NaN where one
-    of the three joints is missing or two lie on one spot; confidence is the lowest of the three, 0 where there is none.
+    keypoints: (N, 17, 3) x, y in pixels, confidence. pixel_aspect: width of a pixel over its height.
+    Returns (degrees, confidence), both (N, 8): degrees in 0..180, NaN where one of the three joints is missing or two
+    lie on one spot; confidence is the lowest of the three, 0 where there is none.
     """
-    points = np.asarray(keypoints, np.float64)[:, _TRIPLES]
+    points = (np.asarray(keypoints, np.float64) * (pixel_aspect, 1, 1))[:, _TRIPLES]
     first, last = (points[:, :, end, :2] - points[:, :, 1, :2] for end in (0, 2))
     cross = first[..., 0] * last[..., 1] - first[..., 1] * last[..., 0]
     dot = (first * last).sum(axis=-1)

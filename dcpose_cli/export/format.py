@@ -92,4 +92,4 @@ def within_limits(result: PoseTrackResult, per_sequence: int) -> PoseTrackResult
         return replace(person, track_id=names[key])
 
     frames = [replace(f, people=tuple(renamed(f, p) for p in f.people)) for f in result.frames]
-    return PoseTrackResult(result.header, frames)
+    return replace(result, frames=frames)

@@ -14,6 +14,7 @@ from ..errors import InputError, UsageError
 from ..files import output_error, require_not_input, require_writable_folder
 from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
+from ..results.measures import shot_with
 from ..results.reader import PoseTrackResult
 from ..results.validation import frame_rate
 from ..results.writer import PoseTrackWriter
@@ -43,16 +44,20 @@ def convert(
     track: int | None = None,
     metres_per_pixel: float | None = None,
     fps: str | float | Fraction | None = None,
+    shot_fps: str | float | Fraction | None = None,
 ) -> list[Path]:
     """Write the result in `path` to `out` in the format `to`, a key of FORMATS; returns what was written.
 
     path: a result of dcpose, PoseTrack17, 18 or 21 JSON, or COCO keypoint results. kpt_thr: leave out joints below
     this confidence. track: only this person. metres_per_pixel: for "trc", to get metres with Y up. fps: of an input
-    that says no times (25 when not given). Raises UsageError, InputError or OutputError; then nothing is left behind.
+    that says no times (25 when not given). shot_fps: frames per second the camera recorded with, for slow motion.
+    Raises UsageError, InputError or OutputError; then nothing is left behind.
     """
     options = Options(overwrite, track, metres_per_pixel)
     require_target(Path(out), to, overwrite=overwrite, source=Path(path))
     result = read_result(Path(path), None if fps is None else rate_of(fps))
+    if shot_fps is not None:
+        result = shot_with(result, shot_fps)
     return write_result(result, Path(out), to, options, kpt_thr=kpt_thr)
 
 
@@ -102,7 +107,7 @@ def rate_of(fps: str | float | Fraction) -> Fraction:
 
 def _map_people(result: PoseTrackResult, change: Callable[[Person], Person]) -> PoseTrackResult:
     frames = [replace(frame, people=tuple(map(change, frame.people))) for frame in result.frames]
-    return PoseTrackResult(result.header, frames)
+    return replace(result, frames=frames)
 
 
 def _above(person: Person, threshold: float) -> Person:
@@ -114,7 +119,7 @@ def _only(result: PoseTrackResult, track: int) -> PoseTrackResult:
     if track not in tracks_of(result):
         raise UsageError(f"there is no track {track} in the result")
     frames = [replace(f, people=tuple(p for p in f.people if p.track_id == track)) for f in result.frames]
-    return PoseTrackResult(result.header, frames)
+    return replace(result, frames=frames)
 
 
 def _require_distinct(result: PoseTrackResult) -> None:

@@ -1,7 +1,8 @@
 """Tidy tables for data analysis, as CSV or Parquet: joints, and joint angles as a second table beside it.
 
-joints   frame (index in the video, from 0), time (seconds), track_id, person (number within the frame), joint (name),
-         x, y (pixels; empty where the joint was not predicted), score (confidence)
+joints   frame (index in the video, from 0), time (seconds; of reality where the result is of slow motion), track_id,
+         person (number within the frame), joint (name), x, y (pixels of the frame; empty where the joint was not
+         predicted), score (confidence)
 angles   frame, time, track_id, person, angle (name of the joint it is at), degrees (0..180, empty where a joint is
          missing), score (the lowest of the three joints')
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError
 from ..files import require_free_target
+from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ..skeleton import JOINT_NAMES
@@ -71,7 +73,7 @@ def joints_table(result: PoseTrackResult) -> pl.DataFrame:
 
 def angles_table(result: PoseTrackResult) -> pl.DataFrame:
     """One row per frame, person and angle."""
-    degrees, score = joint_angles(_keypoints(result))
+    degrees, score = joint_angles(_keypoints(result), pixel_aspect(result.header))
     columns = {"degrees": (degrees, _ANGLE_DECIMALS), "score": (score, SCORE_DECIMALS)}
     return _tidy(result, "angle", tuple(ANGLES), columns)
 

@@ -6,14 +6,14 @@ Rows run from the first to the last frame in which the person was seen. Joints t
 no columns.
 
 Without a scale the units are pixels and Y points down, as everywhere in dcpose. With metres per pixel they are metres
-and Y points up from the bottom of the picture, as biomechanics tools expect it.
+and Y points up from the bottom of the picture, as biomechanics tools expect it. Where pixels are not square, X counts
+in pixel heights, so that lengths and angles are right. The scale is that of a pixel's height.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError, UsageError
 from ..files import require_free_target
+from ..results.measures import pixel_aspect, real_rate
 from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
@@ -38,7 +39,7 @@ _HEADER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Pixels to metres. height: of the picture, pixels."""
+    """Pixels to metres. metres: of the height of a pixel. height: of the picture, pixels."""
 
     metres: float
     height: float
@@ -46,17 +47,22 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Markers:
-    """What all files of a result share. slots: joints that get columns. rate: frames per second."""
+    """What all files of a result share.
+
+    slots: joints that get columns. rate: frames per second of real time. aspect: width of a pixel over its height.
+    """
 
     frames: Sequence[FrameResult]
     slots: Sequence[int]
     rate: float
     scale: Scale | None
+    aspect: float = 1.0
 
 
 def markers_of(result: PoseTrackResult, metres_per_pixel: float | None = None) -> Markers:
     """Raises UsageError for a scale that cannot be, or when the result does not say how high its picture is."""
-    return Markers(result.frames, _predicted_slots(result), _rate(result), _scale(result, metres_per_pixel))
+    rate, scale = real_rate(result.header) or _DEFAULT_RATE, _scale(result, metres_per_pixel)
+    return Markers(result.frames, _predicted_slots(result), rate, scale, pixel_aspect(result.header))
 
 
 def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
@@ -75,7 +81,7 @@ def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
         out.write("\n")
         for position, frame in enumerate(frames, start=first):
             joints = written(track[position]).joints if position in track else [None] * NUM_JOINTS
-            cells = [_cells(joints[slot], markers.scale) for slot in slots]
+            cells = [_cells(joints[slot], markers.scale, markers.aspect) for slot in slots]
             out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
 
 
@@ -98,17 +104,10 @@ def _predicted_slots(result: PoseTrackResult) -> list[int]:
     return np.flatnonzero(there).tolist() or list(range(NUM_JOINTS))
 
 
-def _rate(result: PoseTrackResult) -> float:
-    try:
-        return float(Fraction(str(result.header.get("fps"))))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        return _DEFAULT_RATE
-
-
-def _cells(joint: tuple[float, float, float] | None, scale: Scale | None) -> str:
+def _cells(joint: tuple[float, float, float] | None, scale: Scale | None, aspect: float) -> str:
     if joint is None:
         return "nan\tnan\tnan"
-    x, y, _ = joint
+    x, y = joint[0] * aspect, joint[1]
     if scale is None:
         return f"{x:.2f}\t{y:.2f}\t0"
     # The bottom edge of the last row of pixels lies half a pixel below its centre.

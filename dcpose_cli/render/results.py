@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
+from ..results.measures import shot_with
 from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..sides import repair_results
 from ..smooth import METHODS, require_method, smooth_results
@@ -68,11 +69,18 @@ def copied_header(result: PoseTrackResult) -> dict[str, object]:
 
 
 def smooth_result(
-    path: Path, out: Path, *, method: str = "gaussian", fix_swaps: bool = False, overwrite: bool = False
+    path: Path,
+    out: Path,
+    *,
+    method: str = "gaussian",
+    fix_swaps: bool = False,
+    shot_fps: str | None = None,
+    overwrite: bool = False,
 ) -> int:
     """A copy of a result with smoothed joints; its header says by what, and of which file. Returns its frames.
 
-    fix_swaps: repair left and right of the legs before (sides.py); then `method` may be "none".
+    fix_swaps: repair left and right of the legs before (sides.py); then `method` may be "none". shot_fps: frames per
+    second the camera recorded with, for slow motion that the result does not know of.
     Raises UsageError, InputError (not a result) or OutputError.
     """
     path, out = Path(path), Path(out)
@@ -81,6 +89,8 @@ def smooth_result(
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
     result = read_posetrack(path)
+    if shot_fps is not None:
+        result = shot_with(result, shot_fps)
     if "smoothing" in result.header:
         raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
     header = copied_header(result) | {

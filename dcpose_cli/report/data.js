@@ -89,9 +89,9 @@ class PoseData {
   angle(track, [a, b, c], row, threshold) {
     const limit = Math.max(1, threshold * this.meta.scoreUnit);
     if (track.score[a][row] < limit || track.score[b][row] < limit || track.score[c][row] < limit) return null;
-    const xy = track.xy;
-    const ux = xy[2 * a][row] - xy[2 * b][row], uy = xy[2 * a + 1][row] - xy[2 * b + 1][row];
-    const vx = xy[2 * c][row] - xy[2 * b][row], vy = xy[2 * c + 1][row] - xy[2 * b + 1][row];
+    const xy = track.xy, aspect = this.meta.aspect;
+    const ux = (xy[2 * a][row] - xy[2 * b][row]) * aspect, uy = xy[2 * a + 1][row] - xy[2 * b + 1][row];
+    const vx = (xy[2 * c][row] - xy[2 * b][row]) * aspect, vy = xy[2 * c + 1][row] - xy[2 * b + 1][row];
     if ((!ux && !uy) || (!vx && !vy)) return null;
     return Math.abs(Math.atan2(ux * vy - uy * vx, ux * vx + uy * vy)) * 180 / Math.PI;
   }

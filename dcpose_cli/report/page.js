@@ -105,8 +105,8 @@ function keyboard(stage, stretches) {
 function fitStage(meta) {
   // As large as the column allows, and never higher than most of the window.
   const box = el("stage"), room = el("view").clientWidth - 24, high = Math.max(240, window.innerHeight * 0.66);
-  const scale = Math.min(room / meta.width, high / meta.height);
-  box.style.width = `${Math.round(meta.width * scale)}px`;
+  const width = meta.width * meta.aspect, scale = Math.min(room / width, high / meta.height);
+  box.style.width = `${Math.round(width * scale)}px`;
   box.style.height = `${Math.round(meta.height * scale)}px`;
 }
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ..errors import InputError, OutputError, UsageError
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, sha256_of, write_atomic
 from ..render import track_palette
+from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..skeleton import EDGES, JOINT_NAMES
 from ..video.probe import container_start, probe
@@ -136,7 +137,7 @@ def _relative_url(video: Path, folder: Path) -> str:
 
 
 def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) -> bytes:
-    packed = pack(result.frames)
+    packed = pack(playback_frames(result))
     header = result.header
     positions = {frame.index: position for position, frame in enumerate(result.frames)}
     boxes = [p.bbox[:2] + p.bbox[2:] for f in result.frames[:: max(1, len(result.frames) // 2000)] for p in f.people]
@@ -150,6 +151,7 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
         "title": title,
         "width": width,
         "height": height,
+        "aspect": pixel_aspect(header),
         "frames": len(result.frames),
         "scale": packed.scale,
         "scoreUnit": SCORE_UNIT,

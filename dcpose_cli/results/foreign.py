@@ -13,7 +13,7 @@ from ..skeleton import EAR_SLOTS, JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
 from .coco import frames_of_coco
-from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base
+from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base, time_scale
 from .schema import require_header
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
@@ -62,7 +62,7 @@ def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[
     """Times from the header that our own annolist carries."""
     if not isinstance(header, dict):
         raise InputError("its header is not an object")
-    seconds = time_base(header)
+    seconds = time_base(header) * time_scale(header)
     require_header(header, len(indexes))
     damaged = set(header["damaged_frames"])
     frames = [

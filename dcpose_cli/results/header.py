@@ -13,6 +13,7 @@ from ..config import EstimateConfig
 from ..files import sha256_of
 from ..settings import ResolvedSettings
 from ..types import VideoInfo
+from .measures import shot_header
 
 #: Settings that results of older versions do not name, and what held there.
 EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False, "ensemble": []}
@@ -31,13 +32,13 @@ def result_header(
     """What made the result (dcpose_cli.results.posetrack documents it); no clock, host or path.
 
     models: {"model", "detector"}, each {"name", "sha256"}. settings: those of this video. config: its range counts.
-    hwaccel: the hardware that decodes; None for software.
+    hwaccel: the hardware that decodes; None for software. Raises UsageError for a `shot_fps` that cannot be.
     """
     from ..video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
 
     # An address may hold a password: only what kind of source it was is written down.
     name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
-    return {
+    header = {
         "dcpose": __version__,
         "input": {"name": name, "sha256": sha256_of(source) if source.is_file() else None},
         **models,
@@ -51,6 +52,7 @@ def result_header(
         "settings": _settings(settings, config) | ({} if hwaccel is None else {"hwaccel": hwaccel}),
         "video": None,
     }
+    return header if config.shot_fps is None else shot_header(header, config.shot_fps)
 
 
 def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, A
         "start": config.start,
         "end": config.end,
         "max_frames": config.max_frames,
+        **({} if config.shot_fps is None else {"shot_fps": config.shot_fps}),
     }
 
 

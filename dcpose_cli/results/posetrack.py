@@ -25,6 +25,8 @@ dcpose         what other readers ignore. The writer sets
                  model, detector {"name", "sha256"}
                  libraries       {name: version}
                  fps             average rate as "num/den", or null
+                 shot_fps        frames per second the camera recorded with, as "num/den"; only there for slow motion:
+                                 the real time of a frame is then pts * time_base * fps / shot_fps
                  time_base       seconds per tick as "num/den"; the one key that reading needs
                  start_pts       of the first frame on the video's own clock, in ticks
                  width, height   of the upright frame, pixels

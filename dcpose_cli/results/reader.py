@@ -89,7 +89,7 @@ def _result(data: Any) -> PoseTrackResult:
         raise InputError(f"its format is {header.get('format')!r:.40}, this version of dcpose reads {FORMAT_VERSION}")
     if _whole(header.get("schema_version", 0), "schema_version") < 0:
         raise InputError("schema_version is negative")
-    seconds = time_base(header)
+    seconds = time_base(header) * time_scale(header)
     categories = _member(data, "categories", list, "the file")
     if (
         len(categories) != 1
@@ -131,11 +131,22 @@ def _whole(value: Any, what: str) -> int:
 
 def time_base(header: Mapping[str, Any]) -> Fraction:
     """Seconds per tick of a header. Raises InputError."""
-    text = header.get("time_base")
+    return _fraction(header, "time_base")
+
+
+def time_scale(header: Mapping[str, Any]) -> Fraction:
+    """Seconds of real time per second of the video: below 1 for slow motion (`shot_fps`). Raises InputError."""
+    if header.get("shot_fps") is None:
+        return Fraction(1)
+    return _fraction(header, "fps") / _fraction(header, "shot_fps")
+
+
+def _fraction(header: Mapping[str, Any], key: str) -> Fraction:
+    text = header.get(key)
     numerator, slash, denominator = text.partition("/") if isinstance(text, str) else ("", "", "")
     digits = numerator.isascii() and numerator.isdigit() and denominator.isascii() and denominator.isdigit()
     if not (slash and digits and len(text or "") <= 40 and int(numerator) and int(denominator)):
-        raise InputError(f"time_base is {text!r:.60}, not a fraction like '1/12800'")
+        raise InputError(f"{key} is {text!r:.60}, not a fraction like '1/12800'")
     return Fraction(int(numerator), int(denominator))
 
 

@@ -91,6 +91,9 @@ class _Header:
     detector: _Made | None = None
     libraries: dict[str, Any] | None = None
     fps: _Rate | None = None
+    shot_fps: _Rate | None = None
+    start_pts: Annotated[int, Within(-_INT64, _INT64)] | None = None
+    pixel_aspect: _Rate | None = None
     width: _Side | None = None
     height: _Side | None = None
     settings: _Settings | None = None

@@ -22,3 +22,11 @@ def test_angles() -> None:
     assert np.isnan(known["right_knee"])
     assert score[0, list(ANGLES).index("left_knee")] == pytest.approx(0.1)
     assert joint_angles(np.zeros((0, 17, 3)))[0].shape == (0, 8)
+
+
+def test_angles_of_pixels_that_are_not_square() -> None:
+    square = np.random.default_rng(2).uniform(0, 640, (50, 17, 3))
+    stored = square * (0.75, 1, 1)
+    degrees, _ = joint_angles(stored, 4 / 3)
+    np.testing.assert_allclose(degrees, joint_angles(square)[0], atol=1e-9)
+    assert np.abs(joint_angles(stored)[0] - degrees).max() > 5
