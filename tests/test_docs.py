@@ -70,10 +70,10 @@ def program():
 def parsed(call):
     """(command, values) of a call; unknown commands and options, and arguments that are missing, raise."""
     command, arguments = program(), list(call)
-    context = command.make_context("dcpose", [], resilient_parsing=True)
+    context = command.context_class(command, info_name="dcpose")
     while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
         command = command.commands[arguments.pop(0)]
-        context = command.make_context(command.name, [], parent=context, resilient_parsing=True)
+        context = command.context_class(command, info_name=command.name, parent=context)
     values, left, _ = command.make_parser(context).parse_args(args=arguments)
     assert left == [], f"not understood: {left}"
     if "help" not in values:
