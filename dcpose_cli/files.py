@@ -161,15 +161,45 @@ def require_free_target(target: Path, *, overwrite: bool) -> None:
 
 
 def require_writable_folder(folder: Path) -> None:
-    """Raise OutputError unless a file can be made in `folder`, tried by making one."""
+    """Raise OutputError unless a file can be made in `folder`, tried by making one.
+
+    A folder that is missing is made later (`make_folder`): the nearest one above it that exists is looked at.
+    """
+    nearest = folder
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        if len(os.fsencode(nearest.name)) > _MAX_NAME_BYTES:
+            raise OutputError("cannot be made: its name is too long", path=folder, hint="choose another")
+        nearest = nearest.parent
     try:
-        _probe(folder).unlink(missing_ok=True)
+        _probe(nearest).unlink(missing_ok=True)
     except FileNotFoundError as exc:
         raise OutputError("this folder does not exist", path=folder, hint="create it first") from exc
     except NotADirectoryError as exc:
-        raise OutputError("not a folder", path=folder, hint="choose another") from exc
+        raise OutputError("not a folder", path=nearest, hint="choose another") from exc
     except OSError as exc:
         raise output_error(exc, folder) from exc
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and the missing ones above it; returns those that were made, the inner ones first.
+
+    Raises OutputError.
+    """
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+    except OSError as exc:
+        remove_empty(missing)
+        raise OutputError(f"the folder cannot be made: {exc.strerror}", path=folder, hint="choose another") from exc
+    return missing
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that hold nothing; others stay."""
+    for path in folders:
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def temporary_name(target: Path, *, claimed: bool = False) -> Path:
@@ -207,9 +237,10 @@ def remove_leftovers(target: Path) -> None:
 class AtomicFile:
     """An output under construction: write to `temp`, then `commit()` puts it at `target` or `discard()` removes it.
 
-    As a context manager it commits on success and discards when the block raises. Raises OutputError at construction
-    when `target` exists (without `overwrite`) or its folder cannot be written, and from `commit()` when the target
-    appeared meanwhile or the disk is full.
+    As a context manager it commits on success and discards when the block raises. A folder that is missing is made, and
+    removed again when the target is not published. Raises OutputError at construction when `target` exists (without
+    `overwrite`) or its folder cannot be written, and from `commit()` when the target appeared meanwhile or the disk is
+    full.
     """
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
@@ -220,6 +251,7 @@ class AtomicFile:
         self._open = True
         #: Whether the target is the file made here.
         self.published = False
+        self._made = make_folder(target.parent)
         remove_stale_of(target)
         try:
             self.temp = _create_new(temporary_name(target, claimed=True))
@@ -259,6 +291,8 @@ class AtomicFile:
             with contextlib.suppress(OSError):
                 self.temp.unlink(missing_ok=True)
             release(self._claim)
+            if not self.published:
+                remove_empty(self._made)
 
     def _publish(self) -> None:
         if self._overwrite:

@@ -77,12 +77,26 @@ def test_file_system_without_hard_links(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_folder_must_exist_and_be_writable(tmp_path, monkeypatch):
-    with pytest.raises(OutputError, match="does not exist"):
-        files.AtomicFile(tmp_path / "none" / "out.mp4")
+def test_missing_folders_are_made_and_removed_again_when_nothing_is_published(tmp_path):
+    target = tmp_path / "some" / "new" / "out.mp4"
+    files.require_writable_folder(target.parent)
+    assert names(tmp_path) == []
+    one, other = files.AtomicFile(target), files.AtomicFile(target.with_name("b"))
+    other.discard()
+    assert target.parent.is_dir()
+    one.discard()
+    assert names(tmp_path) == []
+    files.write_atomic(target, b"x")
+    assert target.read_bytes() == b"x"
+
+
+def test_folder_must_be_one_and_writable(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="not a folder"):
-        files.require_writable_folder(tmp_path / "file")
+    for folder in (tmp_path / "file", tmp_path / "file" / "new"):
+        with pytest.raises(OutputError, match="file: not a folder"):
+            files.require_writable_folder(folder)
+    with pytest.raises(OutputError, match="too long"):
+        files.require_writable_folder(tmp_path / ("x" * 300) / "y")
     with pytest.raises(OutputError, match="is a folder"):
         files.require_free_target(tmp_path, overwrite=True)
 

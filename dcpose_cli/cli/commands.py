@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..config import EstimateConfig
 from ..devices import require_one_device
-from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, OutputError, UsageError
+from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, UsageError
 from ..files import printable
 from ..smooth import require_method
 from ..types import EstimateSummary
@@ -31,11 +31,8 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     require_one_device(config.device)
     require_hwaccel(config.hwaccel)
     pairs = _pairs(inputs, out, config)
-    fresh = out is not None and not out.suffix  # a folder that may still be missing
-    if out is not None and fresh and not dry_run:
-        _make_folder(out)
     # All inputs and outputs are looked at first: a typing error must not cost the loading of a model.
-    good = _each(pairs, lambda pair: _check(*pair, config, planned=dry_run and fresh), alone=len(pairs) == 1)
+    good = _each(pairs, lambda pair: _check(*pair, config), alone=len(pairs) == 1)
     codes: list[int] = []
     if dry_run:
         for source, target in good:
@@ -116,22 +113,14 @@ def _default_name(source: str) -> str:
     return f"{stem}_pose.mp4"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder cannot be made: {error.strerror}", path=folder, hint="choose another") from error
-
-
-def _check(source: str, target: Path, config: EstimateConfig, *, planned: bool) -> None:
-    """Check input and outputs without loading torch. planned: the folder may still be missing."""
+def _check(source: str, target: Path, config: EstimateConfig) -> None:
+    """Check input and outputs without loading torch."""
     from ..outputs import output_paths, require_outputs
     from ..segments import is_unfinished
 
     _look_at(source, config)
     video, json = output_paths(target, config.json)
-    if not (planned and not target.parent.exists()):
-        require_outputs(Path(source), video, json, overwrite=config.overwrite or is_unfinished(json, config))
+    require_outputs(Path(source), video, json, overwrite=config.overwrite or is_unfinished(json, config))
 
 
 def _look_at(source: str, config: EstimateConfig) -> None:

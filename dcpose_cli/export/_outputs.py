@@ -14,8 +14,10 @@ from ..errors import OutputError
 from ..files import (
     AtomicFile,
     exchange,
+    make_folder,
     output_error,
     printable,
+    remove_empty,
     remove_stale_of,
     require_writable_folder,
     sync_file,
@@ -109,6 +111,7 @@ class AtomicFolder:
     def __init__(self, target: Path, is_ours: Callable[[str], bool], *, overwrite: bool = False) -> None:
         require_free_folder(target, is_ours, overwrite=overwrite)
         require_writable_folder(target.parent)
+        self._made = make_folder(target.parent)
         remove_stale_of(target)
         self.target, self.temp = target, temporary_name(target, claimed=True)
         self._is_ours, self._overwrite = is_ours, overwrite
@@ -116,6 +119,7 @@ class AtomicFolder:
             self.temp.mkdir()
             self._claim = claim(self.temp)
         except OSError as error:
+            remove_empty(self._made)
             raise output_error(error, target) from error
 
     def __enter__(self) -> Self:
@@ -164,3 +168,4 @@ class AtomicFolder:
         shutil.rmtree(self.temp, ignore_errors=True)
         handle, self._claim = self._claim, None
         release(handle)
+        remove_empty(self._made)  # does nothing after a commit

@@ -40,9 +40,11 @@ from ..errors import OutputError, UsageError
 from ..files import (
     TEMP_SUFFIX,
     is_own_folder,
+    make_folder,
     open_own,
     output_error,
     read_own,
+    remove_empty,
     require_own_folder,
     write_atomic,
 )
@@ -111,6 +113,7 @@ class SegmentFolder:
         self._key = json.loads(text)
         self._digest = hashlib.sha256(text.encode()).hexdigest()
         self._lock: int | None = None
+        self._made: list[Path] = []
 
     def lock(self) -> bool:
         """Lock the folder for this process until `release` or its end; False when another process holds the lock."""
@@ -127,6 +130,7 @@ class SegmentFolder:
 
     def _make(self) -> None:
         with contextlib.suppress(FileExistsError):
+            self._made = make_folder(self.folder.parent)
             self.folder.mkdir()
             return
         require_own_folder(self.folder)
@@ -179,6 +183,7 @@ class SegmentFolder:
                     path.unlink(missing_ok=True)
             if not keep:
                 self.folder.rmdir()
+                remove_empty(self._made)
 
     def has(self, number: int, kind: Kind) -> bool:
         """Whether this part exists."""

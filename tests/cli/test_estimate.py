@@ -134,11 +134,37 @@ def test_folder_points_to_batch(refuses, tmp_path):
     assert "dcpose batch" in refuses(2, "estimate", tmp_path, "-o", tmp_path / "x.mp4")
 
 
-def test_missing_output_folder(refuses, clip, tmp_path):
-    assert "does not exist" in refuses(4, "estimate", clip, "-o", tmp_path / "none" / "x.mp4")
-    text = refuses(4, "estimate", clip, "-o", tmp_path / "x.mp4", "--json", tmp_path / "none" / "x.json")
-    assert "does not exist" in text
-    assert "does not exist" in refuses(4, "export", clip, "-o", tmp_path / "none" / "x.json")
+def test_missing_output_folders_are_made(dcpose, product, clip, tmp_path):
+    for options in (
+        ["-o", tmp_path / "new" / "folder" / "x.mp4"],
+        ["-o", tmp_path / "y.mp4", "--json", tmp_path / "other" / "x.json"],
+        ["-o", tmp_path / "third", "--resume"],
+    ):
+        done = dcpose.estimate(clip, *options, "--max-frames", 1)
+        assert done.returncode == 0, done.stderr
+    assert product.files_in(tmp_path) == [
+        *("new/folder/x.json", "new/folder/x.mp4", "other/x.json"),
+        *("third/clip_pose.json", "third/clip_pose.mp4", "y.mp4"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["none/x.mp4", "none", "none/deep/x.mp4"])
+def test_missing_output_folders_are_made_after_all_other_checks(dcpose, clip, tmp_path, name):
+    for code, source, options in (
+        (3, tmp_path / "gone.mp4", []),
+        (2, clip, ["--interval", 0]),
+        (2, clip, ["--start", 100]),
+        (2, clip, ["--start", 100, "--resume"]),
+        (2, clip, ["--smooth", "much"]),
+    ):
+        done = dcpose.estimate(source, "-o", tmp_path / name, *options)
+        assert done.returncode == code, done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_output_folder_that_is_a_file(refuses, clip, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "file: not a folder" in refuses(4, "estimate", clip, "-o", tmp_path / "file" / "new" / "x.mp4")
 
 
 def test_name_too_long(refuses, clip, tmp_path):

@@ -56,7 +56,7 @@ def test_export_json_checks_its_target_first(dcpose, product, clip, tmp_path, mo
         (2, ["--format", "xml", "-o", tmp_path / "x.xml"], "posetrack18"),
         (2, ["--format", "csv", "-o", tmp_path / "x.json"], ".csv"),
         (4, ["--format", "csv", "-o", tmp_path / "x.csv"], "--overwrite"),
-        (4, ["--format", "mot", "-o", tmp_path / "none" / "x.txt"], "does not exist"),
+        (4, ["--format", "mot", "-o", tmp_path / "x_angles.csv" / "x.txt"], "not a folder"),
     ):
         done = dcpose("export", clip, *options)
         assert done.returncode == code, done.stderr
@@ -87,7 +87,7 @@ def test_convert_refuses(dcpose, product, result, clip, tmp_path):
         (2, [tmp_path / "r.json", "--to", "coco", "-o", tmp_path / "same.json", "--overwrite"], "is the input"),
         (2, [result, "--to", "csv", "-o", tmp_path / "x.csv", "--track", "9999"], "9999"),
         (4, [result, "--to", "coco", "-o", tmp_path / "same.json"], "--overwrite"),
-        (4, [result, "--to", "coco", "-o", tmp_path / "none" / "x.json"], "does not exist"),
+        (4, [result, "--to", "coco", "-o", tmp_path / "r.json" / "x.json"], "not a folder"),
         (4, [result, "--to", "coco", "-o", tmp_path / f"{'x' * 260}.json"], "too long"),
     ):
         done = dcpose("convert", *args)
@@ -168,7 +168,7 @@ def test_evaluate_refuses(dcpose, product, root, result, tmp_path):
         (3, [golden / "gt", tmp_path], "lacks"),
         (2, [golden / "gt", golden / "pred18", "--metrics", "f1"], "ap, pckh"),
         (2, [plaza, result, "--json", result, "--overwrite"], "is the input"),
-        (4, [plaza, result, "--json", tmp_path / "none" / "x.json"], "does not exist"),
+        (4, [plaza, result, "--json", result / "x.json"], "not a folder"),
     ):
         done = dcpose("evaluate", *args)
         assert done.returncode == code, done.stderr
