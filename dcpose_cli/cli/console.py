@@ -69,11 +69,18 @@ def run(main: Callable[[], int | None]) -> int:
 
 
 def of_surroundings(error: BaseException) -> DCPoseError | None:
-    """What an unexpected error is when the system around us caused it: no memory, a full disk, no temporary folder."""
+    """What an unexpected error is when the system around us caused it: no memory, a full disk, no temporary folder.
+
+    A torchvision that was built for another torch fails when it is imported, with a RuntimeError.
+    """
     text = str(error)
     if is_out_of_memory(error):
         return DeviceError(
             "out of memory", hint="close other programs, lift the limit of the process, or use a smaller batch"
+        )
+    if "torchvision::" in text and "does not exist" in text:
+        return DeviceError(
+            "torch and torchvision were not built for each other", hint="install both again with one pip command"
         )
     if not isinstance(error, OSError):
         return None

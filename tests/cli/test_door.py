@@ -91,6 +91,7 @@ def test_full_stdout(product, args):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), 6, "out of memory"),
         (ImportError("libtorch.so: failed to map segment from shared object"), 6, "out of memory"),
         (RuntimeError("can't start new thread"), 6, "out of memory"),
+        (RuntimeError("operator torchvision::nms does not exist"), 6, "one pip command"),
         (OSError(errno.EIO, "Input/output error"), 1, "internal error"),
         (ValueError("a bug"), 1, "internal error"),
     ],
