@@ -2,8 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Whom to keep of the people of a video; the defaults keep everybody. selection.py carries it out.
+
+    First frame by frame: tracks: only these track ids. roi: only people whose box has its centre in this rectangle
+    (x, y, width, height in pixels).
+    Then whole tracks: min_height: only tracks whose boxes have at least this median height, in pixels.
+    Then one track, by at most one of: largest: the one whose boxes are largest, summed over the video. longest: the one
+    that is in the most frames. center: the one that is nearest to the middle of the picture, summed over the video.
+    Last: max_people: at most so many people in each frame, those of the largest tracks.
+    """
+
+    tracks: tuple[int, ...] = ()
+    roi: tuple[float, float, float, float] | None = None
+    min_height: float | None = None
+    largest: bool = False
+    longest: bool = False
+    center: bool = False
+    max_people: int | None = None
+
+    @property
+    def everybody(self) -> bool:
+        """Whether nobody is left out."""
+        return not self.header()
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the choice depends on the whole video, not on each frame alone."""
+        return not self.header().keys() <= {"tracks", "roi"}
+
+    def header(self) -> dict[str, Any]:
+        """What was chosen, as the header of a result has it: the settings that are not the defaults, as JSON values."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +70,7 @@ class EstimateConfig:
     fix_swaps: exchange left and right legs back where a network exchanged them for some frames (sides.py); frames come
     up to half a second later.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
+    selection: which people the JSON and the video hold.
     shot_fps: frames per second the camera recorded with, for slow motion ("240", "30000/1001"); times of results are
     then those of reality. The annotated video plays as the input does.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
@@ -63,6 +101,7 @@ class EstimateConfig:
     detect_size: str = "auto"
     fix_swaps: bool = False
     smooth: str = "none"
+    selection: Selection = Selection()
     shot_fps: str | None = None
     start: float | None = None
     end: float | None = None
@@ -76,5 +115,7 @@ class EstimateConfig:
     resume: bool | None = False
 
 
+#: Nobody is left out.
+EVERYBODY = Selection()
 #: The defaults as values (a class with slots does not show them as attributes).
 DEFAULTS = EstimateConfig()

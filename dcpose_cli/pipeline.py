@@ -24,6 +24,7 @@ from .results.measures import shot_rate
 from .results.posetrack import PoseTrackWriter
 from .results.reader import time_scale
 from .segments import SegmentFolder, open_store, segment_key, stored_settings
+from .selection import chosen, in_frame, options_of, require_selection
 from .settings import ResolvedSettings
 from .sides import repair_sides
 from .smooth import require_method, smooth
@@ -98,6 +99,7 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
     require_hwaccel(settings.hwaccel)
     if settings.shot_fps is not None:
         shot_rate(settings.shot_fps)
+    require_selection(settings.selection)
     return settings
 
 
@@ -112,6 +114,11 @@ def _run(
 ) -> EstimateSummary:
     """Analyse a video into `result`: for estimate and export_json."""
     source, started = Path(path), time.monotonic()
+    if config.selection.needs_all and is_live(path):
+        raise UsageError(
+            f"{options_of(config.selection)} needs the whole video, and this source is live",
+            hint="choose by --track and --roi, or choose later with dcpose convert and render",
+        )
     if config.allow_network and is_live(path):
         result.require(source, overwrite=config.overwrite)
         estimator = estimator or _load(config).load()  # what comes while a model is loaded would be lost
@@ -128,13 +135,13 @@ def _run(
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
-        run = _Pass(reader, estimator, config, settings, progress, segments, time_scale(header))
+        run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header))
         # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
         sha256, warnings = run.write(writer, result.video, source)
         _finish(writer, _end_of_header(reader, header, sha256), result.video)
         exports = result.publish(overwrite=config.overwrite)
-    warnings += _reading_warnings(reader, config)
+    warnings += [*_reading_warnings(reader, config), *run.selection_warnings()]
     return run.summary(result, exports, warnings, time.monotonic() - started)
 
 
@@ -207,6 +214,7 @@ class _Pass:
 
     def __init__(
         self,
+        path: str | PathLike[str],
         reader: VideoReader | LiveReader,
         estimator: PoseEstimator,
         config: EstimateConfig,
@@ -215,22 +223,23 @@ class _Pass:
         segments: SegmentFolder | None,
         scale: Fraction = Fraction(1),
     ) -> None:
-        self._reader, self._estimator, self._config, self._progress = reader, estimator, config, progress
+        self._path, self._reader, self._estimator = path, reader, estimator
+        self._config, self._progress = config, progress
         self._settings, self._segments, self._scale = settings, segments, float(scale)
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
         self._depth = chunk_frames(reader.info.width, reader.info.height)
-        self.frames = self.people = 0
+        self.frames = self.people = self.left_out = 0
         self.delay = 0.0
         self.tracks: set[int] = set()
 
     def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
         """Everything into `json` and, where asked for, `video`; its hash and the warnings about it."""
+        config, people = self._config, self._chosen(json, again=video is not None)
         if video is None:
-            with closing(self._each(json)) as pairs:
-                for _ in pairs:
+            with closing(people):
+                for _ in people:
                     pass
             return None, []
-        config = self._config
         output = VideoWriter(
             video,
             self._reader.info,
@@ -247,7 +256,7 @@ class _Pass:
             frame, result = item
             output.write(draw_people(frame.image, result.people, kpt_thr=config.kpt_thr), frame.pts)
 
-        with output, WriteBehind(draw, self._depth) as behind, closing(self._each(json)) as pairs:
+        with output, WriteBehind(draw, self._depth) as behind, closing(people) as pairs:
             for item in smooth(pairs, config.smooth):
                 behind.put(item)
         return output.sha256, output.warnings
@@ -272,10 +281,48 @@ class _Pass:
             delay=self.delay,
             hwaccel=_decoder(reader).device,
             input_changed=_has_changed(reader),
+            left_out=self.left_out,
         )
 
-    def _each(self, json: PoseTrackWriter) -> Generator[tuple[Frame, FrameResult]]:
-        """Every frame with its people, already in `json`."""
+    def selection_warnings(self) -> list[str]:
+        """What to say of a selection that kept nobody."""
+        if self.people or not self.left_out:
+            return []
+        options = options_of(self._config.selection)
+        return [f"nobody in {printable(self._reader.info.path)} is chosen by {options}: the result is empty"]
+
+    def _chosen(self, json: PoseTrackWriter, *, again: bool) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with its chosen people, already in `json`.
+
+        A selection that needs the whole video waits for its end; the frames are then read `again`, or not given.
+        """
+        selection, info = self._config.selection, self._reader.info
+        with closing(self._each()) as pairs:
+            if not selection.needs_all:
+                for frame, result in pairs:
+                    kept = replace(result, people=tuple(p for p in result.people if in_frame(p, selection)))
+                    self._count(json, result, kept)
+                    yield frame, kept
+                return
+            everybody = [result for _, result in pairs]
+        results: dict[int, FrameResult] = {}
+        for result, people in zip(
+            everybody, chosen([r.people for r in everybody], selection, (info.width, info.height)), strict=True
+        ):
+            results[result.index] = replace(result, people=tuple(people))
+            self._count(json, result, results[result.index])
+        if again:
+            with closing(_open(self._path, self._config, None)) as reader, ReadAhead(reader, self._depth) as frames:
+                yield from ((frame, results[frame.index]) for frame in frames if frame.index in results)
+
+    def _count(self, json: PoseTrackWriter, everybody: FrameResult, kept: FrameResult) -> None:
+        json.write(kept)
+        self.people += len(kept.people)
+        self.left_out += len(everybody.people) - len(kept.people)
+        self.tracks.update(person.track_id for person in kept.people)
+
+    def _each(self) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with everybody in it."""
         info = self._reader.info
         total = _expected_frames(info, self._config)
         aspect = float(info.sample_aspect_ratio)
@@ -297,12 +344,9 @@ class _Pass:
             with closing(analysis):
                 timed = analysis if self._scale == 1 else self._in_real_time(analysis)
                 for frame, result in repair_sides(timed) if self._config.fix_swaps else timed:
-                    json.write(result)
                     yield frame, result
                     self.delay = max(self.delay, live.age(frame) if live else 0.0)
                     self.frames += 1
-                    self.people += len(result.people)
-                    self.tracks.update(person.track_id for person in result.people)
                     report(Progress(self.frames, total, len(result.people)))
 
     def _in_real_time(self, pairs: Iterable[tuple[Frame, FrameResult]]) -> Iterator[tuple[Frame, FrameResult]]:

@@ -222,6 +222,7 @@ class EstimateSummary:
     hwaccel: type of the hardware that decoded the video, None for software.
     dropped: frames of a live source that were not looked at. delay: longest time between the arrival of a live frame
     and its result, seconds.
+    left_out: poses that a selection of people left out.
     input_changed: the input was written to while it was read, so that the result is of no one file.
     """
 
@@ -239,6 +240,7 @@ class EstimateSummary:
     delay: float = 0.0
     hwaccel: str | None = None
     input_changed: bool = False
+    left_out: int = 0
 
     @property
     def damaged(self) -> bool:

@@ -156,6 +156,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     out["model"] = sha256_of(find_weights(config.model))
     out["ensemble"] = [sha256_of(find_weights(name)) for name in config.ensemble.split(",") if name]
     out["single"] = config.model.endswith(SINGLE)
+    out["selection"] = config.selection.header()
     detector = find_detector(config.detector)
     if detector.is_file():
         out["detector"] = sha256_of(detector)

@@ -6,13 +6,17 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
-from ..config import DEFAULTS, EstimateConfig
+from ..config import DEFAULTS, EVERYBODY, EstimateConfig
+from ..selection import selection_of
 from .console import show_details
-from .options import CONFIG_OPTIONS, Debug
+from .options import CONFIG_OPTIONS, SELECTION_OPTIONS, Debug
+
+#: Parameters of a body that are several options.
+_MANY: Final = ("config", "selection")
 
 Body = TypeVar("Body", bound=Callable[..., None])
 
@@ -29,7 +33,8 @@ def command(
 
     name: of the command, when the function has another. panel: heading under which `--help` lists it.
     A parameter `config: EstimateConfig` becomes one option per entry of `options.CONFIG_OPTIONS`, except the fields in
-    `without`. Every command gets `--debug`. also: other names of the command, which `--help` does not list.
+    `without`; its `selection` and a parameter `selection: Selection` become those of `options.SELECTION_OPTIONS`. Every
+    command gets `--debug`. also: other names of the command, which `--help` does not list.
     """
 
     def register(body: Body) -> Body:
@@ -45,24 +50,38 @@ def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[.
     """What Typer calls: the body, with its options declared in the signature."""
     fields = [field for field in CONFIG_OPTIONS if field not in without]
     own = inspect.signature(body, eval_str=True).parameters
-    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own.values() if p.name != "config"]
+    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own.values() if p.name not in _MANY]
+    selects = "selection" in own or ("config" in own and "selection" not in without)
     if "config" in own:
         parameters += [
             Parameter(field, Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, field), annotation=CONFIG_OPTIONS[field])
             for field in fields
         ]
+    if selects:
+        parameters += [
+            Parameter(field, Parameter.KEYWORD_ONLY, default=_unchosen(field), annotation=annotation)
+            for field, annotation in SELECTION_OPTIONS.items()
+        ]
     parameters.append(Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=Debug))
 
     def callback(**values: Any) -> None:
         begin(debug=values.pop("debug"))
+        selection = selection_of({field: values.pop(field) for field in SELECTION_OPTIONS}) if selects else EVERYBODY
         if "config" in own:
-            values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields})
+            values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields}, selection=selection)
+        if "selection" in own:
+            values["selection"] = selection
         body(**values)
 
     callback.__name__, callback.__doc__ = body.__name__, body.__doc__
     callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     vars(callback)["__signature__"] = inspect.Signature(parameters)
     return callback
+
+
+def _unchosen(field: str) -> Any:
+    """The default of a selector; Typer wants None for an empty list."""
+    return None if field == "tracks" else getattr(EVERYBODY, field)
 
 
 def begin(*, debug: bool) -> None:

@@ -147,7 +147,7 @@ def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
             f"dcpose: warning: {printable(summary.source)} is damaged: {report.errors} frames lost, "
             f"{report.damaged} of {report.frames} frames flagged"
         )
-    if not summary.tracks:
+    if not summary.tracks and not summary.left_out:
         message(
             f"dcpose: warning: nobody was found in {printable(summary.source)}; "
             "try --conf 0.1, or another detector with --detector"

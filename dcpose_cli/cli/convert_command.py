@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..config import EVERYBODY, Selection
 from ..export.formats import Options, rate_of, require_target, write_result
 from ..files import printable
 from ..results.foreign import DEFAULT_FPS, read_result
 from ..results.measures import shot_with
+from ..results.selected import selected
 from .commands import named
 from .terminal import message
 
@@ -19,7 +21,7 @@ def convert_result(
     *,
     overwrite: bool,
     kpt_thr: float | None = None,
-    track: int | None = None,
+    selection: Selection = EVERYBODY,
     metres_per_pixel: float | None = None,
     fps: str | None = None,
     shot_fps: str | None = None,
@@ -37,7 +39,9 @@ def convert_result(
         )
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
-    written = write_result(result, out, to, Options(overwrite, track, metres_per_pixel), kpt_thr=kpt_thr)
+    result = selected(result, selection)
+    options = Options(overwrite, metres_per_pixel=metres_per_pixel)
+    written = write_result(result, out, to, options, kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)
         message(f"{named(written)}: {frames} frames, {people} poses")

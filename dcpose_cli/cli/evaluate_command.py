@@ -11,6 +11,7 @@ from typing import Final
 from rich.markup import escape
 from rich.table import Table
 
+from ..config import Selection
 from ..errors import UsageError
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
@@ -21,7 +22,15 @@ DETECTED: Final = ", detected"
 
 
 def evaluate_results(
-    truth: Path, predicted: Path, metrics: str, *, kpt_thr: float, json: Path | None, overwrite: bool, quiet: bool
+    truth: Path,
+    predicted: Path,
+    metrics: str,
+    *,
+    kpt_thr: float,
+    selection: Selection,
+    json: Path | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Evaluate, print the tables, write the JSON."""
     if not math.isfinite(kpt_thr):
@@ -31,7 +40,7 @@ def evaluate_results(
         require_not_input(json, [truth, predicted])
         require_free_target(json, overwrite=overwrite)
         require_writable_folder(json.parent)
-    result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr)
+    result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr, selection=selection)
     if not quiet:
         _show(result)
         if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():

@@ -48,6 +48,25 @@ def _option(kind: Any, *names: str, panel: str | None = None, help: str, **more:
     return Annotated[kind, typer.Option(*names, help=help, rich_help_panel=panel, **more)]
 
 
+#: Field of Selection -> the option that sets it: the same in every command that knows people.
+SELECTION_OPTIONS: Final[dict[str, Any]] = {
+    "tracks": _option(
+        list[int] | None, "--track", panel="People", show_default=False, help="Only this track; may be repeated."
+    ),
+    "largest": _option(bool, "--largest", panel="People", help="Only the track with the largest boxes in all."),
+    "longest": _option(bool, "--longest", panel="People", help="Only the track that is in the most frames."),
+    "center": _option(bool, "--center", panel="People", help="Only the track nearest to the middle of the picture."),
+    "roi": _option(
+        str | None, "--roi", panel="People", metavar="X,Y,W,H", help="Only people whose box has its centre in here."
+    ),
+    "max_people": _option(
+        int | None, "--max-people", panel="People", metavar="N", help="At most N people per frame, the largest tracks."
+    ),
+    "min_height": _option(
+        float | None, "--min-height", panel="People", metavar="PIXELS", help="Only tracks of at least this height."
+    ),
+}
+
 #: Field of EstimateConfig -> the option that sets it, with the field's default, in the order of `--help`. A new option
 #: of estimate, export, batch and compare is a line here and a field there; commands name the ones that they leave out.
 CONFIG_OPTIONS: Final[dict[str, Any]] = {

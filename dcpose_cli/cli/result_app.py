@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..config import Selection
 from . import options as o
 from .command import command
 
@@ -28,7 +29,6 @@ def convert(
     kpt_thr: Annotated[
         float | None, typer.Option(help="Leave out joints below this confidence.", show_default=False)
     ] = None,
-    track: Annotated[int | None, typer.Option(help="Only the person with this track id.", show_default=False)] = None,
     metres_per_pixel: Annotated[
         float | None, typer.Option(help="For trc: write metres, with Y up.", show_default=False)
     ] = None,
@@ -37,12 +37,14 @@ def convert(
     ] = None,
     shot_fps: o.ShotFps = None,
     quiet: o.Quiet = False,
+    *,
+    selection: Selection,
 ) -> None:
     """A result in another format: PoseTrack, COCO, OpenPose, CSV, Parquet, TRC, MOT."""
     from .convert_command import convert_result
 
     convert_result(
-        result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, track=track, metres_per_pixel=metres_per_pixel,
+        result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, selection=selection, metres_per_pixel=metres_per_pixel,
         fps=fps, shot_fps=shot_fps, quiet=quiet,
     )  # fmt: skip
 
@@ -64,8 +66,12 @@ def evaluate(
     ] = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
+    *,
+    selection: Selection,
 ) -> None:
     """How good results are: PoseTrack AP, PCKh, OKS-AP, MOTA and IDF1."""
     from .evaluate_command import evaluate_results
 
-    evaluate_results(truth, predicted, metrics, kpt_thr=kpt_thr, json=json, overwrite=overwrite, quiet=quiet)
+    evaluate_results(
+        truth, predicted, metrics, kpt_thr=kpt_thr, selection=selection, json=json, overwrite=overwrite, quiet=quiet
+    )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..config import EstimateConfig
+from ..errors import UsageError
 from . import options as o
 from .command import command
 
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         "flip_test",
         "fix_swaps",
         "ensemble",
+        "selection",
     )
     command(app, panel=panel, without=(*left_out, "allow_network"))(compare)
 
@@ -76,13 +78,18 @@ def export(
 ) -> None:
     """Poses in a file of any format, without rendering; with --boxes those of a data set."""
     if boxes is not None or truth is not None:
+        if not config.selection.everybody:
+            raise UsageError("--boxes gives the people: none of them can be chosen", hint="leave the selection out")
         from .dataset_command import export_frames
 
         raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
     if Path(video).suffix.lower() == ".json":
         from .convert_command import convert_result
 
-        return convert_result(Path(video), out, to, overwrite=config.overwrite, shot_fps=config.shot_fps, quiet=quiet)
+        return convert_result(
+            Path(video), out, to, overwrite=config.overwrite, selection=config.selection, shot_fps=config.shot_fps,
+            quiet=quiet,
+        )  # fmt: skip
     from .commands import export_one
 
     raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..config import DEFAULTS
+from ..config import DEFAULTS, Selection
 from . import options as o
 from .command import command
 
@@ -31,14 +31,17 @@ def smooth(
     shot_fps: o.ShotFps = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
+    *,
+    selection: Selection,
 ) -> None:
     """A copy of a result with less jitter; the original stays raw."""
     from .view_commands import smooth_file
 
-    smooth_file(result, out, method, fix_swaps=fix_swaps, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet)
+    smooth_file(
+        result, out, method, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet
+    )
 
 
-_SELECTION = "Selection"
 _APPEARANCE = "Appearance"
 _MAPS = "Heatmaps"
 
@@ -67,13 +70,6 @@ def render(
     beside: Annotated[
         Path | None, typer.Option(help="A second result, drawn to the right.", rich_help_panel=_APPEARANCE)
     ] = None,
-    track: Annotated[
-        list[int] | None, typer.Option(help="Only this track; may be repeated.", rich_help_panel=_SELECTION)
-    ] = None,
-    largest: Annotated[bool, typer.Option("--largest", help="Only the largest.", rich_help_panel=_SELECTION)] = False,
-    roi: Annotated[
-        str | None, typer.Option(help="Only people in this rectangle: x,y,width,height.", rich_help_panel=_SELECTION)
-    ] = None,
     show: Annotated[
         str | None, typer.Option(help="heatmaps: of --track and --joint (runs the network).", rich_help_panel=_MAPS)
     ] = None,
@@ -83,14 +79,16 @@ def render(
     no_audio: o.NoAudio = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
+    *,
+    selection: Selection,
 ) -> None:
     """Draw a result again over its video; the network does not run."""
     from ..render.redraw import RenderConfig
-    from .view_commands import choice_of, render_file
+    from .view_commands import render_file
 
     config = RenderConfig(
         style=style, boxes=not no_boxes, ids=not no_ids, black=black, trails=trails, blur_faces=blur_faces,
-        smooth=smooth, kpt_thr=kpt_thr, choice=choice_of(track, largest, roi), audio=not no_audio, overwrite=overwrite,
+        smooth=smooth, kpt_thr=kpt_thr, choice=selection, audio=not no_audio, overwrite=overwrite,
     )  # fmt: skip
     render_file(video, result, out, config, beside=beside, show=show, joint=joint, model=model, device=device,
                 quiet=quiet)  # fmt: skip
@@ -107,8 +105,10 @@ def report(
     embed: Annotated[bool, typer.Option("--embed", help="Put the video into the page.")] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
+    *,
+    selection: Selection,
 ) -> None:
     """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. Needs no network."""
     from .view_commands import report_page
 
-    report_page(result, out, video=video, embed=embed, overwrite=overwrite, quiet=quiet)
+    report_page(result, out, video=video, embed=embed, selection=selection, overwrite=overwrite, quiet=quiet)

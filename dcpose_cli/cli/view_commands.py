@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config import Selection
 from ..errors import UsageError
 from ..files import printable
-from ..render.results import Choice
 from .console import progress_display
 from .terminal import message
 
@@ -16,25 +16,24 @@ if TYPE_CHECKING:
 
 
 def smooth_file(
-    result: Path, out: Path, method: str, *, fix_swaps: bool, shot_fps: str | None, overwrite: bool, quiet: bool
+    result: Path,
+    out: Path,
+    method: str,
+    *,
+    fix_swaps: bool,
+    selection: Selection,
+    shot_fps: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """A smoothed copy of a result."""
     from ..render.results import smooth_result
 
-    frames = smooth_result(result, out, method=method, fix_swaps=fix_swaps, shot_fps=shot_fps, overwrite=overwrite)
+    frames = smooth_result(
+        result, out, method=method, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite
+    )
     if not quiet:
         message(f"{printable(out)}: {frames} frames, smoothed ({method})")
-
-
-def choice_of(tracks: list[int] | None, largest: bool, roi: str | None) -> Choice:
-    """--track, --largest and --roi. Raises UsageError."""
-    if roi is None:
-        return Choice(tracks=tuple(tracks or ()), largest=largest)
-    try:
-        x, y, width, height = (float(part) for part in roi.split(","))
-    except ValueError:
-        raise UsageError(f"--roi must be x,y,width,height in pixels, got {printable(roi)}") from None
-    return Choice(tracks=tuple(tracks or ()), largest=largest, roi=(x, y, width, height))
 
 
 def render_file(
@@ -101,12 +100,26 @@ def _heatmaps(
 
 
 def report_page(
-    result: Path, out: Path | None, *, video: Path | None, embed: bool, overwrite: bool, quiet: bool
+    result: Path,
+    out: Path | None,
+    *,
+    video: Path | None,
+    embed: bool,
+    selection: Selection,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """The page of a result."""
     from ..report import write_report
 
-    summary = write_report(result, out or result.with_suffix(".html"), video=video, embed=embed, overwrite=overwrite)
+    summary = write_report(
+        result,
+        out or result.with_suffix(".html"),
+        video=video,
+        embed=embed,
+        selection=selection,
+        overwrite=overwrite,
+    )
     for warning in summary.warnings:
         message(f"dcpose: warning: {warning}")
     if not quiet:

@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..skeleton import JOINT_GROUPS
 from .oks_ap import OksApResult, evaluate_oks
 from .poseval import TABLE, ApResult, Video, evaluate_videos, file_pairs, read_pair
-from .poseval_files import EVAL_JOINTS
+from .poseval_files import EVAL_JOINTS, chosen_frames
 from .tracking import TrackingResult, evaluate_tracking, has_tracks
 
 #: The metrics there are; those with a package need it installed.
@@ -45,16 +46,24 @@ class Evaluation:
     detected: Evaluation | None = None
 
 
-def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = None, kpt_thr: float = 0.3) -> Evaluation:
+def evaluate(
+    truth: Path,
+    predicted: Path,
+    *,
+    metrics: Sequence[str] | None = None,
+    kpt_thr: float = 0.3,
+    selection: Selection = EVERYBODY,
+) -> Evaluation:
     """Figures of prediction files against ground truth.
 
     truth, predicted: files, or folders of sequences with equal names. truth: PoseTrack17, 18 or 21 JSON, or the
     truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose among them. metrics: keys of
     METRICS; None for all that are possible here. kpt_thr: least confidence of a joint that counts for tracking.
+    selection: which people of the predictions count; everybody in the truth does.
     Raises InputError, and UsageError when a package for one of `metrics` is missing.
     """
     chosen = available_metrics() if metrics is None else _known(metrics)
-    videos = {pair[0].stem: read_pair(*pair) for pair in file_pairs(Path(truth), Path(predicted))}
+    videos = {pair[0].stem: _chosen(pair, selection) for pair in file_pairs(Path(truth), Path(predicted))}
     if metrics is None and not all(map(has_tracks, videos.values())):
         chosen = tuple(name for name in chosen if name != "tracking")
     elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
@@ -64,6 +73,11 @@ def evaluate(truth: Path, predicted: Path, *, metrics: Sequence[str] | None = No
         return whole
     detected = {name: _without_interpolated(video) for name, video in videos.items()}
     return replace(whole, detected=_evaluation(detected, chosen, kpt_thr))
+
+
+def _chosen(pair: tuple[Path, Path], selection: Selection) -> Video:
+    truth, frames = read_pair(*pair)
+    return truth, frames if selection.everybody else chosen_frames(frames, pair[1], selection)
 
 
 def _evaluation(videos: Mapping[str, Video], chosen: tuple[str, ...], kpt_thr: float) -> Evaluation:

@@ -7,7 +7,7 @@ in the order of poseval's 15 evaluation joints.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
-from ..errors import InputError
+from ..config import Selection
+from ..errors import InputError, UsageError
+from ..results.selected import picture_size
+from ..selection import choose
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 
 #: Names of the 15 evaluated joints, 0 = right ankle ... 14 = head top.
@@ -60,6 +63,21 @@ def read_frames(path: Path) -> list[EvalFrame]:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
+
+
+def chosen_frames(frames: Sequence[EvalFrame], path: Path, selection: Selection) -> list[EvalFrame]:
+    """The frames of a prediction file with the chosen people alone. Raises UsageError."""
+    if any(person.track_id is None or person.bbox is None for frame in frames for person in frame.people):
+        raise UsageError("has people without track id or box: they cannot be chosen", path=path)
+    size = picture_size(header_of(load(path))) if selection.center else None
+    chosen = choose([frame.people for frame in frames], selection, size)
+    return [EvalFrame(people, frame.ignore) for people, frame in zip(chosen, frames, strict=True)]
+
+
+def header_of(data: Any) -> Mapping[str, Any]:
+    """The `dcpose` object of parsed JSON; empty where there is none."""
+    header = data.get("dcpose") if isinstance(data, dict) else None
+    return header if isinstance(header, dict) else {}
 
 
 def load(path: Path) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from ..config import EVERYBODY, Selection
 from ..files import require_free_target
 from ..results.reader import PoseTrackResult
 from ..types import FrameResult, Person
@@ -18,11 +19,15 @@ LAST_TRACK_ID: Final = 999
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to convert. overwrite: replace what is there. track: only this person. metres_per_pixel: for TRC."""
+    """How to convert. overwrite: replace what is there. track: only this person. metres_per_pixel: for TRC.
+
+    selection: only these people.
+    """
 
     overwrite: bool = False
     track: int | None = None
     metres_per_pixel: float | None = None
+    selection: Selection = EVERYBODY
 
 
 class RequireFree(Protocol):

@@ -10,17 +10,19 @@ from typing import Final
 
 import numpy as np
 
+from ..config import EVERYBODY, Selection
 from ..errors import InputError, UsageError
 from ..files import output_error, require_not_input, require_writable_folder
 from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
 from ..results.measures import shot_with
 from ..results.reader import PoseTrackResult
+from ..results.selected import selected
 from ..results.validation import frame_rate
 from ..results.writer import PoseTrackWriter
 from ..types import Person
 from . import coco, mot, openpose, posetrack17, posetrack21, tables, trc
-from .format import Format, Options, tracks_of, within_limits
+from .format import Format, Options, within_limits
 
 __all__ = [
     "FORMATS",
@@ -45,15 +47,17 @@ def convert(
     metres_per_pixel: float | None = None,
     fps: str | float | Fraction | None = None,
     shot_fps: str | float | Fraction | None = None,
+    selection: Selection = EVERYBODY,
 ) -> list[Path]:
     """Write the result in `path` to `out` in the format `to`, a key of FORMATS; returns what was written.
 
     path: a result of dcpose, PoseTrack17, 18 or 21 JSON, or COCO keypoint results. kpt_thr: leave out joints below
-    this confidence. track: only this person. metres_per_pixel: for "trc", to get metres with Y up. fps: of an input
-    that says no times (25 when not given). shot_fps: frames per second the camera recorded with, for slow motion.
+    this confidence. track: only this person. selection: only these people. metres_per_pixel: for "trc", to get metres
+    with Y up. fps: of an input that says no times (25 when not given). shot_fps: frames per second the camera recorded
+    with, for slow motion.
     Raises UsageError, InputError or OutputError; then nothing is left behind.
     """
-    options = Options(overwrite, track, metres_per_pixel)
+    options = Options(overwrite, track, metres_per_pixel, selection)
     require_target(Path(out), to, overwrite=overwrite, source=Path(path))
     result = read_result(Path(path), None if fps is None else rate_of(fps))
     if shot_fps is not None:
@@ -71,7 +75,8 @@ def write_result(
     if kpt_thr is not None:
         result = _map_people(result, lambda person: _above(person, kpt_thr))
     if options.track is not None:
-        result = _only(result, options.track)
+        result = selected(result, Selection(tracks=(options.track,)))
+    result = selected(result, options.selection)
     _require_distinct(result)
     return kind.write(result, out, options)
 
@@ -113,13 +118,6 @@ def _map_people(result: PoseTrackResult, change: Callable[[Person], Person]) -> 
 def _above(person: Person, threshold: float) -> Person:
     keep = person.keypoints[:, 2:] >= threshold
     return replace(person, keypoints=np.where(keep, person.keypoints, np.float32(0)))
-
-
-def _only(result: PoseTrackResult, track: int) -> PoseTrackResult:
-    if track not in tracks_of(result):
-        raise UsageError(f"there is no track {track} in the result")
-    frames = [replace(f, people=tuple(p for p in f.people if p.track_id == track)) for f in result.frames]
-    return replace(result, frames=frames)
 
 
 def _require_distinct(result: PoseTrackResult) -> None:

@@ -1,11 +1,17 @@
 """Faces made unrecognisable, from the head keypoints of a result.
 
-What is blurred is what the result knows: everybody in it, at any confidence, and for HOLD_SECONDS after somebody was
-last seen. A person whom the detector never found stays as filmed.
+What is blurred is what the result knows: everybody in it, at any confidence, from HOLD_SECONDS before somebody is first
+seen until HOLD_SECONDS after they were last seen. In a gap of a track the mosaic moves on from the one sighting to the
+next and is wider. A person whom the detector never found stays as filmed; `coverage_warnings` says which seconds are in
+doubt.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -24,8 +30,17 @@ _LEAST_SHARE, _MOST_SHARE = 0.07, 0.2
 _TOP_SHARE: Final = 0.25
 #: Cells across a blurred head.
 _CELLS: Final = 5
-#: Somebody who is missing stays blurred where they were for so long.
+#: Before the first and after the last sighting of somebody, their place stays blurred for so long.
 HOLD_SECONDS: Final = 0.5
+#: In a gap the radius grows by this share of the person's height per second from the nearest sighting, up to a share.
+_WIDER_PER_SECOND: Final = 0.6
+_WIDEST: Final = 0.35
+#: Longest gap that needs no warning.
+SURE_SECONDS: Final = 1.0
+#: A box this near to the side of the picture, as a share of its height, may have passed it.
+_EDGE_SHARE: Final = 0.05
+#: Spans that a warning lists.
+_MOST_LISTED: Final = 8
 
 _Circle = tuple[float, float, float]
 
@@ -47,20 +62,101 @@ def head_circle(person: Person) -> _Circle:
     return float(centre[0]), float(centre[1]), max(radius, 1.1 * reach)
 
 
-class FaceBlur:
-    """Blurs the heads of one video, frame by frame in order."""
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """Somebody's head at a time in seconds. size: the person's height or width, the larger, in pixels."""
 
-    def __init__(self) -> None:
-        self._last: dict[int, tuple[float, _Circle]] = {}
+    time: float
+    circle: _Circle
+    size: float
+
+
+class FaceBlur:
+    """Blurs the heads of one video, frame by frame in order.
+
+    frames: the whole result, so that gaps of its tracks are bridged; without it only what came so far is known.
+    """
+
+    def __init__(self, frames: Iterable[FrameResult] = ()) -> None:
+        self._seen: dict[int, list[_Sighting]] = {}
+        for frame in frames:
+            self._learn(frame)
 
     def __call__(self, image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint8]:
         """A copy of the frame, (H, W, 3) uint8 RGB, without faces."""
-        self._last |= {p.track_id: (result.time, head_circle(p)) for p in result.people}
-        self._last = {i: seen for i, seen in self._last.items() if result.time - seen[0] <= HOLD_SECONDS}
+        self._learn(result)
         out = image.copy()
-        for _, circle in self._last.values():
-            _blur(out, circle)
+        for sightings in self._seen.values():
+            if sightings[0].time - HOLD_SECONDS <= result.time <= sightings[-1].time + HOLD_SECONDS:
+                _blur(out, _circle_at(sightings, result.time))
         return out
+
+    def _learn(self, result: FrameResult) -> None:
+        for person in result.people:
+            sightings = self._seen.setdefault(person.track_id, [])
+            if not sightings or sightings[-1].time < result.time:
+                size = max(float(person.bbox[2]), float(person.bbox[3]))
+                sightings.append(_Sighting(result.time, head_circle(person), size))
+
+
+def _circle_at(sightings: Sequence[_Sighting], time: float) -> _Circle:
+    """What covers a head at a time: where it was seen, or on the way between two sightings, wider there."""
+    place = bisect_right(sightings, time, key=lambda sighting: sighting.time)
+    before = sightings[max(place - 1, 0)]
+    if place in (0, len(sightings)) or before.time == time:
+        return before.circle
+    after = sightings[place]
+    share = (time - before.time) / (after.time - before.time)
+    x, y, radius = ((1 - share) * a + share * b for a, b in zip(before.circle, after.circle, strict=True))
+    # The head need not go straight: the farther the next sighting, the more of the surroundings may be the face.
+    wider = min(min(time - before.time, after.time - time) * _WIDER_PER_SECOND, _WIDEST)
+    return x, y, radius + wider * max(before.size, after.size)
+
+
+def coverage_warnings(frames: Sequence[FrameResult], size: tuple[int, int] | None) -> list[str]:
+    """The seconds for which the mosaic is a guess, or that it does not cover. size: of the picture, pixels."""
+    if not frames:
+        return []
+    tracks: dict[int, list[tuple[float, Person]]] = {}
+    for frame in frames:
+        for person in frame.people:
+            tracks.setdefault(person.track_id, []).append((frame.time, person))
+    first, last = frames[0].time, frames[-1].time
+    bridged, bare = [], []
+    for track, seen in sorted(tracks.items()):
+        for (before, _), (after, _) in pairwise(seen):
+            if after - before > SURE_SECONDS:
+                bridged.append(f"track {track} from {before:.2f} to {after:.2f} s")
+        (began, newcomer), (ended, leaver) = seen[0], seen[-1]
+        if began - HOLD_SECONDS > first and _inside(newcomer, size):
+            earlier = [s[-1][0] + HOLD_SECONDS for s in tracks.values() if s[-1][0] < began]
+            bare.append((max(earlier, default=first), began - HOLD_SECONDS, f"before track {track}"))
+        if ended + HOLD_SECONDS < last and _inside(leaver, size):
+            later = [s[0][0] - HOLD_SECONDS for s in tracks.values() if s[0][0] > ended]
+            bare.append((ended + HOLD_SECONDS, min(later, default=last), f"after track {track}"))
+    lines = []
+    if bridged:
+        lines.append(
+            f"faces are hidden where they may be, between two sightings: {_listed(bridged)}; check these seconds"
+        )
+    spans = [f"{start:.2f} to {end:.2f} s ({why})" for start, end, why in sorted(bare) if end > start]
+    if spans:
+        lines.append(f"somebody came or went inside of the picture: faces may be bare from {_listed(spans)}")
+    return lines
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = len(parts) - _MOST_LISTED
+    return ", ".join(parts[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _inside(person: Person, size: tuple[int, int] | None) -> bool:
+    """Whether a box keeps away from the sides of the picture, so that the person cannot just have passed them."""
+    x, y, width, height = (float(value) for value in person.bbox)
+    if size is None:
+        return True
+    margin = _EDGE_SHARE * max(width, height)
+    return x > margin and y > margin and x + width < size[0] - margin and y + height < size[1] - margin
 
 
 def _blur(image: NDArray[np.uint8], circle: _Circle) -> None:

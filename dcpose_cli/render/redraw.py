@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from .._threads import ReadAhead, WriteBehind
 from ..chunks import chunk_frames
-from ..config import DEFAULTS
+from ..config import DEFAULTS, EVERYBODY, Selection
 from ..errors import InputError, UsageError
 from ..files import printable, sha256_of
 from ..outputs import require_video
 from ..results.posetrack import PoseTrackResult, read_posetrack
+from ..results.selected import selected
 from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.reader import VideoReader
 from ..video.writer import VideoWriter
-from .faces import FaceBlur
+from .faces import FaceBlur, coverage_warnings
 from .panels import beside_each_other
 from .people import STYLES, draw_people
-from .results import Choice
 from .trails import Trails
 
 Image = NDArray[np.uint8]
@@ -47,7 +47,7 @@ class RenderConfig:
     blur_faces: bool = False
     smooth: str = DEFAULTS.smooth
     kpt_thr: float = DEFAULTS.kpt_thr
-    choice: Choice = field(default_factory=Choice)
+    choice: Selection = EVERYBODY
     audio: bool = True
     overwrite: bool = False
 
@@ -81,7 +81,7 @@ def render(
     started = time.monotonic()
     require_video(out, [video, result, *([beside] if beside else [])], overwrite=settings.overwrite)
     results = [read_posetrack(path) for path in (result, beside) if path is not None]
-    painters = [_Painter(one.frames, settings) for one in results]
+    painters = [_Painter(one, settings) for one in results]
     names = [path.stem for path in (result, beside) if path is not None] if beside else []
 
     def draw(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Image]]:
@@ -91,6 +91,8 @@ def render(
 
     with open_again(video, results[0]) as reader:
         warnings = [w for one in results for w in differences(video, reader.info, one)]
+        if settings.blur_faces and not settings.black:
+            warnings += coverage_warnings(results[0].frames, (reader.info.width, reader.info.height))
         frames, said = write_video(reader, results[0], out, draw, settings, progress=progress)
     return RenderSummary(out, frames, time.monotonic() - started, (*dict.fromkeys(warnings), *said))
 
@@ -185,12 +187,12 @@ def write_video(
 class _Painter:
     """Draws the frames of one result, in order."""
 
-    def __init__(self, frames: Sequence[FrameResult], settings: RenderConfig) -> None:
+    def __init__(self, result: PoseTrackResult, settings: RenderConfig) -> None:
         self._settings = settings
-        self._everybody = {frame.index: frame for frame in frames}
-        self._chosen = smooth_results(settings.choice.apply(frames), settings.smooth)
+        self._everybody = {frame.index: frame for frame in result.frames}
+        self._chosen = smooth_results(selected(result, settings.choice).frames, settings.smooth)
         self._next = next(self._chosen, None)
-        self._blur = FaceBlur() if settings.blur_faces else None
+        self._blur = FaceBlur(result.frames) if settings.blur_faces else None
         self._trails = Trails(settings.trails, settings.kpt_thr) if settings.trails else None
 
     def __call__(self, frame: Frame) -> Image:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from ..config import EVERYBODY, Selection
 from ..errors import InputError, OutputError, UsageError
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, sha256_of, write_atomic
 from ..render import track_palette
 from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
+from ..results.selected import selected
 from ..skeleton import EDGES, JOINT_NAMES
 from ..video.probe import container_start, probe
 from .pack import SCORE_UNIT, pack
@@ -39,13 +41,19 @@ class ReportSummary:
 
 
 def write_report(
-    result: Path, out: Path, *, video: Path | None = None, embed: bool = False, overwrite: bool = False
+    result: Path,
+    out: Path,
+    *,
+    video: Path | None = None,
+    embed: bool = False,
+    selection: Selection = EVERYBODY,
+    overwrite: bool = False,
 ) -> ReportSummary:
     """Write the page of a result.
 
     video: the video the result was made from; without it, it is looked for beside the result and in the working
     folder. The page names it by its path relative to the page, or holds it (`embed`). Without a video the page shows
-    skeletons on black. Raises UsageError, InputError or OutputError.
+    skeletons on black. selection: only these people. Raises UsageError, InputError or OutputError.
     """
     result, out = Path(result), Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
@@ -53,7 +61,7 @@ def write_report(
     require_not_input(out, [result, *([video] if video else [])])
     require_free_target(out, overwrite=overwrite)
     require_writable_folder(out.parent)
-    found = read_posetrack(result)
+    found = selected(read_posetrack(result), selection)
     if not found.frames:
         raise InputError("holds no frames", path=result, hint="there is nothing to show")
     played = Path(video) if video is not None else _find_video(found, result)

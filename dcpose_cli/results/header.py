@@ -16,7 +16,7 @@ from ..types import VideoInfo
 from .measures import shot_header
 
 #: Settings that results of older versions do not name, and what held there.
-EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False, "ensemble": []}
+EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False, "ensemble": [], "selection": {}}
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
@@ -51,7 +51,7 @@ def result_header(
         "pixel_aspect": f"{info.sample_aspect_ratio.numerator}/{info.sample_aspect_ratio.denominator}",
         "settings": _settings(settings, config) | ({} if hwaccel is None else {"hwaccel": hwaccel}),
         "video": None,
-    }
+    } | ({} if config.selection.everybody else {"selection": config.selection.header()})
     return header if config.shot_fps is None else shot_header(header, config.shot_fps)
 
 
@@ -68,7 +68,8 @@ def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, A
 
 def made_by(models: Mapping[str, Any], settings: ResolvedSettings, config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints of a result: the settings, and the hashes of `model` and `detector`."""
-    return model_and_detector({"settings": _settings(settings, config), **models})
+    selection = config.selection.header()
+    return model_and_detector({"settings": _settings(settings, config), "selection": selection, **models})
 
 
 def _version(package: str) -> str | None:
@@ -84,6 +85,7 @@ def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
     others = [other["sha256"] for other in header["model"].get("ensemble", ())]
     made = {
         "ensemble": others,
+        "selection": header.get("selection", {}),
         **header.get("settings", {}),
         **{key: header[key].get("sha256") for key in ("model", "detector")},
     }

@@ -34,6 +34,7 @@ dcpose         what other readers ignore. The writer sets
                                  do not have it
                  settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
                                  there only when one was chosen: without it software decoded
+                 selection       the people that were chosen (config.Selection); absent where everybody was kept
                  decode          {"frames", "damaged", "errors"}: frames delivered, flagged and lost;
                                  and "hardware" when "hwaccel" is there: frames that
                                  the hardware decoded, from the first one on; software decoded the others

@@ -16,8 +16,12 @@ from .folder import KEY_NAME, SegmentFolder, has_segments, segments_folder
 
 
 def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], settings: ResolvedSettings) -> dict[str, Any]:
-    """What parts of a result are made of: its header, and the settings as requested and as resolved."""
-    return {**header, "requested": dict(requested), "resolved": settings.as_dict()}
+    """What parts of a result are made of: its header, and the settings as requested and as resolved.
+
+    Parts hold everybody: whom the result keeps is no part of the key.
+    """
+    everybody = {key: value for key, value in header.items() if key != "selection"}
+    return {**everybody, "requested": dict(requested), "resolved": settings.as_dict()}
 
 
 def stored_settings(target: Path, requested: Mapping[str, Any]) -> ResolvedSettings | None:

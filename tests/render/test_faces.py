@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, head_circle
+from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, coverage_warnings, head_circle
 from dcpose_cli.types import FrameResult, Person
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (200, 160, 3), np.uint8)
@@ -63,3 +63,55 @@ def test_somebody_missing_stays_hidden_for_a_moment():
 def test_impossible_places_do_no_harm(bad):
     person = standing(head=((bad, 40), (60, bad), (60, 22)))
     assert FaceBlur()(TEXTURE, frame(person)).shape == TEXTURE.shape
+
+
+def walking(times, *, track=0, speed=20.0, swing=0.0):
+    """Frames at 25 per second; the person is in those of `times` and goes right, up and down by `swing` pixels."""
+    frames = []
+    for index in range(100):
+        time = index / 25
+        x, y = 20 + speed * time, 30 + swing * abs(np.sin(5 * time))
+        head = ((x, y + 20), (x, y + 40), (x, y + 2))
+        person = Person(track, np.array([x - 20, y, 40, 150], np.float32), 0.9, standing(head=head).keypoints)
+        frames.append(FrameResult(index, index, time, (person,) if index in times else ()))
+    return frames
+
+
+@pytest.mark.parametrize("gap", [range(10, 12), range(10, 55), range(5, 95)])
+def test_no_bare_face_in_a_gap_of_a_track(gap):
+    """The head of the true walk is covered in every frame of the gap, though it also goes up and down."""
+    truth = walking(range(100), swing=12)
+    result = walking([i for i in range(100) if i not in gap], swing=12)
+    blur = FaceBlur(result)
+    for index in gap:
+        out = blur(np.full((200, 160, 3), 100, np.uint8) + TEXTURE // 2, result[index])
+        plain = np.full((200, 160, 3), 100, np.uint8) + TEXTURE // 2
+        x, y, _ = head_circle(truth[index].people[0])
+        face = (slice(int(y) - 8, int(y) + 9), slice(int(x) - 8, int(x) + 9))
+        assert (
+            np.abs(np.diff(out[face].astype(float), axis=0)).mean()
+            < 0.3 * np.abs(np.diff(plain[face].astype(float), axis=0)).mean()
+        ), index
+
+
+def test_a_moment_before_the_first_sighting_is_hidden():
+    result = walking(range(50, 100))
+    blur = FaceBlur(result)
+    hidden = [bool((blur(TEXTURE, frame) != TEXTURE).any()) for frame in result]
+    assert hidden.index(True) == 50 - round(25 * HOLD_SECONDS)
+
+
+def test_what_is_not_covered_is_said():
+    whole = walking(range(100))
+    assert coverage_warnings(whole, (160, 200)) == []
+    assert coverage_warnings(walking([*range(10), *range(20, 100)]), (160, 200)) == []
+    [line] = coverage_warnings(walking([*range(10), *range(55, 100)]), (160, 200))
+    assert "track 0 from 0.36 to 2.20 s" in line
+    [line] = coverage_warnings(walking(range(10, 50)), (400, 400))
+    assert "faces may be bare from 2.46 to 3.96 s (after track 0)" in line
+    # At the side of the picture somebody may have left it.
+    assert coverage_warnings(walking(range(50)), (82, 400)) == []
+    two = [a if a.people else b for a, b in zip(walking(range(25)), walking(range(75, 100), track=4), strict=True)]
+    [line] = coverage_warnings(two, (400, 400))
+    assert "1.46 to 2.50 s (after track 0), 1.46 to 2.50 s (before track 4)" in line
+    assert coverage_warnings([], None) == []
