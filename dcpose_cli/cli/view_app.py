@@ -17,6 +17,7 @@ _Result = Annotated[Path, typer.Argument(help="A result JSON of dcpose.", metava
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
     command(app, panel=o.RESULTS_PANEL)(smooth)
+    command(app, panel=o.RESULTS_PANEL)(edit)
     command(app, panel=o.RESULTS_PANEL)(render)
     command(app, panel=o.RESULTS_PANEL)(report)
 
@@ -40,6 +41,45 @@ def smooth(
     smooth_file(
         result, out, method, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet
     )
+
+
+_Edits = list[str] | None
+
+
+def edit(
+    result: _Result,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The edited JSON.", show_default=False)],
+    script: Annotated[
+        Path | None, typer.Option(help="Edits from a file, one per line; the report page writes one.")
+    ] = None,
+    merge: Annotated[_Edits, typer.Option(help="Tracks that are one: '3 7'.", show_default=False)] = None,
+    split: Annotated[_Edits, typer.Option(help="A track that is two: '3 at 120'.", show_default=False)] = None,
+    delete: Annotated[
+        _Edits, typer.Option(help="A track to take out: '5', '5 from 100 to 200'.", show_default=False)
+    ] = None,
+    swap_ids: Annotated[
+        _Edits, typer.Option(help="Tracks that exchange their ids: '3 7 from 120'.", show_default=False)
+    ] = None,
+    swap_sides: Annotated[
+        _Edits, typer.Option(help="A person's left and right: '3 from 120 to 150'.", show_default=False)
+    ] = None,
+    move: Annotated[
+        _Edits, typer.Option(help="A joint: '3 left_wrist at 120 to 410.5 220'.", show_default=False)
+    ] = None,
+    save_script: Annotated[Path | None, typer.Option(help="Write all edits to this file, too.")] = None,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Correct a result by hand: tracks, sides, joints. Frames are numbers, or seconds with an s.
+
+    The script comes first, then the options in the order of this page. The header of the new JSON lists all edits.
+    """
+    from .edit_command import edit_file
+
+    options = {"merge": merge, "split": split, "delete": delete, "swap-ids": swap_ids, "swap-sides": swap_sides,
+               "move": move}  # fmt: skip
+    lines = [f"{verb} {text}" for verb, texts in options.items() for text in texts or ()]
+    edit_file(result, out, script, lines, save_script=save_script, overwrite=overwrite, quiet=quiet)
 
 
 _APPEARANCE = "Appearance"

@@ -85,6 +85,33 @@ class PoseData {
   x(track, joint, row) { return track.xy[2 * joint][row] / this.meta.scale; }
   y(track, joint, row) { return track.xy[2 * joint + 1][row] / this.meta.scale; }
 
+  // The track at a place of a frame: the nearest joint of somebody whose box, and half of it around, holds the place.
+  personAt(frame, x, y, hidden) {
+    let best = -1, nearest = Infinity;
+    if (frame < 0) return best;
+    for (let k = this.start[frame]; k < this.start[frame + 1]; k++) {
+      const track = this.tracks[this.who[k]], row = this.row[k];
+      if (hidden.has(track.number)) continue;
+      const [left, top, width, height] = track.box.map((column) => column[row] / this.meta.scale);
+      if (Math.abs(x - left - width / 2) > width || Math.abs(y - top - height / 2) > height) continue;
+      for (let joint = 0; joint < this.meta.joints.length; joint++) {
+        if (!track.score[joint][row]) continue;
+        const away = Math.hypot(this.x(track, joint, row) - x, this.y(track, joint, row) - y);
+        if (away < nearest) [best, nearest] = [track.number, away];
+      }
+      const inside = x >= left && y >= top && x <= left + width && y <= top + height;
+      if (best < 0 && inside) best = track.number;
+    }
+    return best;
+  }
+
+  // Put a joint to a place; it is sure from then on.
+  moveJoint(track, joint, row, x, y) {
+    track.xy[2 * joint][row] = Math.round(x * this.meta.scale);
+    track.xy[2 * joint + 1][row] = Math.round(y * this.meta.scale);
+    track.score[joint][row] = this.meta.scoreUnit;
+  }
+
   // Angle at joint b between a and c in degrees, null where one of them is unsure.
   angle(track, [a, b, c], row, threshold) {
     const limit = Math.max(1, threshold * this.meta.scoreUnit);

@@ -21,7 +21,8 @@ function listTracks(data, stage, changed, pick) {
       if (check.checked) stage.hidden.delete(track.number); else stage.hidden.add(track.number);
       changed();
     });
-    id.addEventListener("dblclick", () => pick(track.number));
+    id.addEventListener("click", (event) => { event.preventDefault(); pick(track.number); });
+    id.title = "choose this track";
     box.append(label);
   }
   const all = (shown) => {
@@ -126,11 +127,13 @@ async function main() {
     el("track").value = track;
     el("joint").value = joint;
     plots.show(track, joint);
+    editor.show(track);
   };
   const timeline = new Timeline(data, stage, el("rowbox"), el("rowcanvas"), el("playhead"), (track) => {
     if (track !== plots.track) choose(track, plots.joint);
   });
   const plots = new Plots(data, stage, [el("plot-place"), el("plot-score"), el("plot-angle")]);
+  const editor = new Editor(data, stage, plots, (track) => choose(track, plots.joint));
   const stretches = new Stretches(data, stage, choose);
 
   document.title = `${meta.title} - dcpose`;
@@ -170,7 +173,7 @@ async function main() {
   stage.onframe(0);
   window.addEventListener("resize", layout);
   startVideo(meta, stage, el("video"), note);
-  window.dcpose = { data, stage, timeline, plots, stretches, opened: performance.now() };
+  window.dcpose = { data, stage, timeline, plots, stretches, editor, opened: performance.now() };
   document.documentElement.dataset.ready = "yes";
 }
 

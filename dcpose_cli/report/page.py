@@ -25,7 +25,7 @@ from .pack import SCORE_UNIT, pack
 #: Longest video that `embed` takes into the page, bytes.
 MAX_EMBED_BYTES: Final = 100 * 2**20
 _MIME: Final = {".webm": "video/webm", ".mkv": "video/x-matroska", ".ogv": "video/ogg"}
-_SCRIPTS: Final = ("data.js", "stage.js", "timeline.js", "plots.js", "page.js")
+_SCRIPTS: Final = ("data.js", "stage.js", "timeline.js", "plots.js", "edit.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ dcpose         what other readers ignore. The writer sets
                  settings        the options that influence the result; "hwaccel", the type of the hardware decoder, is
                                  there only when one was chosen: without it software decoded
                  selection       the people that were chosen (config.Selection); absent where everybody was kept
+                 edits           corrections by hand: [{"of_sha256", "script": [lines]}]; absent where there are none
                  decode          {"frames", "damaged", "errors"}: frames delivered, flagged and lost;
                                  and "hardware" when "hwaccel" is there: frames that
                                  the hardware decoded, from the first one on; software decoded the others

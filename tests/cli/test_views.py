@@ -76,3 +76,21 @@ def test_a_file_that_is_no_result(dcpose, product, clip, tmp_path):
     (tmp_path / "no.json").write_text("{}")
     assert dcpose("render", clip, tmp_path / "no.json", "-o", tmp_path / "x.mp4").returncode == 3
     assert dcpose("smooth", tmp_path / "no.json", "-o", tmp_path / "x.json").returncode == 3
+
+
+def test_edit(dcpose, made, tmp_path):
+    track = json.loads(made.read_text())["annotations"][0]["track_id"]
+    (tmp_path / "edits.txt").write_text(f"split {track} at 4 as 77\n")
+    options = ["--script", tmp_path / "edits.txt", "--delete", "77 from 6", "--save-script", tmp_path / "all.txt"]
+    done = dcpose("edit", made, "-o", tmp_path / "e.json", *options)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "2 edits; 12 frames" in done.stderr
+    data = json.loads((tmp_path / "e.json").read_text())
+    assert data["dcpose"]["edits"][0]["script"] == [f"split {track} at 4 as 77", "delete 77 from 6"]
+    assert {entry["image_id"] - 10**10 - 10**4 for entry in data["annotations"] if entry["track_id"] == 77} == {4, 5}
+    again = dcpose("edit", made, "-o", tmp_path / "f.json", "--script", tmp_path / "all.txt", "-q")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (tmp_path / "f.json").read_bytes() == (tmp_path / "e.json").read_bytes()
+    for options, code in ((["--delete", "9999"], 2), ([], 2), (["--script", tmp_path / "none.txt"], 3)):
+        assert dcpose("edit", made, "-o", tmp_path / "g.json", *options).returncode == code
+    assert not (tmp_path / "g.json").exists()

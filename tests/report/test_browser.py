@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcpose_cli import read_posetrack
+from dcpose_cli.edits import edit_result, read_script
 from dcpose_cli.report import page as page_module
 from dcpose_cli.report import write_report
 from dcpose_cli.results.posetrack import PoseTrackResult
@@ -79,6 +81,62 @@ def test_it_loads_plays_seeks_and_hides(made, browser, tmp_path):
     assert abs(stopped - time * 25) < 2
     assert browser.errors == []
     assert all(address.startswith(("file://", "about:")) for address in browser.requests)
+
+
+def at(browser, x, y):
+    """Click at a place of the picture, in its pixels."""
+    left, top, width, height = browser.run(
+        "(() => { const c = document.getElementById('overlay'); c.scrollIntoView({block: 'center'});"
+        " const r = c.getBoundingClientRect(); return [r.left, r.top, r.width, r.height] })()"
+    )
+    place = {"x": left + (x + 0.5) / 160 * width, "y": top + (y + 0.5) / 96 * height}
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, buttons=1, **place)
+
+
+@pytest.mark.slow
+def test_a_click_chooses_and_buttons_write_a_script(made, browser, tmp_path):
+    write_report(made / "clip.json", tmp_path / "page.html", video=made / "clip.mp4")
+    browser.open(tmp_path / "page.html")
+    browser.wait("dcpose.stage.withVideo && document.getElementById('video').readyState >= 2")
+
+    def text(name):
+        return browser.run(f"document.getElementById('edit-{name}').textContent")
+
+    at(browser, 94, 40)
+    assert text("track") == "#7"
+    assert text("convert") == "dcpose convert clip.json --format csv --out clip_track7.csv --track 7"
+    assert text("command") == "dcpose edit clip.json --script edits.txt --out clip_edited.json"
+    at(browser, 12, 40)
+    assert text("track") == "#0"
+    assert browser.run("dcpose.plots.track") == 0
+    for _ in range(5):
+        browser.key("ArrowRight")
+    for name in ("split", "sides", "merge", "ids", "delete"):
+        browser.click(f"#edit-{name}")
+    browser.click("#edit-undo")
+    browser.run(
+        "(() => { const s = document.getElementById('joint'); s.value = 9; s.dispatchEvent(new Event('change')) })()"
+    )
+    browser.click("#edit-move")
+    at(browser, 50, 20)
+    lines = browser.run("document.getElementById('edit-script').value").splitlines()
+    assert lines[:4] == ["split 0 at 5", "swap-sides 0 from 5", "merge 0 7", "swap-ids 0 7 from 5"]
+    *words, x, y = lines[4].split()
+    assert words == ["move", "0", "left_wrist", "at", "5", "to"]
+    assert (float(x), float(y)) == (pytest.approx(50, abs=0.3), pytest.approx(20, abs=0.3))
+    moved = browser.run(
+        "(d => [d.x(d.tracks[0], 9, 5), d.y(d.tracks[0], 9, 5), d.score(d.tracks[0], 9, 5)])(dcpose.data)"
+    )
+    assert moved == pytest.approx([float(x), float(y), 1], abs=0.13)
+    assert browser.errors == []
+    # What the page wrote is what `edit` reads.
+    (tmp_path / "edits.txt").write_text(
+        "\n".join(line for line in lines if "merge" not in line and "split" not in line)
+    )
+    edit_result(made / "clip.json", tmp_path / "out.json", read_script(tmp_path / "edits.txt"))
+    [person] = [p for p in read_posetrack(tmp_path / "out.json").frames[5].people if p.keypoints[9, 2] == 1]
+    assert person.keypoints[9, :2].tolist() == pytest.approx([float(x), float(y)])
 
 
 @pytest.mark.slow

@@ -1,0 +1,34 @@
+"""Body of edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..edits import edit_result, read_script
+from ..files import printable, require_free_target, require_not_input, write_atomic
+from .terminal import message
+
+
+def edit_file(
+    result: Path,
+    out: Path,
+    script: Path | None,
+    lines: Sequence[str],
+    *,
+    save_script: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Carry out a script and further edits, and say what is left."""
+    every = [*(read_script(script) if script is not None else []), *(" ".join(line.split()) for line in lines)]
+    if save_script is not None:
+        require_not_input(save_script, [result, out])
+        require_free_target(save_script, overwrite=overwrite)
+    done = edit_result(result, out, every, overwrite=overwrite)
+    if save_script is not None:
+        write_atomic(save_script, "".join(f"{line}\n" for line in every), overwrite=overwrite)
+    if not quiet:
+        edits = "1 edit" if len(done.edits) == 1 else f"{len(done.edits)} edits"
+        tracks = "1 track" if done.tracks == 1 else f"{done.tracks} tracks"
+        message(f"{printable(out)}: {edits}; {done.frames} frames, {done.people} poses, {tracks}")

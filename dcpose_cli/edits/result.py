@@ -1,0 +1,52 @@
+"""An edited copy of a result file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from ..files import require_free_target, require_not_input, sha256_of
+from ..results.posetrack import PoseTrackWriter, read_posetrack
+from ..types import FrameResult
+from .script import parse
+
+
+@dataclass(frozen=True, slots=True)
+class EditSummary:
+    """What an edited result holds. edits: lines that were carried out."""
+
+    json: Path
+    edits: tuple[str, ...]
+    frames: int
+    people: int
+    tracks: int
+
+
+def edit_result(path: Path, out: Path, lines: Sequence[str], *, overwrite: bool = False) -> EditSummary:
+    """Carry out edits, in order, on a copy of a result.
+
+    lines: as script.py documents them. The header of the copy lists them under `edits`, with the hash of the result
+    they were made on. Raises UsageError (an edit that does not fit), InputError or OutputError.
+    """
+    path, out = Path(path), Path(out)
+    if not lines:
+        raise UsageError("there is nothing to edit", hint="give --script or an edit, --merge '3 7' say")
+    require_not_input(out, [path])
+    require_free_target(out, overwrite=overwrite)
+    result = read_posetrack(path)
+    frames: list[FrameResult] = list(result.frames)
+    for number, line in enumerate(lines, start=1):
+        try:
+            frames = parse(line, frames).apply(frames)
+        except UsageError as error:
+            raise UsageError(f"edit {number} ({line[:80]}): {error.reason}", path=path, hint=error.hint) from error
+    before = result.header.get("edits")
+    done = {"of_sha256": sha256_of(path), "script": list(lines)}
+    header = {**result.header, "video": None, "edits": [*(before if isinstance(before, list) else []), done]}
+    with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
+        for frame in frames:
+            writer.write(frame)
+    people = [person for frame in frames for person in frame.people]
+    return EditSummary(out, tuple(lines), len(frames), len(people), len({person.track_id for person in people}))
