@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, coverage_warnings, head_circle
+from dcpose_cli.evaluation.sample_truth import read_truth
+from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, _circle_at, coverage_warnings, head_circle
 from dcpose_cli.types import FrameResult, Person
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (200, 160, 3), np.uint8)
@@ -115,3 +116,27 @@ def test_what_is_not_covered_is_said():
     [line] = coverage_warnings(two, (400, 400))
     assert "1.46 to 2.50 s (after track 0), 1.46 to 2.50 s (before track 4)" in line
     assert coverage_warnings([], None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "gap"), [("portrait", range(10, 55)), ("sprint", range(12, 30)), ("plaza", range(8, 50))]
+)
+def test_true_heads_stay_hidden_in_gaps_of_the_sample_clips(root, name, gap):
+    """The rendered people's own heads, at 25 frames per second, with the people of `gap` taken out."""
+    truth = read_truth(root / "sample_videos" / f"{name}.json")
+    rows = [
+        [Person(p.track_id, p.bbox.astype(np.float32), 0.9, p.keypoints.astype(np.float32)) for p in people]
+        for people in truth
+    ]
+    blur = FaceBlur([frame(*([] if i in gap else people), time=i / 25) for i, people in enumerate(rows)])
+    checked = 0
+    for index in gap:
+        for one in rows[index] if index < len(rows) else []:
+            seen = blur._seen.get(one.track_id)
+            if seen is None or not seen[0].time < index / 25 < seen[-1].time or one.keypoints[0, 2] < 2:
+                continue
+            x, y, radius = _circle_at(seen, index / 25)
+            nose = one.keypoints[0, :2]
+            assert np.hypot(nose[0] - x, nose[1] - y) < radius, (index, one.track_id)
+            checked += 1
+    assert checked > 5
