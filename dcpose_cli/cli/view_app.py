@@ -39,7 +39,14 @@ def smooth(
     from .view_commands import smooth_file
 
     smooth_file(
-        result, out, method, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet
+        result,
+        out,
+        method,
+        fix_swaps=fix_swaps,
+        selection=selection,
+        shot_fps=shot_fps,
+        overwrite=overwrite,
+        quiet=quiet,
     )
 
 

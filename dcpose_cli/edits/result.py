@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
 from ..results.posetrack import PoseTrackWriter, read_posetrack
 from ..types import FrameResult
 from .script import parse
+
+#: Edits that the header of a result may list.
+MOST_EDITS: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,10 @@ def edit_result(path: Path, out: Path, lines: Sequence[str], *, overwrite: bool 
         except UsageError as error:
             raise UsageError(f"edit {number} ({line[:80]}): {error.reason}", path=path, hint=error.hint) from error
     before = result.header.get("edits")
-    done = {"of_sha256": sha256_of(path), "script": list(lines)}
-    header = {**result.header, "video": None, "edits": [*(before if isinstance(before, list) else []), done]}
+    history = [*(before if isinstance(before, list) else []), {"of_sha256": sha256_of(path), "script": list(lines)}]
+    if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
+        raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
+    header = {**result.header, "video": None, "edits": history}
     with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
         for frame in frames:
             writer.write(frame)

@@ -152,6 +152,8 @@ def test_refusals_leave_nothing(result, tmp_path):
         edit_result(result, tmp_path / "out.json", ["delete 0", "delete 7"])
     with pytest.raises(UsageError, match="nothing to edit"):
         edit_result(result, tmp_path / "out.json", [])
+    with pytest.raises(UsageError, match="more than 5000 edits"):
+        edit_result(result, tmp_path / "out.json", ["swap-sides 0"] * 5001)
     with pytest.raises(UsageError, match="is the input"):
         edit_result(result, result, ["delete 0"], overwrite=True)
     assert not (tmp_path / "out.json").exists()
