@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -159,3 +160,11 @@ def test_readme_evaluates_the_clip_it_analysed():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     analysed = Path(shlex.split(INSTALL_AND_RUN)[-3]).stem
     assert f"dcpose evaluate sample_videos/{analysed}.json result.json" in text
+
+
+def test_page_of_the_result_file_has_every_key_of_the_header():
+    from dcpose_cli.results import schema
+
+    text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
+    keys = {field.name for field in fields(schema._Header)} | {"schema_version", "time_base", "pts", "damaged_frames"}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
