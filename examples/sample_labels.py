@@ -66,6 +66,8 @@ def main() -> None:
     parser.add_argument("video", type=Path, help="a clip of sample_videos/, with its JSON beside it")
     parser.add_argument("--out", type=Path, required=True, help="folder of the labels; must not exist")
     arguments = parser.parse_args()
+    if arguments.out.exists():
+        parser.error(f"{arguments.out} exists already; name another folder")
     counts = write_labels(arguments.video, arguments.out)
     print(f"{arguments.out}: {counts['train']} pictures for training, {counts['val']} for validation")
 
