@@ -1,4 +1,4 @@
-"""Temporary files and folders of processes that died: known by a lock that nobody holds, and removed.
+"""Temporary files and folders, claimed by their processes: what nobody holds was left by a dead one (_recovery.py).
 
 A temporary name ends in `.TTTTRRRR.part`: T stands for this host, R is random. Its process holds a lock on it (flock,
 which ends with the process) for as long as it lives. What is of another host, is a link or another user's, or has a
@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import secrets
-import shutil
 import stat
 from functools import cache
 from importlib import import_module
@@ -23,6 +22,17 @@ from typing import Any, Final
 
 _fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 _NAME: Final = re.compile(r"\..+\.([0-9a-f]{4})[0-9a-f]{4}\.part", re.DOTALL)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether this is a temporary name of any host."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_of_this_host(name: str) -> bool:
+    """Whether this is a temporary name that was claimed on this host."""
+    found = _NAME.fullmatch(name)
+    return found is not None and found[1] == _host()
 
 
 @cache
@@ -71,38 +81,40 @@ def release(handle: int | None) -> None:
             os.close(handle)
 
 
-def remove_stale(folder: Path, stem: str | tuple[str, ...] = ".") -> list[Path]:
-    """Remove what dead processes of this host left in `folder` under names that begin so; what was removed."""
-    removed: list[Path] = []
-    if _fcntl is not None:
-        with contextlib.suppress(OSError):
-            mine = [path for path in folder.iterdir() if path.name.startswith(stem) and _is_ours(path.name)]
-            removed.extend(filter(_remove, mine))
-    return removed
+def has_locks() -> bool:
+    """Whether this system has the locks, so that a dead process can be told from a living one."""
+    return _fcntl is not None
 
 
-def _is_ours(name: str) -> bool:
-    found = _NAME.fullmatch(name)
-    return found is not None and found[1] == _host()
+def take(path: Path, *, folders: bool = False, lock: bool = True, free: bool = False) -> int | None:
+    """Open, and lock, a file of this user that a process claimed; the descriptor, to be closed.
 
-
-def _remove(path: Path) -> bool:
-    """Remove a file or folder that nobody holds; False for any other."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # gone, or a link
-        return False
+    None when a process holds it, and for other kinds of files and other users' files. folders: folders too. free:
+    what it counts as where nothing can be locked (Windows, some network file systems).
+    Raises OSError when it cannot be opened or is a link, FileNotFoundError when it is not there.
+    """
+    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    handle = os.open(path, os.O_RDONLY | flags)
+    taken = False
     try:
         status = os.fstat(handle)
-        if status.st_uid != os.geteuid() or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            return False
-        _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
-        if stat.S_ISDIR(status.st_mode):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError:  # somebody is at work, or the file system cannot lock
-        return False
+        kinds = stat.S_ISREG(status.st_mode) or (folders and stat.S_ISDIR(status.st_mode))
+        mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        taken = kinds and mine and (not lock or _is_free(handle, path, status, free))
+        return handle if taken else None
     finally:
-        os.close(handle)
-    return True
+        if not taken:
+            os.close(handle)
+
+
+def _is_free(handle: int, path: Path, status: os.stat_result, otherwise: bool) -> bool:
+    """Lock an open file; False when a process holds it, or when it has lost its name meanwhile."""
+    if _fcntl is None:
+        return otherwise
+    try:
+        _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that cannot lock
+        return otherwise
+    return os.path.samestat(status, path.lstat())

@@ -13,9 +13,7 @@ import copy
 import logging
 import os
 import re
-import shutil
 import sys
-import tempfile
 import threading
 import types
 import warnings
@@ -35,6 +33,7 @@ from torch.nn.modules.module import (
 )
 
 from dcpose_cli._pickles import require_honest, require_unpacked
+from dcpose_cli._scratch import scratch_folder
 from dcpose_cli._text import one_line, printable
 from dcpose_cli.errors import WeightsError
 
@@ -127,12 +126,11 @@ def _load() -> None:
     with _restored():
         warnings.simplefilter("ignore")
         # The settings file is wanted during the import only; a private folder that goes away leaves no trace.
-        folder = tempfile.mkdtemp(prefix="dcpose-")
-        os.environ["YOLO_CONFIG_DIR"] = folder
-        try:
+        with scratch_folder() as folder:
+            os.environ["YOLO_CONFIG_DIR"] = str(folder)
             import ultralytics.nn.tasks  # noqa: F401
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+            import dcpose_cli._torchvision  # noqa: F401 - first, for its clean import
         logger = logging.getLogger("ultralytics")
         logger.handlers = [logging.NullHandler()]
 

@@ -18,7 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dcpose_cli._claims import claim, claimed_token, release, remove_stale, unclaimed_token
+from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
+from dcpose_cli._recovery import complete_set as complete_set
+from dcpose_cli._recovery import give_name, remove_stale
+from dcpose_cli._recovery import sync_file as sync_file
+from dcpose_cli._recovery import sync_folder as sync_folder
 from dcpose_cli._text import printable as printable
 from dcpose_cli.errors import InputError, OutputError, UsageError
 
@@ -153,7 +157,11 @@ def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
 
 
 def require_free_target(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputError when `target` is a folder, or exists and `overwrite` is off."""
+    """Raise OutputError when `target` is a folder, or exists and `overwrite` is off.
+
+    A set of files that a dead process left half renamed is completed first.
+    """
+    complete_set(target)
     if target.is_dir():
         raise OutputError("this is a folder", path=target, hint="name a file")
     if not overwrite and os.path.lexists(target):
@@ -247,7 +255,7 @@ class AtomicFile:
         require_free_target(target, overwrite=overwrite)
         require_writable_folder(target.parent)
         self.target = target
-        self._overwrite = overwrite
+        self.overwrite = overwrite
         self._open = True
         #: Whether the target is the file made here.
         self.published = False
@@ -284,6 +292,18 @@ class AtomicFile:
             self.discard()
         sync_folder(self.target.parent)
 
+    def sync(self) -> None:
+        """Wait until the temporary file is on the disk. Raises OutputError."""
+        try:
+            sync_file(self.temp)
+        except OSError as exc:
+            raise output_error(exc, self.target) from exc
+
+    def named(self) -> None:
+        """The file has its name, as one of a set (_sets.py)."""
+        self.published = True
+        self.discard()
+
     def discard(self) -> None:
         """Remove the temporary file; nothing happens after a commit."""
         if self._open:
@@ -295,18 +315,11 @@ class AtomicFile:
                 remove_empty(self._made)
 
     def _publish(self) -> None:
-        if self._overwrite:
-            self.temp.replace(self.target)
-            return
         try:
-            # A hard link fails when the name is taken: no file that appeared meanwhile is lost.
-            os.link(self.temp, self.target)
+            give_name(self.temp, self.target, overwrite=self.overwrite)
         except FileExistsError:
             require_free_target(self.target, overwrite=False)
             raise
-        except OSError:  # a file system without hard links
-            require_free_target(self.target, overwrite=False)
-            self.temp.rename(self.target)
 
 
 def exchange(first: Path, second: Path) -> bool:
@@ -337,22 +350,3 @@ def write_atomic(target: Path, data: bytes | str, *, overwrite: bool = False) ->
 def _create_new(path: Path) -> Path:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return path
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file is on the disk. Raises OSError."""
-    _sync(path, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows syncs no file that is open for reading only
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the entries of a folder are on the disk. Does nothing where that is not possible (Windows)."""
-    with contextlib.suppress(OSError):
-        _sync(folder, os.O_RDONLY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,11 +11,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._sets import publish
 from ._threads import ReadAhead, WriteBehind
 from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
-from .errors import OutputError, UsageError
+from .errors import UsageError
 from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
 from .render import draw_people
@@ -136,12 +137,16 @@ def _run(
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
         run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header))
-        # The JSON is opened first and closed last: an MP4 without its JSON counts as unfinished.
         writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
-        sha256, warnings = run.write(writer, result.video, source)
-        _finish(writer, _end_of_header(reader, header, sha256), result.video)
+        video = None if result.video is None else stack.enter_context(_encoder(result.video, reader, config, source))
+        run.write(writer, video)
+        if video is None:
+            writer.close(_end_of_header(reader, header, None))
+        else:
+            encoded = video.finish()
+            publish([encoded, writer.finish(_end_of_header(reader, header, video.sha256))])
         exports = result.publish(overwrite=config.overwrite)
-    warnings += [*_reading_warnings(reader, config), *run.selection_warnings()]
+    warnings = [*(video.warnings if video else ()), *_reading_warnings(reader, config), *run.selection_warnings()]
     return run.summary(result, exports, warnings, time.monotonic() - started)
 
 
@@ -232,34 +237,23 @@ class _Pass:
         self.delay = 0.0
         self.tracks: set[int] = set()
 
-    def write(self, json: PoseTrackWriter, video: Path | None, source: Path) -> tuple[str | None, list[str]]:
-        """Everything into `json` and, where asked for, `video`; its hash and the warnings about it."""
-        config, people = self._config, self._chosen(json, again=video is not None)
+    def write(self, json: PoseTrackWriter, video: VideoWriter | None) -> None:
+        """Write everything into `json` and, where asked for, `video`; neither is finished."""
+        people = self._chosen(json, again=video is not None)
         if video is None:
             with closing(people):
                 for _ in people:
                     pass
-            return None, []
-        output = VideoWriter(
-            video,
-            self._reader.info,
-            audio_from=source if config.audio and self._reader.info.has_audio else None,
-            start=config.start,
-            end=config.end,
-            cut=config.max_frames is not None,
-            clock=None if isinstance(self._reader, LiveReader) else self._reader.clock,
-            overwrite=config.overwrite,
-            allow_network=config.allow_network,
-        )
+            return
+        threshold = self._config.kpt_thr
 
         def draw(item: tuple[Frame, FrameResult]) -> None:
             frame, result = item
-            output.write(draw_people(frame.image, result.people, kpt_thr=config.kpt_thr), frame.pts)
+            video.write(draw_people(frame.image, result.people, kpt_thr=threshold), frame.pts)
 
-        with output, WriteBehind(draw, self._depth) as behind, closing(people) as pairs:
-            for item in smooth(pairs, config.smooth):
+        with WriteBehind(draw, self._depth) as behind, closing(people) as pairs:
+            for item in smooth(pairs, self._config.smooth):
                 behind.put(item)
-        return output.sha256, output.warnings
 
     def summary(
         self, result: NativeJson | Converted, exports: tuple[Path, ...], warnings: Sequence[str], seconds: float
@@ -360,14 +354,19 @@ def _load(config: EstimateConfig) -> PoseEstimator:
     return PoseEstimator.from_config(config)
 
 
-def _finish(writer: PoseTrackWriter, end: dict[str, Any], video: Path | None) -> None:
-    """Publish the JSON; the error of a failure says that the video is unfinished."""
-    try:
-        writer.close(end)
-    except OutputError as error:
-        if video is None:
-            raise
-        raise error.with_hint(f"{printable(video)} was written, but without its JSON it is unfinished") from error
+def _encoder(video: Path, reader: VideoReader | LiveReader, config: EstimateConfig, source: Path) -> VideoWriter:
+    """The writer of the annotated video."""
+    return VideoWriter(
+        video,
+        reader.info,
+        audio_from=source if config.audio and reader.info.has_audio else None,
+        start=config.start,
+        end=config.end,
+        cut=config.max_frames is not None,
+        clock=None if isinstance(reader, LiveReader) else reader.clock,
+        overwrite=config.overwrite,
+        allow_network=config.allow_network,
+    )
 
 
 def _expected_frames(info: VideoInfo, config: EstimateConfig) -> int | None:

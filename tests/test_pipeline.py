@@ -245,20 +245,18 @@ def test_overwrite_replaces_both_only_when_both_are_made(two, tiny_folder, clip,
     assert len(read_posetrack(tmp_path / "out.json").frames) == 2
 
 
-def test_json_of_a_video_that_was_published(two, clip, tmp_path, monkeypatch):
-    """The video's name appears first, the JSON's last; when that fails the message says so."""
+def test_no_video_is_published_without_its_json(two, clip, tmp_path, monkeypatch):
     from dcpose_cli.results import PoseTrackWriter
 
     def full(self, *_):
-        assert (tmp_path / "out.mp4").exists()
-        assert not (tmp_path / "out.json").exists()
-        self.abort()
-        raise OutputError("disk full while writing out.json")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(PoseTrackWriter, "close", full)
-    with pytest.raises(OutputError, match=r"disk full.*out\.mp4 was written, but without its JSON it is unfinished"):
-        estimate(clip, tmp_path / "out.mp4", estimator=two, max_frames=2)
+    monkeypatch.setattr(PoseTrackWriter, "_join", full)
+    (tmp_path / "out.mp4").write_text("old")
+    with pytest.raises(OutputError, match=r"out\.json: disk full"):
+        estimate(clip, tmp_path / "out.mp4", estimator=two, max_frames=2, overwrite=True)
     assert PRODUCT.files_in(tmp_path) == ["out.mp4"]
+    assert (tmp_path / "out.mp4").read_text() == "old"
 
 
 def test_calls_that_cannot_be_meant(two, clip, tmp_path):

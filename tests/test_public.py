@@ -77,6 +77,7 @@ def test_no_file_is_long():
     [
         ("av", {"video"}),
         ("ultralytics", {"_ultralytics"}),
+        ("torchvision", {"_torchvision"}),
         ("typer", {"cli"}),
         ("rich", {"cli"}),
         ("polars", {"export"}),

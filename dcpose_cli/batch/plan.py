@@ -15,7 +15,7 @@ from typing import Any, Final
 from .._paths import SINGLE, models_dir, shipped_model
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
-from ..files import sha256_of
+from ..files import complete_set, sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
 from .manifest import Line, read_manifest
@@ -112,6 +112,7 @@ def _job(
     wanted: Mapping[str, Any],
 ) -> Job:
     line, target = known.get(name), out / output
+    complete_set(target)  # the last run may have been killed while it gave the files their names
     made = None if config.overwrite else _made_by(source, target, line)
     outdated = made is not None and any(
         made.get(key, EARLIER_SETTINGS.get(key)) != value for key, value in wanted.items()

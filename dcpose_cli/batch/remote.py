@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .._scratch import scratch_folder
 from .._text import one_line
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, OutputError, UsageError
@@ -71,8 +71,8 @@ def fingerprint(remote: RemoteFiles) -> str:
 @contextmanager
 def staged(job: Job, remote: RemoteFiles) -> Iterator[tuple[Job, Callable[[Line], Line]]]:
     """The job on local copies, and a function that uploads the result and completes the manifest's line."""
-    with tempfile.TemporaryDirectory(prefix="dcpose-") as name:
-        local = replace(job, source=Path(name, "in", job.source.name), target=Path(name, "out", job.target.name))
+    with scratch_folder() as folder:
+        local = replace(job, source=folder / "in" / job.source.name, target=folder / "out" / job.target.name)
         local.source.parent.mkdir()
         _Folder(remote.source, InputError).get("", local.source)
 

@@ -19,6 +19,7 @@ from .._text import one_line
 from ..config import EstimateConfig
 from ..devices import ALL, device_names
 from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, OutputError
+from ..segments import remove_finished
 from .manifest import Line, Manifest, Stamp
 from .plan import Job, Plan, is_finished
 
@@ -69,7 +70,10 @@ def run_batch(
             name = path.relative_to(plan.folder).as_posix() if path.is_relative_to(plan.folder) else path.as_posix()
             if manifest.lines.get(name, Line(input="", state="")).state != "skipped":
                 manifest.add(Line(input=name, state="skipped", reason=reason, run=run))
-        yield from (Outcome(job, skipped=True) for job in plan.jobs if job.done)
+        for job in (job for job in plan.jobs if job.done):
+            if job.remote is None:
+                remove_finished(job.target.with_suffix(".json"))  # it was killed before it could
+            yield Outcome(job, skipped=True)
         left: list[Outcome] = []
         todo = _claimed((job for job in plan.jobs if not job.done), manifest, left, config)
         for outcome in (runner or run_here)(todo, config, listen or (lambda job, progress: None)):

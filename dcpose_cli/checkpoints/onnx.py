@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DCPoseError, UsageError
-from ..files import output_error, require_free_target, temporary_name
+from ..files import AtomicFile, output_error, require_free_target
 from ..nets import DCPose, HRNet, SimpleBaseline
 from ..pose.model import LoadedModel
 
@@ -76,19 +76,16 @@ def export_onnx(model: LoadedModel, target: Path, *, part: str = "whole", overwr
     # Exported on the CPU, where the deformable step is made of operators that ONNX has.
     net = net.cpu().eval()
     program = _exported(net, inputs)
-    temporary = temporary_name(target)
-    try:
-        program.save(str(temporary))
-        difference = _difference(net, inputs, temporary, runtime)
+    with AtomicFile(target, overwrite=overwrite) as file:
+        try:
+            program.save(str(file.temp))
+            difference = _difference(net, inputs, file.temp, runtime)
+        except OSError as error:
+            raise output_error(error, target) from error
         if difference > TOLERANCE:
             raise DCPoseError(
                 f"not written: onnxruntime and torch differ by {difference:.2g}", path=target, hint="please report it"
             )
-        temporary.replace(target)
-    except OSError as error:
-        raise output_error(error, target) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     shapes = {name: ("batch", *value.shape[1:]) for name, value in inputs.items()}
     with torch.no_grad():
         output = net(*inputs.values())

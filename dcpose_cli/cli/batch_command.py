@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from .._scratch import scratch_folder
 from ..batch import Outcome, Plan, Runner, plan_batch
 from ..batch import run_batch as outcomes_of
 from ..batch.remote import is_url, plan_remote
@@ -44,11 +44,11 @@ def run_batch(
     if ray is not None and config.hwaccel != DEFAULTS.hwaccel:
         raise UsageError("--hwaccel is for this machine's own work", hint="leave it out with --ray")
     require_hwaccel(config.hwaccel)
-    with tempfile.TemporaryDirectory(prefix="dcpose-") as staging:
-        if is_url(folder) or is_url(out):
-            plan = plan_remote(folder, out, Path(staging), config=config)
-        else:
-            plan = plan_batch(Path(folder), Path(out), config=config)
+    if not (is_url(folder) or is_url(out)):
+        plan = plan_batch(Path(folder), Path(out), config=config)
+        return _carry_out(plan, config, workers, ray, dry_run=dry_run, quiet=quiet)
+    with scratch_folder() as staging:
+        plan = plan_remote(folder, out, staging, config=config)
         return _carry_out(plan, config, workers, ray, dry_run=dry_run, quiet=quiet)
 
 

@@ -8,8 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
-from .._claims import remove_stale
+from .._recovery import complete_sets, remove_stale
+from .._scratch import remove_scratch
 from ..errors import EXIT_BUG, EXIT_OK, DCPoseError, UsageError
+from ..segments import remove_all_finished
 from .terminal import say
 
 _PACKAGES = (
@@ -57,16 +59,27 @@ def report() -> int:
 
 
 def clean_folders(folders: list[Path]) -> int:
-    """Remove temporary files and folders of dead processes of this host, and say which."""
+    """Complete what dead processes of this host left half renamed, remove the rest, and say so.
+
+    The system's temporary folder is cleaned too, of folders of dcpose only.
+    """
     for folder in folders:
         if not folder.is_dir():
             raise UsageError("there is no such folder", path=folder)
-        removed = remove_stale(folder)
-        for path in sorted(removed):
-            say(f"removed {path}")
-        if not removed:
+        completed = complete_sets(folder)
+        removed = [*remove_stale(folder), *remove_all_finished(folder)]
+        _tell(completed, removed)
+        if not (removed or completed):
             say(f"{folder}: nothing to remove")
+    _tell([], remove_scratch())
     return EXIT_OK
+
+
+def _tell(completed: list[Path], removed: list[Path]) -> None:
+    for path in completed:
+        say(f"completed {path}")
+    for path in sorted(removed):
+        say(f"removed {path}")
 
 
 def _line(good: bool, name: str, text: str) -> None:

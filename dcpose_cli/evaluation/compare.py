@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import errors
+from .._scratch import scratch_folder
 from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, UsageError
@@ -77,8 +77,8 @@ def compare(
     settings = config or EstimateConfig()
     _require(video, models, out, truth, settings)
     rows: list[MethodRow] = []
-    with tempfile.TemporaryDirectory(prefix="dcpose-compare-") as scratch:
-        results = [(model, Path(scratch) / f"{number}.json") for number, model in enumerate(models)]
+    with scratch_folder() as scratch:
+        results = [(model, scratch / f"{number}.json") for number, model in enumerate(models)]
         for model, result in results:
             begin(model)
             figures = _run_process(video, model, result, settings)

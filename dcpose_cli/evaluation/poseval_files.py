@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .._reading import read_file
 from ..config import Selection
 from ..errors import InputError, UsageError
+from ..files import complete_set
 from ..results.selected import picture_size
 from ..selection import choose
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
@@ -82,6 +83,7 @@ def header_of(data: Any) -> Mapping[str, Any]:
 
 def load(path: Path) -> Any:
     """Parsed JSON. Raises InputError."""
+    complete_set(path)
     try:
         return json.loads(read_file(path))
     except OSError as error:

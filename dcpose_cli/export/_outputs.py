@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from .._claims import claim, release
+from .._sets import publish
 from ..errors import OutputError
 from ..files import (
     AtomicFile,
@@ -29,8 +30,13 @@ from ..files import (
 Write = Callable[[Path], None]
 
 
-def write_files(files: Mapping[Path, Write], *, overwrite: bool = False) -> list[Path]:
-    """Write every file under a temporary name, then give all of them their names, in order. Raises OutputError."""
+def write_files(
+    files: Mapping[Path, Write], *, overwrite: bool = False, of: Path | None = None, gone: Sequence[Path] = ()
+) -> list[Path]:
+    """Write every file under a temporary name, then give all of them their names together. Raises OutputError.
+
+    of, gone: as in _sets.publish.
+    """
     outputs: list[AtomicFile] = []
     try:
         outputs += [AtomicFile(target, overwrite=overwrite) for target in files]
@@ -39,51 +45,11 @@ def write_files(files: Mapping[Path, Write], *, overwrite: bool = False) -> list
                 write(output.temp)
             except OSError as error:
                 raise output_error(error, output.target) from error
-            sync_file(output.temp)  # slow; what follows is only names
-        _publish_all(outputs)
-    except OSError as error:
-        raise output_error(error, next(iter(files))) from error
+        publish(outputs, of=of, gone=gone)
     finally:
         for output in outputs:
             output.discard()
     return list(files)
-
-
-def _publish_all(outputs: Sequence[AtomicFile]) -> None:
-    """Give all files their names. When one fails, those before it get back what they replaced."""
-    replaced: list[tuple[Path, Path | None]] = []
-    claims: list[int | None] = []
-    try:
-        for output in outputs:
-            old = _second_name(output.target)
-            replaced.append((output.target, old))
-            claims.append(None if old is None else claim(old))
-            output.commit()
-    except BaseException:
-        for (target, old), output in reversed(list(zip(replaced, outputs, strict=False))):
-            if old is not None:
-                old.replace(target)
-            elif output.published:
-                target.unlink(missing_ok=True)
-        raise
-    finally:
-        for _, old in replaced:
-            if old is not None:
-                old.unlink(missing_ok=True)
-        for handle in claims:
-            release(handle)
-
-
-def _second_name(target: Path) -> Path | None:
-    """Another name for an existing file, so that it can be brought back; None where there is none."""
-    if not os.path.lexists(target):
-        return None
-    old = temporary_name(target, claimed=True)
-    try:
-        os.link(target, old, follow_symlinks=False)
-    except OSError:  # a file system without hard links
-        shutil.copy2(target, old, follow_symlinks=False)
-    return old
 
 
 def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:

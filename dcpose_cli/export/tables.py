@@ -44,7 +44,8 @@ def write_tables(result: PoseTrackResult, path: Path, *, overwrite: bool = False
     """Write both tables; the ending of `path`, .csv or .parquet, says how. Raises OutputError."""
     parquet = path.suffix.lower() == ".parquet"
     tables = {path: joints_table(result), angles_path(path): angles_table(result)}
-    return write_files({p: _writer(table, p, parquet=parquet) for p, table in tables.items()}, overwrite=overwrite)
+    files = {p: _writer(table, p, parquet=parquet) for p, table in tables.items()}
+    return write_files(files, overwrite=overwrite, of=path)
 
 
 def _writer(table: pl.DataFrame, target: Path, *, parquet: bool) -> Write:

@@ -127,7 +127,9 @@ def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
     markers = markers_of(result, options.metres_per_pixel)
     names = [out] if len(tracks) == 1 else [track_path(out, track) for track in tracks]
     files = {name: _writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
-    return write_files(files, overwrite=options.overwrite)
+    older = [] if options.track is not None or not options.overwrite else [out, *_track_files(out)]
+    gone = [path for path in older if path not in files]
+    return write_files(files, overwrite=options.overwrite, of=out, gone=gone)
 
 
 def _writer(markers: Markers, track: Track, target: Path) -> Write:
@@ -137,13 +139,17 @@ def _writer(markers: Markers, track: Track, target: Path) -> Write:
 def _require_free(out: Path, *, overwrite: bool) -> None:
     """How many people there will be is not known, so no file of any track may be there."""
     require_free_target(out, overwrite=overwrite)
-    if overwrite or not out.parent.is_dir():
-        return
+    for path in () if overwrite else _track_files(out):
+        require_free_target(path, overwrite=False)
+
+
+def _track_files(out: Path) -> list[Path]:
+    """The files of tracks that are there under the names that belong to `out`, sorted."""
+    if not out.parent.is_dir():
+        return []
     before, after = track_path(out, 0).name.rsplit("0", 1)
-    for path in sorted(out.parent.iterdir()):
-        number = path.name.removeprefix(before).removesuffix(after)
-        if path.name == f"{before}{number}{after}" and number.isascii() and number.isdigit():
-            require_free_target(path, overwrite=False)
+    numbers = ((path, path.name.removeprefix(before).removesuffix(after)) for path in sorted(out.parent.iterdir()))
+    return [p for p, n in numbers if p.name == f"{before}{n}{after}" and n.isascii() and n.isdigit()]
 
 
 FORMAT = Format("marker files for biomechanics, one per person", ".trc", _write, _require_free)

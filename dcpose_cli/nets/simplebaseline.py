@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from .._torchvision import BasicBlock, Bottleneck, models
 from ..skeleton import NUM_JOINTS
 
 #: The name of this backbone in recipes and headers, where it stands beside HRNets.

@@ -14,12 +14,12 @@ from typing import Final, ParamSpec, TypeVar
 import cv2
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
 from dcpose_cli._text import one_line
+from dcpose_cli._torchvision import ops
 from dcpose_cli.errors import DeviceError
 from dcpose_cli.people.detector_files import (
     FORMAT_VERSION,
@@ -204,7 +204,7 @@ def select(rows: torch.Tensor, person: int, conf: float, iou: float) -> tuple[ND
     order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
     xyxy, scores = xyxy[order], scores[order]
     if rows.shape[1] != 6:
-        keep = torchvision.ops.nms(xyxy, scores, iou)
+        keep = ops.nms(xyxy, scores, iou)
         keep = keep[torch.from_numpy(_not_nested(xyxy[keep].numpy()))]
         xyxy, scores = xyxy[keep], scores[keep]
     return xyxy[:_MAX_PEOPLE].numpy(), scores[:_MAX_PEOPLE].numpy()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -16,7 +14,7 @@ from dcpose_cli import _ultralytics
 from dcpose_cli._paths import cache_dir
 from dcpose_cli._text import one_line
 from dcpose_cli.errors import OutputError, WeightsError
-from dcpose_cli.files import write_atomic
+from dcpose_cli.files import AtomicFile, write_atomic
 
 #: Detectors of ultralytics that may be named without a path.
 STOCK_NAME: Final = re.compile(r"yolo(v8|v9|v10|11|12|26|v5)[ntsmblxce]u?\.pt")
@@ -86,28 +84,28 @@ def stock_detector(name: str, *, offline: bool = False) -> Path:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", suffix=".part.pt", dir=folder)
-    except OSError as error:
+        output = AtomicFile(path, overwrite=True)  # another process may have stored it meanwhile
+    except (OSError, OutputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.reason
         raise WeightsError(
-            f"{name} cannot be stored in this folder: {error.strerror}", path=folder, hint="set XDG_CACHE_HOME"
+            f"{name} cannot be stored in this folder: {reason}", path=folder, hint="set XDG_CACHE_HOME"
         ) from error
-    part = Path(temporary)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with output.temp.open("wb") as file:
             _download(STOCK_URL + name, file)
-        found = file_sha256(part)
+        found = file_sha256(output.temp)
         if accepted and found not in accepted:
             which = "published file" if name in STOCK_SHA256 else "file of the first download"
             raise WeightsError(f"what was downloaded is not the {which}", path=name, hint="try again or give a path")
-        _ultralytics.read_checkpoint(part)
+        _ultralytics.read_checkpoint(output.temp)
         _record(path, found)
-        part.replace(path)
-    except (OSError, urllib.error.URLError) as error:
+        output.commit()
+    except (OSError, OutputError, urllib.error.URLError) as error:
         raise WeightsError(
             f"cannot be downloaded: {one_line(error)}", path=name, hint="use person-n or give the path of a file"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        output.discard()
     return path
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._reading import read_file
 from ..errors import InputError
+from ..files import complete_set
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
@@ -42,7 +43,11 @@ def read_posetrack(path: Path) -> PoseTrackResult:
 
 
 def load_json(path: Path) -> Any:
-    """The parsed file. Raises InputError when it cannot be read or is no JSON."""
+    """The parsed file. Raises InputError when it cannot be read or is no JSON.
+
+    The JSON of a run that was killed while it gave its outputs their names gets its name first.
+    """
+    complete_set(path)
     try:
         raw = read_file(path)
     except (OSError, ValueError) as error:

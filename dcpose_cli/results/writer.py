@@ -75,6 +75,13 @@ class PoseTrackWriter:
         extra_header: what only the end of a run knows (counts of damage, sha256 of the MP4); replaces equal keys.
         Raises OutputError.
         """
+        try:
+            self.finish(extra_header).commit()
+        finally:
+            self.abort()
+
+    def finish(self, extra_header: Mapping[str, Any] | None = None) -> AtomicFile:
+        """Join the parts of a file that is to be published with others; see `close`. Raises OutputError."""
         if not self._open:
             raise ValueError("close of a PoseTrackWriter that is closed")
         try:
@@ -82,19 +89,24 @@ class PoseTrackWriter:
             _check_header(header)
             with self._file.temp.open("wb") as out:
                 self._join(header, out)
-            self._file.commit()
-        except OSError as error:
-            raise output_error(error, self._path) from error
-        finally:
+            self._close_spool()
+        except BaseException as error:
             self.abort()
+            if isinstance(error, OSError):
+                raise output_error(error, self._path) from error
+            raise
+        self._open = False
+        return self._file
 
     def abort(self) -> None:
-        """Drop everything; a second call, or one after `close`, does nothing."""
-        if self._open:
-            self._open = False
-            with contextlib.suppress(OSError):  # closing flushes, and a full disk says no once more
-                self._spool.close()
-            self._file.discard()
+        """Drop everything that is not published; a second call, or one after `close`, does nothing."""
+        self._open = False
+        self._close_spool()
+        self._file.discard()
+
+    def _close_spool(self) -> None:
+        with contextlib.suppress(OSError):  # closing flushes, and a full disk says no once more
+            self._spool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,10 +114,10 @@ class PoseTrackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self.abort()
-        elif self._open:
+        if kind is None and self._open:
             self.close()
+        else:
+            self.abort()
 
     def _join(self, header: Mapping[str, Any], out: IO[bytes]) -> None:
         versions = {"format": FORMAT_VERSION, "schema_version": SCHEMA_VERSION}

@@ -6,7 +6,7 @@ Files are in folder.py, their arrays in values.py, how long they stay in store.p
 from __future__ import annotations
 
 from .folder import Entry, SegmentFolder, SegmentLog, segments_folder
-from .store import is_unfinished, open_store, segment_key, stored_settings
+from .store import is_unfinished, open_store, remove_all_finished, remove_finished, segment_key, stored_settings
 
 __all__ = [
     "Entry",
@@ -14,6 +14,8 @@ __all__ = [
     "SegmentLog",
     "is_unfinished",
     "open_store",
+    "remove_all_finished",
+    "remove_finished",
     "segment_key",
     "segments_folder",
     "stored_settings",

@@ -56,7 +56,8 @@ KEY_NAME: Final = "key.json"
 Kind = Literal["seen", "tracks", "people"]
 Arrays = dict[str, NDArray[Any]]
 
-_FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
+#: Ends the names of these folders.
+FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
 #: Files of the folder, those that a killed run left under temporary names included.
 _OWN_FILE: Final = re.compile(r"lock|key\.json|\d+\.(seen|tracks|people)|\..+\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
 _MAX_NAME_BYTES: Final = 255
@@ -89,9 +90,9 @@ class Entry:
 
 def segments_folder(target: Path) -> Path:
     """The folder of the parts of an unfinished result: hidden, beside it."""
-    name = f".{target.name}{_FOLDER_ENDING}"
+    name = f".{target.name}{FOLDER_ENDING}"
     if len(os.fsencode(name)) > _MAX_NAME_BYTES:
-        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}{_FOLDER_ENDING}"
+        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}{FOLDER_ENDING}"
     return target.with_name(name)
 
 
@@ -160,7 +161,7 @@ class SegmentFolder:
         raise UsageError(f"cannot resume: it was begun {reason}", path=self._result_name(), hint="leave out --resume")
 
     def _result_name(self) -> str:
-        return self.folder.name.removeprefix(".").removesuffix(_FOLDER_ENDING)
+        return self.folder.name.removeprefix(".").removesuffix(FOLDER_ENDING)
 
     def is_same(self) -> bool:
         """Whether the parts there, if any, are of this input, these models and settings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_format
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any
 
 from ..config import EstimateConfig
 from ..errors import DeviceError, OutputError
-from ..files import read_own, remove_leftovers
+from ..files import complete_set, is_own_folder, read_own, remove_leftovers
 from ..settings import ResolvedSettings
-from .folder import KEY_NAME, SegmentFolder, has_segments, segments_folder
+from .folder import FOLDER_ENDING, KEY_NAME, SegmentFolder, has_segments, segments_folder
 
 
 def segment_key(header: Mapping[str, Any], requested: Mapping[str, Any], settings: ResolvedSettings) -> dict[str, Any]:
@@ -36,7 +37,36 @@ def stored_settings(target: Path, requested: Mapping[str, Any]) -> ResolvedSetti
 
 def is_unfinished(target: Path, config: EstimateConfig) -> bool:
     """Whether an output without its JSON was left by a run that is being resumed, and may be replaced."""
+    remove_finished(target)
     return config.resume is not False and has_segments(target) and not target.exists()
+
+
+def remove_finished(target: Path) -> Path | None:
+    """Remove the parts of a result that is there, which a run that was killed at its very end left; their folder.
+
+    A result that is older than one of the parts is not theirs. Nothing is removed while another run holds them.
+    """
+    complete_set(target)
+    folder = segments_folder(target)
+    with contextlib.suppress(OSError, OutputError):
+        if is_own_folder(folder) and target.lstat().st_mtime_ns >= max(p.lstat().st_mtime_ns for p in _parts(folder)):
+            store = SegmentFolder(folder, {})
+            if store.lock():
+                store.remove()
+                return folder
+    return None
+
+
+def remove_all_finished(folder: Path) -> list[Path]:
+    """`remove_finished` for every result in a folder; what was removed."""
+    stores = [path.name for path in folder.iterdir() if path.name.endswith(FOLDER_ENDING)]
+    targets = [folder / name.removeprefix(".").removesuffix(FOLDER_ENDING) for name in stores]
+    return [store for store in map(remove_finished, targets) if store is not None]
+
+
+def _parts(folder: Path) -> list[Path]:
+    """All but the lock, which every run touches."""
+    return [path for path in folder.iterdir() if path.name != "lock"] or [folder]
 
 
 @contextmanager

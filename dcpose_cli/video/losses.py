@@ -1,7 +1,9 @@
 """Frames that a damaged file no longer holds, counted by its clock where the container keeps no list of them.
 
 A gap in the presentation times is a loss only where there is damage beside it: variable frame rates leave gaps too.
-Damage is a packet marked corrupt, a failed read or decode, or bytes of the file that belong to no packet.
+Damage is a packet marked corrupt, a failed read or decode, or bytes of the file that belong to no packet. What is lost
+at the end is known where the header states a length, and where the file goes on without packets; a transport or program
+stream that is cut off is a shorter stream, and nothing tells how long it was.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from av.video.stream import VideoStream
 
 #: Containers whose header states the length of what was written.
 _STATED: Final = ("matroska", "flv")
+#: Containers that are packets to their last byte.
+_PACKETS_ONLY: Final = ("mpegts", "mpeg")
+#: Share of a file that may follow its last packet without being a loss.
+_END_SHARE: Final = 0.02
 #: Intervals that decide what the usual one is.
 _INTERVALS: Final = 256
 #: Damage so far before a gap still explains it: decoders hold frames back, and wait for the next key frame.
@@ -36,6 +42,7 @@ class Losses:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._names = container.format.name.split(",")
         self._duration = container.duration
+        self._bytes = container.size
         self._seconds = float(stream.time_base or Fraction(1, 90_000))
         self._covered = -1
         self._first = 0
@@ -88,6 +95,10 @@ class Losses:
             short = self._duration / 1_000_000 - self._latest
             if short > _TOLERANCE_FRAMES * usual:
                 self.frames += round(short / usual)
+        elif any(name in _PACKETS_ONLY for name in self._names) and self._covered > 0:
+            rest, picture = self._bytes - self._covered, self._bytes_per_picture()
+            if rest > _OVERHEAD_BYTES + 2 * picture + _END_SHARE * self._covered:
+                self.frames += round(rest / picture)
 
     def _missing(self, step: float) -> int:
         usual = median(self._intervals)

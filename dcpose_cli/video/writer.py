@@ -93,6 +93,7 @@ class VideoWriter:
         self._to_yuv = ToYuv420()
         self._output: OutputContainer | None = None
         self._audio: AudioTrack | None = None
+        self._complete = False
         self._file = AtomicFile(self.path, overwrite=overwrite)
 
     @property
@@ -128,20 +129,31 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the file and put it at its target. Raises OutputError; then nothing is left behind."""
+        try:
+            if not self._complete:
+                self.finish().commit()
+        finally:
+            self.abort()
+
+    def finish(self) -> AtomicFile:
+        """Finish the file, which is to be published with others. Raises OutputError; then nothing is left behind."""
         if self._output is None or self._last_pts is None:
             self.abort()
             raise OutputError("no frames were written: the input gave none", path=self.path)
         try:
             self._finish(self._output, self._last_pts)
+            self._release()
             self.sha256 = sha256_of(self._file.temp)
-            self._file.commit()
-        except (av.FFmpegError, OSError) as exc:
-            raise output_error(exc, self.path) from exc
-        finally:
+        except BaseException as exc:
             self.abort()
+            if isinstance(exc, av.FFmpegError | OSError):
+                raise output_error(exc, self.path) from exc
+            raise
+        self._complete = True
+        return self._file
 
     def abort(self) -> None:
-        """Stop writing and remove the temporary file; does nothing after `close`."""
+        """Stop writing and remove the temporary file; does nothing once the file is at its target."""
         self._release()
         self._file.discard()
 

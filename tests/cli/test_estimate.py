@@ -201,18 +201,16 @@ def test_absent_cuda(dcpose, product, clip, tmp_path, monkeypatch):
 
 
 def test_json_that_cannot_follow_its_video(dcpose, product, clip, tmp_path, monkeypatch):
-    from dcpose_cli.errors import OutputError
     from dcpose_cli.results import PoseTrackWriter
 
     def full(self, *_):
-        self.abort()
-        raise OutputError("disk full while writing out.json")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(PoseTrackWriter, "close", full)
+    monkeypatch.setattr(PoseTrackWriter, "_join", full)
     result = dcpose.estimate(clip, "-o", tmp_path / "out.mp4", "--max-frames", 2)
     assert result.returncode == 4
-    assert "out.mp4 was written" in product.one_line(result)
-    assert product.files_in(tmp_path) == ["out.mp4"]
+    assert "out.json: disk full" in product.one_line(result)
+    assert product.files_in(tmp_path) == []
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_debug(dcpose, product, clip, tmp_path, monkeypatch):

@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
+from dcpose_cli import _sets
 from dcpose_cli.errors import OutputError
 from dcpose_cli.export import _outputs
 from dcpose_cli.export._outputs import AtomicFolder, write_files
-from dcpose_cli.files import AtomicFile, exchange
+from dcpose_cli.files import exchange
 
 
 def test_exchange_of_names(tmp_path):
@@ -65,18 +66,18 @@ def test_failure_of_the_second_file_undoes_the_first(tmp_path, monkeypatch, olde
     targets = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
     for target in targets if older else ():
         target.write_text("old")
-    real = AtomicFile.commit
+    real = _sets.give_name
 
-    def commit(self):
-        if self.target == targets[1]:
-            raise OutputError("no room", path=self.target)
-        real(self)
+    def give_name(temporary, target, *, overwrite):
+        if target == targets[1]:
+            raise OutputError("no room", path=target)
+        real(temporary, target, overwrite=overwrite)
 
-    monkeypatch.setattr(AtomicFile, "commit", commit)
+    monkeypatch.setattr(_sets, "give_name", give_name)
     with pytest.raises(OutputError, match="no room"):
         write_files({t: lambda path: path.write_text("new") and None for t in targets}, overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ([t.name for t in targets] if older else [])
     assert {t.read_text() for t in targets if t.exists()} == ({"old"} if older else set())
-    monkeypatch.setattr(AtomicFile, "commit", real)
+    monkeypatch.setattr(_sets, "give_name", real)
     write_files({t: lambda path: path.write_text("new") and None for t in targets}, overwrite=True)
     assert {t.read_text() for t in tmp_path.iterdir()} == {"new"}

@@ -36,7 +36,7 @@ def test_disk_full_in_the_video(dcpose, product, tmp_path, size):
 
 
 def test_disk_full_in_the_json(dcpose, product, tmp_path):
-    """The JSON has a disk of its own; the video is there and counts as unfinished."""
+    """The JSON has a disk of its own; the video is not published without it."""
     source = product.make_clip(tmp_path / "in.mp4", frames=60)
     with mounted(tmp_path / "disk", 16_384) as disk:
         result = dcpose.estimate(source, "-o", tmp_path / "out.mp4", "--json", disk / "out.json")
@@ -44,7 +44,7 @@ def test_disk_full_in_the_json(dcpose, product, tmp_path):
         text = product.one_line(result)
         assert "disk full; free some space" in text
         assert "out.json" in text
-        assert product.files_in(disk) == []
+        assert product.files_in(tmp_path) == ["in.mp4"]
 
 
 @pytest.mark.slow
@@ -64,6 +64,42 @@ def test_disk_full_in_a_batch(dcpose, product, clip, tmp_path):
         assert product.files_in(disk) == sorted(
             [*(f"{n}.{e}" for n in "abc" for e in ("json", "mp4")), "manifest.jsonl"]
         )
+
+
+def test_disk_full_in_a_checkpoint(tmp_path):
+    """Torch's own error does not say that there is no room; the checkpoint before stays."""
+    import torch
+
+    from dcpose_cli.errors import OutputError
+    from dcpose_cli.training.engine.checkpoint import read_checkpoint, write_checkpoint
+
+    with mounted(tmp_path / "disk", 131_072) as disk:
+        path = disk / "stage1.pt"
+        write_checkpoint(path, {"step": 1, "net": {"w": torch.ones(4000)}})
+        for size in (20_000, 100_000, 1_000_000):
+            with pytest.raises(OutputError, match=r"stage1\.pt: disk full; free some space"):
+                write_checkpoint(path, {"step": 2, "net": {"w": torch.ones(size), "v": torch.ones(size)}})
+            assert [file.name for file in disk.iterdir()] == ["stage1.pt"]
+        assert read_checkpoint(path, torch.device("cpu"))["step"] == 1
+
+
+def test_file_size_limit_in_a_checkpoint(tmp_path):
+    """The same without root."""
+    import resource
+
+    import torch
+
+    from dcpose_cli.errors import OutputError
+    from dcpose_cli.training.engine.checkpoint import write_checkpoint
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"stage1\.pt: file size limit reached"):
+            write_checkpoint(tmp_path / "stage1.pt", {"net": torch.ones(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_read_only_disk(dcpose, product, clip, tmp_path, monkeypatch):

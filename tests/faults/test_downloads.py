@@ -76,7 +76,7 @@ def test_killed_download(dcpose, product, server, clip, tmp_path):
     server.mode = "stuck"
     args, options = command(dcpose, server, clip, tmp_path, "yolo11n.pt")
     process = dcpose.start(*args, before=options["before"] + f"; import os; os.environ.update({options['env']!r})")
-    product.wait_until(lambda: any(name.endswith(".part.pt") for name in product.files_in(tmp_path)))
+    product.wait_until(lambda: any(name.endswith(".part") for name in product.files_in(tmp_path)))
     process.kill()
     process.communicate()
     assert not (tmp_path / "dcpose" / "yolo11n.pt").exists()

@@ -9,9 +9,12 @@ import sys
 
 import pytest
 
-from dcpose_cli._claims import claim, claimed_token, release, remove_stale, unclaimed_token
+from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
+from dcpose_cli._recovery import remove_stale
+from dcpose_cli._scratch import scratch_folder
 from dcpose_cli.export._outputs import AtomicFolder
 from dcpose_cli.files import AtomicFile, write_atomic
+from dcpose_cli.segments import remove_all_finished, segments_folder
 
 DIES = """
 import os, pathlib, signal, sys
@@ -63,6 +66,47 @@ def test_doctor_removes_it_too(dcpose, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert "nothing to remove" in dcpose("doctor", "--clean", tmp_path).stdout
     assert dcpose("doctor", "--clean", tmp_path / "none").returncode == 2
+
+
+def _scratch():
+    with scratch_folder() as folder:
+        assert list(folder.iterdir()) == []
+
+
+def test_scratch_folders_of_dead_processes_are_removed(dcpose, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = "import os, signal\nfrom dcpose_cli._scratch import scratch_folder\n"
+    code += "with scratch_folder() as f:\n    (f / 'x').write_text('1')\n    os.kill(os.getpid(), signal.SIGKILL)"
+    for clean in (_scratch, lambda: dcpose("doctor", "--clean", tmp_path / "other")):
+        subprocess.run([sys.executable, "-c", code], check=False, env=os.environ | {"TMPDIR": str(tmp_path)})
+        (dead,) = (path for path in tmp_path.iterdir() if path.name.startswith(".dcpose-"))
+        (tmp_path / "other").mkdir(exist_ok=True)
+        clean()
+        assert not dead.exists()
+
+
+def test_import_of_torchvision_leaves_no_folder(dcpose, tmp_path):
+    """Torch's compiler makes one in the temporary folder, and names it in the environment of child processes."""
+    code = "import os; import dcpose_cli.nets; print([v for v in os.environ if 'INDUCTOR' in v])"
+    env = {k: v for k, v in dcpose.environment(TMPDIR=tmp_path).items() if not k.startswith("TORCHINDUCTOR")}
+    ended = subprocess.run([sys.executable, "-c", code], check=True, env=env, capture_output=True, text=True)
+    assert ended.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_a_result_that_is_there_are_removed(dcpose, tmp_path):
+    """A run was killed after it gave its outputs their names, or made parts beside an older result."""
+    finished, under_way = (segments_folder(tmp_path / f"{name}.json") for name in ("finished", "under way"))
+    (tmp_path / "under way.json").write_text("{}")
+    for folder in (finished, under_way):
+        folder.mkdir()
+        (folder / "key.json").write_text("{}")
+        (folder / "lock").write_text("")
+    os.utime(tmp_path / "under way.json", ns=(1, 1))
+    (tmp_path / "finished.json").write_text("{}")
+    assert remove_all_finished(tmp_path) == [finished]
+    assert not finished.exists()
+    assert under_way.exists()
 
 
 def test_links_pipes_and_other_hosts_stay(tmp_path):

@@ -59,6 +59,32 @@ def test_a_missing_end_is_counted_where_the_header_says_how_long_it_was(product,
     assert report.damaged_share > 0.3
 
 
+@pytest.mark.parametrize("sound", [False, True])
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+@pytest.mark.parametrize("share", [0.04, 0.15, 0.4])
+def test_zeros_at_the_end_are_counted_in_frames(product, tmp_path, name, share, sound):
+    """By the bytes of a frame, sound included, which may lie earlier or later than the frames of its time."""
+    source = make(product, tmp_path / name, sound)
+    size = source.stat().st_size
+    lost = int(size * share)
+    source.write_bytes(source.read_bytes()[: size - lost] + bytes(lost))
+    frames, report = read(source)
+    assert abs(report.errors - 200 * share) <= 12
+    assert frames < 201
+    assert (report.damaged_share > 0.1) == (share > 0.1)
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.4])
+def test_a_stream_that_is_cut_off_is_a_shorter_stream(product, tmp_path, name, share):
+    """Nothing in these files tells how long they were: the frames before the cut come, the last ones damaged."""
+    source = make(product, tmp_path / name)
+    source.write_bytes(source.read_bytes()[: int(source.stat().st_size * (1 - share))])
+    frames, report = read(source)
+    assert abs(frames - 200 * (1 - share)) <= 15
+    assert report.damaged_share <= 0.1
+
+
 @pytest.mark.parametrize("name", ["vfr.mkv", "vfr.ts", "vfr.mp4"])
 def test_pauses_of_a_variable_rate_are_no_losses(clips, name):
     stamps = [*range(30), *range(100, 130), *range(131, 190, 3), *range(400, 430)]

@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import torch
 
 from ...errors import UsageError, WeightsError
-from ...files import output_error
+from ...files import output_error, sync_folder
 
 #: Settings of the stage under way that a resumed training may change: its length, and when it is validated.
 _LENGTH: Final = ("steps", "epochs", "decay", "validation_seconds")
@@ -71,16 +71,35 @@ def _brief(value: Any) -> str:
 def write_checkpoint(path: Path, data: Mapping[str, Any]) -> None:
     """Write a checkpoint, replacing the one before at once. Raises OutputError."""
     part = path.with_suffix(".part")
+    noted: list[OSError] = []
     try:
         with part.open("wb") as file:
-            torch.save(dict(data), file)
+            torch.save(dict(data), _Noting(file, noted))  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch turns some write errors into the latter
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
+        raise output_error(noted[0] if noted else error, path) from error
+
+
+class _Noting:
+    """A file that torch writes to; it notes why a write failed, which torch's own error does not say."""
+
+    def __init__(self, file: IO[bytes], noted: list[OSError]) -> None:
+        self._file, self._noted = file, noted
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self._noted.append(error)
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

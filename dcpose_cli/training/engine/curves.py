@@ -6,12 +6,12 @@ import csv
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..._scratch import scratch_folder
 from ...errors import UsageError
 from ...files import output_error
 from .log import PCK, SHARES, Scalars
@@ -80,8 +80,8 @@ def _no_trace_of_matplotlib() -> Iterator[None]:
     if "matplotlib" in sys.modules or os.environ.get("MPLCONFIGDIR"):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="dcpose-") as folder:
-        os.environ["MPLCONFIGDIR"] = folder
+    with scratch_folder() as folder:
+        os.environ["MPLCONFIGDIR"] = str(folder)
         try:
             yield
         finally:
