@@ -225,6 +225,20 @@ def remove_stale_of(target: Path) -> None:
     remove_stale(target.parent, (stem, f".{stem}"))  # also of a file that was written beside its temporary name
 
 
+def short_name(name: str, most: int, *, of: str | None = None) -> str:
+    """A name of at most `most` bytes: a longer one is cut and gets a hash of `of` (the whole name), so that names
+    which begin alike stay apart."""
+    return name if len(os.fsencode(name)) <= most else marked_name(name, most, of=of or name)
+
+
+def marked_name(name: str, most: int, *, of: str) -> str:
+    """A name with a hash of `of`, cut to `most` bytes."""
+    mark = hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
+    while len(os.fsencode(name)) > most - len(mark) - 1:
+        name = name[:-1]
+    return f"{name}~{mark}"
+
+
 def _temporary_stem(target: Path, ending: int) -> str:
     """What temporary names of `target` begin with; ending: bytes that follow."""
     stem = target.name

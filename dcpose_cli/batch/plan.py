@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from .._paths import SINGLE, models_dir, shipped_model
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
-from ..files import complete_set, sha256_of
+from ..files import complete_set, marked_name, sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
 from .manifest import Line, read_manifest
@@ -23,10 +22,28 @@ from .manifest import Line, read_manifest
 #: Endings taken for videos.
 VIDEO_SUFFIXES: Final = frozenset(
     {
-        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+        *(
+            ".360",
+            ".3g2",
+            ".3gp",
+            ".asf",
+            ".avi",
+            ".dv",
+            ".f4v",
+            ".flv",
+            ".gif",
+            ".insv",
+            ".lrv",
+            ".m2t",
+            ".m2ts",
+            ".m2v",
+        ),
+        *(".m4v", ".mjpeg", ".mjpg", ".mkv", ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt"),
+        *(".tod", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     }
 )
+#: What macOS leaves beside files on other file systems: AppleDouble, never a video.
+_APPLE_DOUBLE: Final = "._"
 #: Longest name of a result without its ending, in bytes: with `.json` it must still be a file name.
 _MAX_STEM_BYTES: Final = 240
 
@@ -64,7 +81,8 @@ class Job:
 class Plan:
     """jobs: the videos, in order of their paths. skipped: what looks like one and is none, with the reason.
 
-    publish: to be called when the manifest has changed.
+    publish: to be called when the manifest has changed. others: files whose names are not those of videos; hidden
+    files are not among them.
     """
 
     folder: Path
@@ -72,6 +90,7 @@ class Plan:
     jobs: list[Job]
     skipped: list[tuple[Path, str]]
     publish: Callable[[], None] = lambda: None
+    others: list[Path] = field(default_factory=list)
 
 
 def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:
@@ -90,7 +109,7 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
         raise UsageError("this is a file", path=folder, hint="use dcpose estimate for a single video")
     if folder.resolve() == out.resolve():
         raise UsageError("this is the folder of the inputs", path=out, hint="name another with --out")
-    sources, skipped = _videos(folder, out)
+    sources, skipped, others = _videos(folder, out)
     targets = targets_of([source.relative_to(folder) for source in sources])
     known, wanted = read_manifest(out), _fingerprint(settings)
     jobs = [
@@ -99,7 +118,7 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     ]
     if not jobs and not skipped:
         raise InputError(f"no videos in this folder (looked for {', '.join(sorted(VIDEO_SUFFIXES))})", path=folder)
-    return Plan(folder, out, jobs, skipped)
+    return Plan(folder, out, jobs, skipped, others=others)
 
 
 def _job(
@@ -171,11 +190,12 @@ def find_detector(name: str | Path) -> Path:
     return shipped or (path / "model.safetensors" if path.is_dir() else path)
 
 
-def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Videos below a folder, sorted, and what has a video's name but is none, with the reason."""
+def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]], list[Path]]:
+    """Videos below a folder, sorted, what has a video's name but is none, with the reason, and other files."""
     skip = out.resolve()
     found: list[Path] = []
     skipped: list[tuple[Path, str]] = []
+    others: list[Path] = []
 
     def unreadable(error: OSError) -> None:
         skipped.append((Path(error.filename), error.strerror or "cannot be read"))
@@ -185,13 +205,20 @@ def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]
         skipped += [(path, "a link to a folder") for path in paths if path.is_symlink()]
         directories[:] = [path.name for path in paths if not path.is_symlink() and path.resolve() != skip]
         for path in (Path(root) / name for name in sorted(names)):
-            if path.suffix.lower() in VIDEO_SUFFIXES:
+            if is_video_name(path):
                 reason = _unfit(path)
                 if reason:
                     skipped.append((path, reason))
                 else:
                     found.append(path)
-    return found, skipped
+            elif not path.name.startswith("."):
+                others.append(path)
+    return found, skipped, others
+
+
+def is_video_name(path: PurePath) -> bool:
+    """Whether a file is taken for a video by its name."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(_APPLE_DOUBLE)
 
 
 def _unfit(path: Path) -> str:
@@ -219,11 +246,7 @@ def _plain_target(name: Path) -> Path:
 
 
 def _marked_target(name: Path) -> Path:
-    mark = hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()[:12]
-    stem = name.name
-    while len(os.fsencode(stem)) > _MAX_STEM_BYTES - len(mark) - 1:
-        stem = stem[:-1]
-    return name.with_name(f"{stem}~{mark}.mp4")
+    return name.with_name(f"{marked_name(name.name, _MAX_STEM_BYTES, of=name.as_posix())}.mp4")
 
 
 def _folded(path: Path) -> str:

@@ -21,7 +21,7 @@ from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, OutputError, UsageError
 from ..files import TEMP_SUFFIX, printable
 from .manifest import MANIFEST_NAME, Line, read_manifest
-from .plan import VIDEO_SUFFIXES, Job, Plan, RemoteFiles, targets_of
+from .plan import VIDEO_SUFFIXES, Job, Plan, RemoteFiles, is_video_name, targets_of
 
 
 def is_url(folder: str) -> bool:
@@ -125,7 +125,7 @@ class _Folder:
         root, names, skipped = self._root.rstrip("/") + "/", [], []
         for path in sorted(self._try(lambda: self._fs.find(self._root))):
             name = path.removeprefix(root)
-            if PurePosixPath(name).suffix.lower() not in VIDEO_SUFFIXES or path.startswith(f"{other}/"):
+            if not is_video_name(PurePosixPath(name)) or path.startswith(f"{other}/"):
                 continue
             parts = name.split("/")
             if name == path or any(part in ("", ".", "..") for part in parts) or "\0" in name:

@@ -20,6 +20,8 @@ from .terminal import message
 #: Videos that the table at the end lists; of more, only those that need attention.
 _TABLE_ROWS = 40
 _NAME_WIDTH = 60
+#: Files that are no videos by their names, of which so many are named.
+_OTHERS = 5
 
 
 def run_batch(
@@ -57,6 +59,10 @@ def _carry_out(
 ) -> int:
     for path, reason in plan.skipped:
         message(f"dcpose: {printable(path)} is skipped: {reason}")
+    if plan.others and not quiet:
+        names = ", ".join(printable(path.name) for path in plan.others[:_OTHERS])
+        more = f" and {len(plan.others) - _OTHERS} more" if len(plan.others) > _OTHERS else ""
+        message(f"dcpose: not looked at, by their names: {names}{more}")
     if dry_run:
         _print_plan(plan)
         return EXIT_OK

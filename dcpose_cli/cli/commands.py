@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..config import EstimateConfig
 from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, UsageError
-from ..files import printable
+from ..files import printable, short_name
 from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import finish_on_interrupt, progress_display, show_traceback
@@ -108,9 +108,7 @@ def _default_name(source: str) -> str:
     from ..video.source import is_live
 
     stem = "live" if is_live(source) else Path(source).stem
-    while len(os.fsencode(stem)) > _MAX_STEM_BYTES:
-        stem = stem[:-1]
-    return f"{stem}_pose.mp4"
+    return f"{short_name(stem, _MAX_STEM_BYTES)}_pose.mp4"
 
 
 def _check(source: str, target: Path, config: EstimateConfig) -> None:

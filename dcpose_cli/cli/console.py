@@ -120,7 +120,9 @@ def _wrong_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the text is the whole help page
         help_page(text)
     else:
-        message(f"dcpose: {text.rstrip('.')}; see {command} --help")
+        files = any(word.startswith("-") and Path(word).exists() for word in sys.argv[1:])
+        dashes = "; put -- before names that begin with -" if files and "No such option" in text else ""
+        message(f"dcpose: {text.rstrip('.')}{dashes}; see {command} --help")
     return EXIT_USAGE
 
 

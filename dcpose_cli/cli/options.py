@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from .times import seconds_of
+
 #: Headings of `dcpose --help`.
 VIDEOS_PANEL = "From video to poses"
 RESULTS_PANEL = "Results"
@@ -127,8 +129,10 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         metavar="FPS",
         help="Slow motion: frames per second the camera recorded with (240); times are then those of reality.",
     ),
-    "start": _option(float | None, panel="Range", help="Begin at this second."),
-    "end": _option(float | None, panel="Range", help="Stop before this second."),
+    "start": _option(
+        float | None, panel="Range", parser=seconds_of, metavar="TIME", help="Begin at 90, 1:30 or 0:01:30."
+    ),
+    "end": _option(float | None, panel="Range", parser=seconds_of, metavar="TIME", help="Stop before this time."),
     "max_frames": _option(int | None, panel="Range", help="Stop after so many frames."),
     "offline": _option(bool, "--offline", help="Never download anything."),
     "allow_network": _option(bool, "--allow-network", help="Allow network addresses, cameras and playlists as inputs."),

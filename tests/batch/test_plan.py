@@ -109,3 +109,16 @@ def test_folders_that_cannot_be_meant(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no videos"):
         plan_batch(tmp_path / "empty", tmp_path / "out")
+
+
+def test_what_macos_leaves_is_passed_over_and_other_names_are_given(tree, tmp_path):
+    folder = tree("IMG_1.MOV", "._IMG_1.MOV", "sub/._x.mp4", "a.gif", "b.insv", ".DS_Store", "noending", "notes.txt")
+    plan = plan_batch(folder, tmp_path / "out")
+    assert [job.name for job in plan.jobs] == ["IMG_1.MOV", "a.gif", "b.insv"]
+    assert plan.skipped == []
+    assert [path.name for path in plan.others] == ["noending", "notes.txt"]
+
+
+def test_a_folder_with_nothing_but_what_macos_leaves_has_no_videos(tree, tmp_path):
+    with pytest.raises(InputError, match="no videos"):
+        plan_batch(tree("._IMG_1.MOV"), tmp_path / "out")

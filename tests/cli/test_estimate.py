@@ -99,9 +99,42 @@ def test_default_output_is_in_the_working_folder(dcpose, product, clip, tmp_path
     assert product.files_in(tmp_path) == ["clip_pose.json", "clip_pose.mp4"]
 
 
+def test_long_names_stay_apart(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{'A' * 240}_{side}.mp4" for side in ("left", "right")]
+    for name in names:
+        shutil.copy(clip, name)
+    planned = dcpose("estimate", *names, "-o", "out", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    one, other = (line.partition(" -> ")[2] for line in planned.stderr.splitlines())
+    assert one != other
+    for name in names:
+        assert dcpose.estimate(name, "--max-frames", 1).returncode == 0
+    assert len(product.files_in(tmp_path)) == 6
+
+
+def test_names_that_begin_with_a_dash(dcpose, product, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, "-name.mp4")
+    done = dcpose("estimate", *dcpose.models, "--max-frames", 1, "--", "-name.mp4")
+    assert done.returncode == 0, done.stderr
+    assert product.files_in(tmp_path) == ["-name.mp4", "-name_pose.json", "-name_pose.mp4"]
+    monkeypatch.setattr("sys.argv", ["dcpose", "estimate", "-name.mp4"])
+    assert "put -- before names" in product.one_line(dcpose("estimate", "-name.mp4"))
+
+
+@pytest.mark.parametrize("text", ["0.2", "00:00:00.2", "0:0.2", "0:00,2"])
+def test_times_as_users_write_them(dcpose, product, clip, tmp_path, text):
+    done = dcpose.estimate(clip, "-o", tmp_path / "x.mp4", "--start", text, "--end", "0:00:00.28")
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "x.json")["dcpose"]["frames"] == 2
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        (["--start", "soon"], "not a time"),
+        (["--end", "1:2:3:4"], "not a time"),
         (["--bogus"], "--bogus"),
         (["--interval", "two"], "--interval"),
         (["--conf", "1.5", "-o", "x.mp4"], "--conf"),
