@@ -74,6 +74,7 @@ class EstimateConfig:
     shot_fps: frames per second the camera recorded with, for slow motion ("240", "30000/1001"); times of results are
     then those of reality. The annotated video plays as the input does.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
+    deinterlace: "auto" (frames that say they are interlaced), "on" (all frames) or "off".
     hwaccel: "none" (software decodes), "auto", or a type of hardware decoder ("cuda", "vaapi", ...), which decodes
     where it gives what software gives.
     resume: continue from the parts that an interrupted run left, and keep them when interrupted again. True refuses
@@ -107,6 +108,7 @@ class EstimateConfig:
     end: float | None = None
     max_frames: int | None = None
     hwaccel: str = "none"
+    deinterlace: str = "auto"
     audio: bool = True
     json: Path | None = None
     overwrite: bool = False

@@ -30,6 +30,7 @@ from .settings import ResolvedSettings
 from .sides import repair_sides
 from .smooth import require_method, smooth
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
+from .video.deinterlace import require_mode
 from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
 from .video.opening import open_video
@@ -98,6 +99,7 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
     require_method(settings.smooth)
     require_one_device(settings.device)
     require_hwaccel(settings.hwaccel)
+    require_mode(settings.deinterlace)
     if settings.shot_fps is not None:
         shot_rate(settings.shot_fps)
     require_selection(settings.selection)
@@ -160,6 +162,7 @@ def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest |
         stop=stop,
         hwaccel=config.hwaccel,
         device=config.device,
+        deinterlace=config.deinterlace,
     )
 
 
@@ -196,6 +199,8 @@ def _end_of_header(reader: VideoReader | LiveReader, header: Mapping[str, Any], 
     end: dict[str, Any] = {"decode": _decode_counts(reader.report), "video": video}
     if isinstance(reader, VideoReader) and reader.decoded_by.device is not None:
         end["decode"]["hardware"] = reader.hardware_frames
+    if isinstance(reader, VideoReader) and reader.conversions:
+        end["pictures"] = dict(reader.conversions)
     if isinstance(reader, LiveReader):
         end["live"] = {"dropped": reader.dropped}
     if _has_changed(reader):
@@ -276,6 +281,7 @@ class _Pass:
             hwaccel=_decoder(reader).device,
             input_changed=_has_changed(reader),
             left_out=self.left_out,
+            conversions={} if isinstance(reader, LiveReader) else reader.conversions,
         )
 
     def selection_warnings(self) -> list[str]:

@@ -6,7 +6,7 @@ Boxes are xywh unless a name says xyxy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -224,6 +224,7 @@ class EstimateSummary:
     and its result, seconds.
     left_out: poses that a selection of people left out.
     input_changed: the input was written to while it was read, so that the result is of no one file.
+    conversions: what was done to the pictures: "tone_mapped" ("PQ", "HLG"), "deinterlaced" (frames).
     """
 
     source: Path
@@ -241,6 +242,7 @@ class EstimateSummary:
     hwaccel: str | None = None
     input_changed: bool = False
     left_out: int = 0
+    conversions: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def damaged(self) -> bool:

@@ -124,7 +124,14 @@ class Parts:
 
     def _reader(self, first: int, last: int | None) -> VideoReader:
         config = self.config
-        return VideoReader(self.source, start=config.start, end=config.end, first=first, last=last)
+        return VideoReader(
+            self.source,
+            start=config.start,
+            end=config.end,
+            first=first,
+            last=last,
+            deinterlace=config.deinterlace,
+        )
 
     def _missing(self, kind: Kind, first: int, end: int | None) -> int | None:
         """The first segment of a range that is not there yet; None when all are, as after a lost machine."""

@@ -169,7 +169,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
     from ..checkpoints.files import find_weights  # late: it loads torch
 
-    names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps")
+    names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps", "deinterlace")
     out: dict[str, Any] = {name: getattr(config, name) for name in names}
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size

@@ -154,8 +154,19 @@ def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
         written = named([p for p in (summary.video, summary.json, *summary.exports) if p])
         rate = summary.frames / summary.seconds if summary.seconds else 0.0
         by = f", decoded by {summary.hwaccel}" if summary.hwaccel else ""
-        message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s{by})")
+        message(f"{written}: {_count(summary)} ({summary.seconds:.1f} s, {rate:.1f} frames/s{by}){_converted(summary)}")
     return EXIT_DAMAGED if summary.damaged else EXIT_OK
+
+
+def _converted(summary: EstimateSummary) -> str:
+    """What was done to the pictures."""
+    said = ""
+    if "tone_mapped" in summary.conversions:
+        said += f"; HDR ({summary.conversions['tone_mapped']}) was tone-mapped"
+    if "deinterlaced" in summary.conversions:
+        count = summary.conversions["deinterlaced"]
+        said += f"; {count} interlaced {'frame was' if count == 1 else 'frames were'} deinterlaced"
+    return said
 
 
 def named(paths: list[Path]) -> str:

@@ -102,6 +102,9 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     "hwaccel": _option(
         str, panel="Speed", metavar="NAME", help="Hardware decoding: none, auto or a type (cuda, vaapi, ...)."
     ),
+    "deinterlace": _option(
+        str, panel="Range", metavar="MODE", help="auto (frames that say they are interlaced), on or off."
+    ),
     "conf": _option(float, panel="Poses", help="Least confidence of a detected person, 0..1."),
     "keep_conf": _option(float, panel="Tracking", help="Least confidence of a person who is tracked already."),
     "tracker": _option(

@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
         "detect_every",
         "hwaccel",
         "shot_fps",
+        "deinterlace",
         "flip_test",
         "fix_swaps",
         "ensemble",

@@ -20,6 +20,7 @@ from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.selected import selected
 from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
+from ..video.deinterlace import MODES
 from ..video.reader import VideoReader
 from ..video.writer import VideoWriter
 from .faces import FaceBlur, coverage_warnings
@@ -113,6 +114,7 @@ class Part:
     start: float | None
     end: float | None
     max_frames: int | None
+    deinterlace: str = DEFAULTS.deinterlace
 
 
 def part_of(result: PoseTrackResult) -> Part:
@@ -120,14 +122,16 @@ def part_of(result: PoseTrackResult) -> Part:
     settings = result.header.get("settings")
     made = settings if isinstance(settings, dict) else {}
     start, end = (made.get(key) if type(made.get(key)) in (int, float) else None for key in ("start", "end"))
-    limit = made.get("max_frames")
-    return Part(start, end, limit if type(limit) is int else None)
+    limit, mode = made.get("max_frames"), made.get("deinterlace")
+    return Part(start, end, limit if type(limit) is int else None, mode if mode in MODES else DEFAULTS.deinterlace)
 
 
 def open_again(video: Path, result: PoseTrackResult) -> VideoReader:
     """The frames that the result was made from. Raises as VideoReader; InputError for another picture size."""
     part = part_of(result)
-    reader = VideoReader(video, start=part.start, end=part.end, max_frames=part.max_frames)
+    reader = VideoReader(
+        video, start=part.start, end=part.end, max_frames=part.max_frames, deinterlace=part.deinterlace
+    )
     size = (result.header.get("width"), result.header.get("height"))
     if None not in size and size != (reader.info.width, reader.info.height):
         reader.close()

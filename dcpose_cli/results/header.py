@@ -9,14 +9,20 @@ from typing import Any, Final
 
 from .. import __version__
 from .._paths import SINGLE
-from ..config import EstimateConfig
+from ..config import DEFAULTS, EstimateConfig
 from ..files import sha256_of
 from ..settings import ResolvedSettings
 from ..types import VideoInfo
 from .measures import shot_header
 
 #: Settings that results of older versions do not name, and what held there.
-EARLIER_SETTINGS: Final[Mapping[str, Any]] = {"flip_test": False, "fix_swaps": False, "ensemble": [], "selection": {}}
+EARLIER_SETTINGS: Final[Mapping[str, Any]] = {
+    "flip_test": False,
+    "fix_swaps": False,
+    "ensemble": [],
+    "selection": {},
+    "deinterlace": DEFAULTS.deinterlace,
+}
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
 
@@ -62,6 +68,7 @@ def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, A
         "start": config.start,
         "end": config.end,
         "max_frames": config.max_frames,
+        **({} if config.deinterlace == DEFAULTS.deinterlace else {"deinterlace": config.deinterlace}),
         **({} if config.shot_fps is None else {"shot_fps": config.shot_fps}),
     }
 

@@ -39,6 +39,8 @@ dcpose         what other readers ignore. The writer sets
                  decode          {"frames", "damaged", "errors"}: frames delivered, flagged and lost;
                                  and "hardware" when "hwaccel" is there: frames that
                                  the hardware decoded, from the first one on; software decoded the others
+                 pictures        what was done to the pictures, only there when something was: "tone_mapped" ("PQ" or
+                                 "HLG", HDR) and "deinterlaced" (number of frames)
                  video           sha256 of the annotated MP4, or null when none was asked for
                No clock time, host name or absolute path is in the file: the same run gives the same bytes.
 """

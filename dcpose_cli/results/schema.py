@@ -70,8 +70,15 @@ class _Settings:
     start: _Seconds | None = None
     end: _Seconds | None = None
     max_frames: Annotated[int, Within(1, _INT64)] | None = None
+    deinterlace: _Word | None = None
     interval: Annotated[int, Within(1, 1_000_000)] | None = None
     hwaccel: _Word | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pictures:
+    tone_mapped: _Word | None = None
+    deinterlaced: _Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +106,7 @@ class _Header:
     settings: _Settings | None = None
     decode: _Decode | None = None
     smoothing: _Smoothing | None = None
+    pictures: _Pictures | None = None
     video: _Word | None = None
 
 

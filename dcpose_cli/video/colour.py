@@ -8,6 +8,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from dcpose_cli.video.tonemap import HDR_TRANSFERS, tone_mapped
+
 #: Codes shared by H.273 and libavutil (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic).
 BT709 = 1
 LIMITED_RANGE = 1
@@ -22,13 +24,19 @@ _RGB_MATRIX = 0
 
 
 class ToRgb:
-    """Converts decoded frames of any pixel format to RGB, scaling those whose size changed mid-stream."""
+    """Converts decoded frames of any pixel format to RGB, scaling those whose size changed mid-stream.
+
+    tone_mapped: the transfer function ("PQ", "HLG") of HDR frames that were converted so far, "" without.
+    """
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self.tone_mapped = ""
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB, not yet turned upright. Raises av.FFmpegError for formats nobody can read."""
+        if frame.color_trc in HDR_TRANSFERS:
+            return self._tone_mapped(frame, width, height)
         # By way of planes: the same numbers as packed RGB, for which libswscale has no vector code, in a third of the
         # time.
         planar = self._reformatter.reformat(
@@ -47,6 +55,24 @@ class ToRgb:
             for plane in planar.planes
         )
         return np.asarray(cv2.merge([red, green, blue]), np.uint8)
+
+    def _tone_mapped(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+        transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
+        self.tone_mapped = HDR_TRANSFERS[transfer]
+        planar = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="gbrp16le",
+            dst_color_range=FULL_RANGE,
+            interpolation=_SCALING,
+            threads=1,
+        )
+        green, blue, red = (
+            np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, plane.line_size // 2)[:, : plane.width]
+            for plane in planar.planes
+        )
+        return tone_mapped((red, green, blue), transfer, primaries)
 
 
 class ToYuv420:

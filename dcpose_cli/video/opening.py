@@ -20,6 +20,7 @@ def open_video(
     stop: StopRequest | None = None,
     hwaccel: str = NONE,
     device: str = "cpu",
+    deinterlace: str = "auto",
 ) -> VideoReader | LiveReader:
     """Open a file, camera or address with the reader it needs; arguments and errors are those of the readers.
 
@@ -37,6 +38,7 @@ def open_video(
         allow_network=allow_network,
         hwaccel=hwaccel,
         gpu=gpu,
+        deinterlace=deinterlace,
     )
     if is_address(path) and reader.info.duration is None:
         return LiveReader(path, start=start, end=end, max_frames=max_frames, stop=stop)

@@ -16,6 +16,7 @@ from dcpose_cli.types import DecodeReport, Frame
 from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
+from dcpose_cli.video.deinterlace import Deinterlacer
 from dcpose_cli.video.hwaccel import NONE, Choice, Decoder, SwitchingDecoder, choose_decoder, open_hardware
 from dcpose_cli.video.probe import choose_stream, probe_fully
 from dcpose_cli.video.source import FileState, open_input
@@ -29,7 +30,8 @@ class VideoReader:
     max_frames: deliver at most so many. first, last: deliver only frames with first <= index < last; the others are
     decoded all the same, so that frames are those that a reader of everything delivers.
     hwaccel: "none", "auto" or a hardware device type that is to decode; it does where it gives what software gives.
-    gpu: number of the device that "cuda" means there.
+    gpu: number of the device that "cuda" means there. deinterlace: "auto" (frames that say they are interlaced), "on"
+    (all) or "off". HDR (PQ, HLG) is tone-mapped.
     Times begin at 0 with the first frame of the file, whatever its own clock says.
     info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes.
     report: live counts of the decoding.
@@ -51,8 +53,10 @@ class VideoReader:
         allow_network: bool = False,
         hwaccel: str = NONE,
         gpu: int | None = None,
+        deinterlace: str = "auto",
     ) -> None:
         _require_range(start, end, max_frames)
+        self._deinterlacer, self._to_rgb = Deinterlacer(deinterlace), ToRgb()
         self._first, self._last = first, last
         self._path = path
         self._start = start or 0.0
@@ -84,6 +88,15 @@ class VideoReader:
         """
         now = FileState.of(self._path)
         return now is not None and now != self._state
+
+    @property
+    def conversions(self) -> dict[str, str | int]:
+        """What was done to the pictures so far: "tone_mapped" ("PQ", "HLG"), "deinterlaced" (frames). Empty without."""
+        done: dict[str, str | int] = {
+            "tone_mapped": self._to_rgb.tone_mapped,
+            "deinterlaced": self._deinterlacer.frames,
+        }
+        return {key: value for key, value in done.items() if value}
 
     @property
     def hardware_frames(self) -> int:
@@ -119,10 +132,9 @@ class VideoReader:
 
     def _read(self) -> Iterator[Frame]:
         decoder = self._decoder()
-        to_rgb = ToRgb()
         decoded = skipped_errors = 0
         last_stamp = 0
-        for index, (picture, damaged) in enumerate(decoder.frames()):
+        for index, (picture, damaged) in enumerate(self._deinterlacer(decoder.frames())):
             decoded, last_stamp = index + 1, index if picture.pts is None else picture.pts
             pts = self.clock.next(picture.pts)
             moment = float(pts * self.info.time_base)
@@ -136,7 +148,7 @@ class VideoReader:
                 continue
             if self._last is not None and index >= self._last:
                 return None
-            frame = self._convert(picture, to_rgb, index, pts, damaged)
+            frame = self._convert(picture, index, pts, damaged)
             if frame is None:
                 continue
             self._frames += 1
@@ -167,10 +179,10 @@ class VideoReader:
         self._container, self._stream = container, stream
         return FrameDecoder(container, stream)
 
-    def _convert(self, picture: av.VideoFrame, to_rgb: ToRgb, index: int, pts: int, damaged: bool) -> Frame | None:
+    def _convert(self, picture: av.VideoFrame, index: int, pts: int, damaged: bool) -> Frame | None:
         """The upright RGB frame; None when its pixel format cannot be converted."""
         try:
-            stored = to_rgb(picture, self._probe.stored_width, self._probe.stored_height)
+            stored = self._to_rgb(picture, self._probe.stored_width, self._probe.stored_height)
         except (av.FFmpegError, ValueError):
             self._unread += 1
             self._errors += 1

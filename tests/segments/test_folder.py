@@ -143,8 +143,13 @@ def test_folder_comes_and_goes(tmp_path):
     folder.remove()
     assert list(tmp_path.iterdir()) == []
     assert len(segments_folder(tmp_path / f"{'ü' * 125}.json").name) < 255
+    folder = SegmentFolder(segments_folder(tmp_path / "new" / "x.json"), KEY)
+    assert folder.lock()
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        SegmentFolder(tmp_path / "none" / "parts", KEY).lock()
+        SegmentFolder(tmp_path / "file" / "parts", KEY).lock()
 
 
 def test_half_a_segment_is_not_kept(folder):
