@@ -191,10 +191,10 @@ def break_decoder(monkeypatch, error):
 
     real = VideoReader._convert
 
-    def convert(self, picture, to_rgb, index, pts, damaged):
+    def convert(self, picture, index, pts, damaged):
         if index == 25:
             raise error
-        return real(self, picture, to_rgb, index, pts, damaged)
+        return real(self, picture, index, pts, damaged)
 
     monkeypatch.setattr(VideoReader, "_convert", convert)
     return {}
