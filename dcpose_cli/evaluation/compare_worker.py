@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._schema import build
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import DCPoseError
 from ..estimator import PoseEstimator
@@ -79,7 +80,7 @@ class RecordingEstimator(PoseEstimator):
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Estimate a video into a PoseTrack JSON; the figures of the method."""
-    config = EstimateConfig(**job["config"])
+    config = build(EstimateConfig, job["config"])
     people = Path(job["people"])
     estimator: PoseEstimator
     if people.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -42,11 +42,11 @@ def here(monkeypatch):
     jobs = []
 
     def alone(video, model, result, settings):
-        values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
-        values |= {"model": model, "json": None, "overwrite": True}
+        values = asdict(settings) | {"model": model, "json": None, "overwrite": True}
         people = result.parent / "people.npz"
         jobs.append((model, people.is_file()))
-        return run({"video": str(video), "result": str(result), "people": str(people), "config": values})
+        job = {"video": str(video), "result": str(result), "people": str(people), "config": values}
+        return run(json.loads(json.dumps(job)))  # as it travels to a process
 
     monkeypatch.setattr(module, "_run_process", alone)
     return jobs
