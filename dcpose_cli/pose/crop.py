@@ -46,22 +46,34 @@ def box_to_center_scale(
 
 
 def crop_affine(
-    center: NDArray[np.float32], scale: NDArray[np.float32], size: tuple[int, int], degrees: float = 0.0
+    center: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    size: tuple[int, int],
+    degrees: float = 0.0,
+    *,
+    udp: bool = False,
 ) -> NDArray[np.float64]:
-    """(2, 3) float64 matrix from image pixels to crop pixels; only the scale's width counts (SPEC 6.2)."""
-    ratio = size[0] / (SCALE_UNIT * float(scale[0]))
+    """(2, 3) float64 matrix from image pixels to crop pixels; only the scale's width counts (SPEC 6.2).
+
+    udp: the edges of the box fall on the first and the last pixel of the crop, in x and y alike; see heatmaps.Decoder.
+    """
+    target = np.array(size, np.float64) - (1 if udp else 0)
+    lengths = SCALE_UNIT * np.asarray(scale, np.float64)
+    ratios = target / lengths if udp else np.full(2, size[0] / lengths[0])
     theta = math.radians(degrees)
-    turn = ratio * np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
-    offset = np.array(size, np.float64) / 2 - turn @ np.asarray(center, np.float64)
+    turn = ratios[:, None] * np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
+    offset = target / 2 - turn @ np.asarray(center, np.float64)
     return np.concatenate([turn, offset[:, None]], axis=1)
 
 
-def crop_affines(boxes: ArrayLike, size: tuple[int, int], enlarge: float = 1.25) -> NDArray[np.float64]:
-    """(N, 2, 3) matrices from image pixels to crop pixels of boxes (N, 4) xywh."""
+def crop_affines(
+    boxes: ArrayLike, size: tuple[int, int], enlarge: float = 1.25, *, udp: bool = False
+) -> NDArray[np.float64]:
+    """(N, 2, 3) matrices from image pixels to crop pixels of boxes (N, 4) xywh. udp: see `crop_affine`."""
     centers, scales = box_to_center_scale(boxes, size, enlarge)
     if not len(centers):
         return np.zeros((0, 2, 3))
-    return np.stack([crop_affine(c, s, size) for c, s in zip(centers, scales, strict=True)])
+    return np.stack([crop_affine(c, s, size, udp=udp) for c, s in zip(centers, scales, strict=True)])
 
 
 def invert_affine(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

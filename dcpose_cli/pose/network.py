@@ -220,7 +220,7 @@ class PoseNetwork:
         points = np.concatenate(on_cores(decode, self._pieces(np.arange(len(part)), PEOPLE_AT_ONCE), self._cores))
         work.forget(part)
         boxes = work.plan.boxes[rows[:, self.method.frames.index(0)]]
-        return to_image(points, boxes, self.input_size, self.box_scale)
+        return to_image(points, boxes, self.input_size, self.box_scale, udp=self.method.udp)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -241,7 +241,8 @@ class PoseNetwork:
 
     def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
         def encode(some: NDArray[np.int64]) -> Tensor:
-            affines = crop_affines(work.plan.boxes[some], self.input_size, self.box_scale)
+            boxes = work.plan.boxes[some]
+            affines = crop_affines(boxes, self.input_size, self.box_scale, udp=self.method.udp)
             affines[:, :, 0] *= work.pixel_aspect
             with self._computing():
                 pixels = sample_crops(work.pixels, torch.from_numpy(work.plan.frames[some]), affines, self.input_size)

@@ -130,7 +130,7 @@ class HeatmapPanels:
         """Crops of current, previous, next as pictures; heatmaps of previous, current, next, merged, final."""
         images = [frame.image for frame in (window.current, window.previous, window.next)]
         box = person.bbox[None] * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
-        affine = crop_affines(box, self._size, self._scale)
+        affine = crop_affines(box, self._size, self._scale, udp=self._decoder.udp)
         affine[:, :, 0] *= pixel_aspect
         frames = torch.from_numpy(np.stack(images)).to(self._device)
         crops = sample_crops(frames, torch.arange(3), np.concatenate([affine] * 3), self._size)
@@ -143,7 +143,11 @@ class HeatmapPanels:
 
 def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int], decoder: Decoder) -> Image:
     """The crop with its heatmap over it, and a ring around the heatmap's peak. shape: width, height."""
-    warm = np.clip(cv2.resize(_aligned(heat, view.shape[1::-1]), shape, interpolation=cv2.INTER_LINEAR), 0, 1)
+    less = 1 if decoder.udp else 0
+    width, height = view.shape[1], view.shape[0]
+    stride = (width - less) / (heat.shape[1] - less), (height - less) / (heat.shape[0] - less)
+    whole = cv2.warpAffine(heat, np.diag([*stride, 1.0])[:2], (width, height), flags=cv2.INTER_LINEAR)
+    warm = np.clip(cv2.resize(whole, shape, interpolation=cv2.INTER_LINEAR), 0, 1)
     colours = cv2.cvtColor(
         cv2.applyColorMap(np.rint(warm * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB
     )
@@ -152,13 +156,7 @@ def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int], decod
     out = np.ascontiguousarray(np.rint(picture * (1 - share) + colours * share).astype(np.uint8))
     x, y, value = decoder(torch.from_numpy(heat)[None, None])[0, 0].tolist()
     if value > 0:
-        place = (round(x * shape[0] / heat.shape[1]), round(y * shape[1] / heat.shape[0]))
+        place = (round(x * stride[0] * shape[0] / width), round(y * stride[1] * shape[1] / height))
         cv2.circle(out, place, 7, OUTLINE, 4, cv2.LINE_AA)
         cv2.circle(out, place, 7, (255, 255, 255), 2, cv2.LINE_AA)
     return out
-
-
-def _aligned(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The heatmap at the crop's size (width, height): its pixel 0 lies on the crop's pixel 0, as in decoding."""
-    stride = size[0] / heat.shape[1], size[1] / heat.shape[0]
-    return np.asarray(cv2.warpAffine(heat, np.diag([*stride, 1.0])[:2], size, flags=cv2.INTER_LINEAR), np.float32)

@@ -187,6 +187,28 @@ def test_joints_are_read_as_the_header_says(tiny_folder, tmp_path):
     assert np.allclose(found[0][..., :2], found[1][..., :2], atol=200)
 
 
+def test_a_udp_model_is_cut_and_read_as_udp(tmp_path, monkeypatch):
+    """The transforms to the crop and back, with a flip test too."""
+    from dcpose_cli.pose import network
+
+    seen = []
+    real = network.crop_affines
+    monkeypatch.setattr(network, "crop_affines", lambda *a, **k: seen.append(k) or real(*a, **k))
+    back = network.to_image
+    monkeypatch.setattr(network, "to_image", lambda *a, **k: seen.append(k) or back(*a, **k))
+    from dcpose_cli.checkpoints.files import save_model
+    from dcpose_cli.nets import HRNet, HRNetConfig
+
+    shape = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+    for decoding, expected in (("udp", {"udp": True}), ("dark", {"udp": False})):
+        path = save_model(HRNet(shape), tmp_path / decoding, name="x", input_size=(48, 64), decoding=decoding)
+        for flip_test in (False, True):
+            seen.clear()
+            PoseNetwork(open_model(path), device=CPU, flip_test=flip_test).poses(*people(2))
+            assert seen
+            assert all(one == expected for one in seen)
+
+
 def test_a_longer_clip_has_a_longer_window(tmp_path):
     from dcpose_cli.checkpoints.files import save_model
     from dcpose_cli.nets import DSTA, DSTAConfig, HRNetConfig

@@ -35,6 +35,11 @@ class Method(ABC):
     #: Passes of the backbone that `encode` makes over a crop.
     passes: int = 1
 
+    @property
+    def udp(self) -> bool:
+        """Whether crops are cut, and joints brought back, as UDP measures pixels; see heatmaps.Decoder."""
+        return False
+
     @abstractmethod
     def encode(self, crops: Tensor) -> Tensor:
         """Crops (N, 3, H, W) float32, normalised RGB -> one code each, (N, ...). May run under autocast."""
@@ -74,19 +79,28 @@ class HeatmapMethod(Method):
 
     decoder: Decoder
 
+    @property
+    def udp(self) -> bool:
+        """As in Method."""
+        return self.decoder.udp
+
     def unmirror(self, predicted: Tensor) -> Tensor:
         """As in Method."""
-        return unmirrored(predicted)
+        return unmirrored(predicted, udp=self.udp)
 
     def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the score is the heatmap's value at the joint."""
-        return keypoints_of_heatmaps(predicted, size, self.decoder)
+        return keypoints_of_heatmaps(predicted, size, self.decoder, udp=self.udp)
 
 
-def keypoints_of_heatmaps(heatmaps: Tensor, size: tuple[int, int], decoder: Decoder) -> Tensor:
+def keypoints_of_heatmaps(
+    heatmaps: Tensor, size: tuple[int, int], decoder: Callable[[Tensor], Tensor], *, udp: bool = False
+) -> Tensor:
     """Peaks of heatmaps (N, J, h, w) -> (N, J, 3) float32: x, y in crop pixels, raw value. size: crop width, height.
 
-    No half-pixel shift: heatmap pixel 0 lies on crop pixel 0, as in the crops' affine.
+    No half-pixel shift: heatmap pixel 0 lies on crop pixel 0, as in the crops' affine; with `udp` the last one on the
+    last one, too.
     """
-    stride = (size[0] / heatmaps.shape[3], size[1] / heatmaps.shape[2], 1.0)
+    less = 1 if udp else 0
+    stride = ((size[0] - less) / (heatmaps.shape[3] - less), (size[1] - less) / (heatmaps.shape[2] - less), 1.0)
     return decoder(heatmaps.float()) * torch.tensor(stride, device=heatmaps.device)

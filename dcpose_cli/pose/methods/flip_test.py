@@ -14,6 +14,11 @@ class FlipTest(Method):
     def __init__(self, method: Method) -> None:
         self.method, self.frames, self.passes = method, method.frames, 2 * method.passes
 
+    @property
+    def udp(self) -> bool:
+        """As in Method."""
+        return self.method.udp
+
     def encode(self, crops: Tensor) -> Tensor:
         """The codes of the crops and of their mirror images, (N, 2, ...)."""
         mirrored = crops.flip(3).contiguous(memory_format=torch.channels_last)
