@@ -1,4 +1,4 @@
-"""Folders: of the shipped models, and of downloaded files."""
+"""Folders: of the shipped models, of downloaded models, and of what older versions downloaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 #: Ends the name of a model whose backbone alone is meant, the network of single frames: `dcpose-s:single`.
 SINGLE: Final = ":single"
@@ -34,8 +34,18 @@ def shipped_model(model: str | Path, file: str, root: Path) -> Path | None:
         return None
 
 
+def data_dir() -> Path:
+    """The user's folder for downloaded models, which may not exist yet.
+
+    $XDG_DATA_HOME/dcpose where that variable is set. Else ~/.local/share/dcpose on Linux, ~/Library/Application
+    Support/dcpose on macOS, and %LOCALAPPDATA%/dcpose on Windows.
+    """
+    base = os.environ.get("XDG_DATA_HOME")
+    return Path(base) / "dcpose" if base else user_data_path("dcpose", appauthor=False)
+
+
 def cache_dir() -> Path:
-    """The user's folder for downloaded files, which may not exist yet.
+    """The folder in which versions before 0.7 kept stock detectors; those found there are used.
 
     $XDG_CACHE_HOME/dcpose where that variable is set. Else ~/.cache/dcpose on Linux, ~/Library/Caches/dcpose on macOS,
     and %LOCALAPPDATA%/dcpose/Cache on Windows.

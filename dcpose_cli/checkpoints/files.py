@@ -30,6 +30,8 @@ from ..nets.limits import MAX_CROP_SIDE, require_buildable
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
+from ..published.store import models_folder
+from ..published.table import DETECTOR, PUBLISHED
 from ..skeleton import NUM_JOINTS
 
 WEIGHTS_NAME = "model.safetensors"
@@ -47,10 +49,16 @@ def shipped_models() -> list[Path]:
     return sorted(p.parent for p in root.glob(f"*/{WEIGHTS_NAME}")) if root.is_dir() else []
 
 
-def find_weights(model: str | Path) -> Path:
-    """The weights file of a shipped model's name, "auto", a model folder, or a safetensors file.
+def fetched_models() -> list[Path]:
+    """Folders of the published pose models that were fetched, sorted by name."""
+    return sorted(p.parent for p in models_folder().glob(f"*/{WEIGHTS_NAME}"))
 
-    The name of a shipped model is that model, also where the working folder holds a file or folder of the name.
+
+def find_weights(model: str | Path) -> Path:
+    """The weights file of a shipped or fetched model's name, "auto", a model folder, or a safetensors file.
+
+    The name of a shipped or published model is that model, also where the working folder holds a file or folder of the
+    name.
     A name that ends in ":single" has the file of the model before it (see `open_model`).
     Raises WeightsError when there is none, and names what there is.
     """
@@ -60,9 +68,11 @@ def find_weights(model: str | Path) -> Path:
             if (models_dir() / name / WEIGHTS_NAME).is_file():
                 return models_dir() / name / WEIGHTS_NAME
         raise WeightsError("no pose model in this folder", path=models_dir(), hint="name one with --model")
-    shipped = shipped_model(model, WEIGHTS_NAME, models_dir())
-    if shipped is not None:
-        return shipped
+    for root in (models_dir(), models_folder()):
+        named = shipped_model(model, WEIGHTS_NAME, root)
+        if named is not None:
+            return named
+    _require_fetched(model)
     path = Path(model)
     for candidate in (path / WEIGHTS_NAME, path):
         if _is_file(candidate):
@@ -71,6 +81,18 @@ def find_weights(model: str | Path) -> Path:
             return candidate
     known = ", ".join(p.name for p in shipped_models()) or "none"
     raise WeightsError("there is no such model", path=path, hint=f"shipped models: {known}")
+
+
+def _require_fetched(model: str | Path) -> None:
+    """Raise WeightsError for the name of a published model, which is not here."""
+    entry = PUBLISHED.get(model) if isinstance(model, str) else None
+    if entry is not None and entry.kind == DETECTOR:
+        raise WeightsError("a detector, not a pose model", path=entry.name, hint=f"use it with {entry.option}")
+    if entry is not None:
+        raise WeightsError(
+            "a published model that is not on this machine yet", path=entry.name,
+            hint=f"run dcpose models get {entry.name}",
+        )  # fmt: skip
 
 
 def _is_file(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Import of foreign checkpoints: official DCPose and DSTA, the published HRNets and SimpleBaselines.
+"""Import of foreign checkpoints: official DCPose and DSTA, the published HRNets, SimpleBaselines and PoseWarpers.
 
 Pickles are read with torch's weights-only loader, which builds tensors and plain containers and nothing else; a file
 that wants to run code is refused.
@@ -11,6 +11,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,29 +23,45 @@ from torch import Tensor
 
 from .._pickles import require_honest, require_unpacked
 from .._text import one_line
-from ..errors import InputError, OutputError, WeightsError
+from ..errors import InputError, OutputError, UsageError, WeightsError
 from ..files import require_free_target
-from ..nets import DCPoseConfig, HRNetConfig, SimpleBaselineConfig
+from ..nets import DSTA, DCPose, DCPoseConfig, HRNetConfig, PoseWarper, PoseWarperConfig, SimpleBaselineConfig
+from ..nets.limits import MAX_CROP_SIDE
 from ..nets.official import from_official, is_official
 from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
-from ..pose.model import PoseNet
+from ..nets.openmmlab import from_openmmlab_posewarper, is_openmmlab_posewarper, strip_openmmlab
+from ..pose.model import PoseConfig, PoseNet
 from ..skeleton import EAR_SLOTS, NUM_JOINTS
+from .clues import Clues, clues_of
 from .files import METADATA_KEY, WEIGHTS_NAME, empty_net, load_state, save_model
+from .strangers import data_with_outputs, kind_of_stranger
 
-_BACKBONE_CHILDREN = ("conv1", "bn1", "conv2", "bn2", "layer", "transition", "stage", "deconv_layers", "final_layer")
+#: Slots of the eyes in COCO's order, where PoseTrack has neck and crown.
+COCO_EYES: Final = (1, 2)
 #: Where a container keeps its tensors, in the order they are looked for.
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
 
 
 def import_checkpoint(
-    file: Path, out: Path, *, name: str | None = None, joints: str | None = None, overwrite: bool = False
+    file: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    joints: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    decoding: str | None = None,
+    source: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
 
-    Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab top-down HRNets (`backbone.`,
-    `keypoint_head.` or `head.`), HRNets with bare names, and SimpleBaselines named in either way. joints: meaning of
-    the channels of a single-frame network, "posetrack" or "coco" (the default, as most published ones are COCO's).
-    Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), OutputError.
+    Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab's top-down HRNets and SimpleBaselines
+    (`backbone.`, `keypoint_head.` or `head.`), the same with bare names, and OpenMMLab's PoseWarper (`neck.`). What
+    these do not settle is taken from the configuration in the container and from the name of the file, see `clues`.
+    joints: meaning of the channels, "posetrack" or "coco". input_size: crop width and height. decoding: see
+    heatmaps.DECODERS. source: what the header says of the origin. All four override what is found.
+    Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), UsageError (the crop or the joints are
+    not known), OutputError.
     """
     try:
         there = file.is_file()
@@ -57,12 +74,62 @@ def import_checkpoint(
     if out.exists() and not out.is_dir():
         raise OutputError("this is a file", path=out, hint="name a folder with --out")
     require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
-    net, order, source = recognise(read_checkpoint(file), file)
-    order = joints or order
-    predicts = tuple(i for i in range(17) if i not in (EAR_SLOTS if order == "posetrack" else (1, 2)))
+    state, meta = _opened(file)
+    net, order, found = _network_of(state, file)
+    said = _clues(file, meta, Clues(input_size, joints, decoding), order)
+    order = joints or order or said.joints or _ask("the order of its joints", file, "--joints coco or posetrack")
+    size = input_size or said.input_size or _own_size(net)
+    if size is None:
+        size = _ask("its crop size", file, "--input-size 192x256, 288x384 or what it was trained with")
+    _set_size(net, size, file)
+    predicts = tuple(i for i in range(NUM_JOINTS) if i not in (EAR_SLOTS if order == "posetrack" else COCO_EYES))
     return save_model(
-        net, out, name=name or out.name, joints=order, predicts=predicts, source=source, overwrite=overwrite
-    )
+        net, out, name=name or out.name, joints=order, predicts=predicts, input_size=size, source=source or found,
+        decoding=decoding or said.decoding or "quarter", overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _clues(file: Path, meta: Any, given: Clues, order: str | None) -> Clues:
+    """What file and container say of what is not given. order: of the joints, where the layout settles it."""
+    try:
+        said = clues_of(file.name, meta)
+    except ValueError as error:
+        if given.input_size is None:
+            raise UsageError(str(error), path=file, hint="say which with --input-size") from error
+        said = Clues(decoding=clues_of("", meta).decoding, joints=clues_of("", meta).joints)
+    if said.other_data and not (given.joints or order):
+        raise WeightsError(f"of the data set {said.other_data}, whose joints are not supported", path=file)
+    return said
+
+
+def _ask(what: str, file: Path, option: str) -> Any:
+    raise UsageError(f"neither its configuration nor its name says {what}", path=file, hint=f"say {option}")
+
+
+def _own_size(net: PoseNet) -> tuple[int, int] | None:
+    """The crop of networks that were published with one only, and of those whose weights fit no other."""
+    size: tuple[int, int] | None = net.config.input_size if isinstance(net, (DCPose, DSTA)) else None
+    return size
+
+
+def _set_size(net: PoseNet, size: tuple[int, int], file: Path) -> None:
+    """Note the crop in networks that know their own."""
+    if isinstance(net, DSTA) and size != net.config.input_size:
+        width, height = net.config.input_size
+        raise UsageError(f"its weights fit crops of {width}x{height} only", path=file, hint="leave --input-size out")
+    if any(side % 16 or not 16 <= side <= MAX_CROP_SIDE for side in size):
+        raise UsageError(f"a crop of {size[0]}x{size[1]} cannot be: sides are multiples of 16", path=file)
+    if isinstance(net, (DCPose, PoseWarper)):
+        net.config = replace(net.config, input_size=size)
+
+
+def _opened(file: Path) -> tuple[dict[str, Tensor], Any]:
+    """Tensors of a checkpoint and the `meta` of its container (None without)."""
+    if file.suffix == ".safetensors":
+        return read_checkpoint(file), None
+    data = load_pickle(file)
+    meta = data.get("meta") if isinstance(data, Mapping) else None
+    return _tensors_of(data, file), meta
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
@@ -78,7 +145,11 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
             return _without_wrapper(load_file(file))
         except (OSError, SafetensorError) as error:
             raise WeightsError(f"damaged or not a safetensors file: {one_line(error)}", path=file) from error
-    data = load_pickle(file)
+    return _tensors_of(load_pickle(file), file)
+
+
+def _tensors_of(data: Any, file: Path) -> dict[str, Tensor]:
+    """The tensors in what a pickle held."""
     if isinstance(data, Mapping):
         for key in _CONTAINERS:
             if isinstance(data.get(key), Mapping):
@@ -132,44 +203,43 @@ def _numpy_globals() -> list[Any]:
 
 
 def recognise(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str, str]:
-    """The network of a state dict with its weights loaded, its joint order, and what the checkpoint is called."""
+    """The network of a state dict with its weights loaded, its joint order, and what the checkpoint is called.
+
+    The order of a network of single frames is not known from its tensors: "coco" stands for it.
+    """
+    net, order, source = _network_of(state, file)
+    return net, order or "coco", source
+
+
+def _network_of(state: Mapping[str, Tensor], file: Path) -> tuple[PoseNet, str | None, str]:
+    """As `recognise`; the joint order is None where the layout does not settle it."""
     if is_official(state):
-        config = infer_dcpose(state, file)
-        net = empty_net(config, file)
-        load_state(net, from_official(state), file)
-        return net.eval(), "posetrack", "official DCPose checkpoint"
+        return _loaded(infer_dcpose(state, file), from_official(state), file), "posetrack", "official DCPose checkpoint"
     if is_official_dsta(state):
         try:
-            net = empty_net(infer_dsta(state), file)
+            config = infer_dsta(state)
         except ValueError as error:
             raise WeightsError(f"does not fit DSTA: {error}", path=file) from error
-        load_state(net, from_official_dsta(state), file)
-        return net.eval(), "posetrack", "official DSTA checkpoint"
+        return _loaded(config, from_official_dsta(state), file), "posetrack", "official DSTA checkpoint"
+    if is_openmmlab_posewarper(state):
+        renamed = from_openmmlab_posewarper(state)
+        return _loaded(infer_posewarper(renamed, file), renamed, file), "posetrack", "PoseWarper checkpoint"
     backbone = strip_openmmlab(state)
     if "deconv_layers.0.weight" in backbone and any(k.startswith("layer4.") for k in backbone):
-        net = empty_net(infer_simplebaseline(backbone, file), file)
-        load_state(net, backbone, file)
-        return net.eval(), "coco", "SimpleBaseline checkpoint"
+        return _loaded(infer_simplebaseline(backbone, file), backbone, file), None, "SimpleBaseline checkpoint"
     if not any(k.startswith("stage4.") for k in backbone):
+        what = kind_of_stranger(state)
         raise WeightsError(
-            "not a checkpoint we know (official DCPose or DSTA, OpenMMLab or plain HRNet or SimpleBaseline)", path=file
-        )
-    net = empty_net(infer_hrnet(backbone, file), file)
-    load_state(net, backbone, file)
-    return net.eval(), "coco", "HRNet checkpoint"
+            f"not a checkpoint we know{': it looks like ' if what else ''}{what}", path=file,
+            hint="official DCPose and DSTA, OpenMMLab's or plain HRNet, SimpleBaseline and PoseWarper can be imported",
+        )  # fmt: skip
+    return _loaded(infer_hrnet(backbone, file), backbone, file), None, "HRNet checkpoint"
 
 
-def strip_openmmlab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """OpenMMLab's names -> plain HRNet names; tensors beside backbone and head are dropped.
-
-    What a backbone or head holds beyond an HRNet is kept, so that a strict load reports it.
-    """
-    out: dict[str, Tensor] = {}
-    for name, value in state.items():
-        plain = re.sub(r"^(backbone|keypoint_head|head)\.", "", name)
-        if plain != name or plain.startswith(_BACKBONE_CHILDREN):
-            out[plain] = value
-    return out
+def _loaded(config: PoseConfig, state: Mapping[str, Tensor], file: Path) -> PoseNet:
+    net = empty_net(config, file)
+    load_state(net, state, file)
+    return net.eval()
 
 
 def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
@@ -194,6 +264,19 @@ def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
     )
 
 
+def infer_posewarper(state: Mapping[str, Tensor], file: Path) -> PoseWarperConfig:
+    """Architecture of a PoseWarper under our names, read off its shapes; dilations and weights as published."""
+    prefix = "backbone."
+    backbone = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    first = state.get("features.0.conv1.weight")
+    blocks = len({k.split(".")[1] for k in state if k.startswith("features.")})
+    warps = len({k.split(".")[1] for k in state if k.startswith("warps.")})
+    dilations = PoseWarperConfig().dilations
+    if first is None or first.ndim != 4 or warps != len(dilations):
+        raise WeightsError(f"not a PoseWarper with {len(dilations)} deformable convolutions", path=file)
+    return PoseWarperConfig(backbone=backbone, blocks=blocks, width=int(first.shape[0]))
+
+
 #: Blocks of the four layers -> depth of the ResNet, with bottlenecks or without.
 _RESNETS: Final[dict[tuple[bool, tuple[int, ...]], int]] = {
     (True, (3, 4, 6, 3)): 50,
@@ -212,7 +295,7 @@ def infer_simplebaseline(state: Mapping[str, Tensor], file: Path) -> SimpleBasel
     if depth is None or final is None or final.ndim != 4 or width.ndim != 4:
         raise WeightsError("not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)", path=file)
     if len(final) != NUM_JOINTS:
-        raise WeightsError(f"predicts {len(final)} joints, {NUM_JOINTS} are needed", path=file)
+        _refuse_outputs(len(final), file)
     return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]))
 
 
@@ -241,6 +324,10 @@ def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
         raise WeightsError(f"not an HRNet with a heatmap layer: missing {error.args[0]}", path=file) from error
     except IndexError as error:
         raise WeightsError("not an HRNet: a weight has no dimensions", path=file) from error
-    if config.joints != 17:
-        raise WeightsError(f"predicts {config.joints} joints, {NUM_JOINTS} are needed", path=file)
+    if config.joints != NUM_JOINTS:
+        _refuse_outputs(config.joints, file)
     return config
+
+
+def _refuse_outputs(count: int, file: Path) -> None:
+    raise WeightsError(f"predicts {count} joints, {NUM_JOINTS} are needed{data_with_outputs(count)}", path=file)

@@ -14,8 +14,11 @@ from .command import command
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
-    models = typer.Typer(help="List, check, import and export models.", no_args_is_help=True)
+    models = typer.Typer(help="List, fetch, check, import and export models.", no_args_is_help=True)
     command(models, "list")(list_models)
+    command(models, "available")(available_models)
+    command(models, "get")(get_models)
+    command(models, "remove")(remove_models)
     command(models, "info")(info_model)
     command(models, "verify")(verify_models)
     command(models, "import")(import_model)
@@ -26,10 +29,46 @@ def register(app: typer.Typer) -> None:
 
 
 def list_models() -> None:
-    """The shipped models."""
+    """The models on this machine: shipped ones, and published ones that were fetched."""
     from .model_commands import show_models
 
     show_models()
+
+
+def available_models(
+    details: Annotated[bool, typer.Option("--details", help="Licences, hashes and addresses, too.")] = False,
+) -> None:
+    """The published models that can be fetched: settings, published scores, sizes, licences."""
+    from .store_commands import show_available
+
+    show_available(details=details)
+
+
+def get_models(
+    names: Annotated[list[str], typer.Argument(help="As `dcpose models available` lists them.", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Option("--from", help="The published file, fetched by other means.", show_default=False)
+    ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Address of a folder with the published files; default $DCPOSE_MIRROR.", show_default=False),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never download anything.")] = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Download published models, check their hashes and store them; an interrupted download is resumed."""
+    from .store_commands import get_models
+
+    get_models(names, file, mirror, offline=offline, quiet=quiet)
+
+
+def remove_models(
+    names: Annotated[list[str], typer.Argument(help="Published models that were fetched.", show_default=False)],
+) -> None:
+    """Remove fetched models from this machine."""
+    from .store_commands import remove_models
+
+    remove_models(names)
 
 
 def info_model(
@@ -51,17 +90,29 @@ def verify_models(
 
 
 def import_model(
-    file: Annotated[Path, typer.Argument(help="Official DCPose or DSTA, HRNet or SimpleBaseline.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Official DCPose or DSTA, HRNet, SimpleBaseline or PoseWarper.", show_default=False),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
     joints: Annotated[
         str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Crop in pixels; the longer side is its height. Default: found.", show_default=False
+        ),
+    ] = None,
+    decoding: Annotated[
+        str | None, typer.Option(help="quarter, smoothed, dark or udp. Default: found.", show_default=False)
     ] = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Convert a published checkpoint; code inside a file is never run."""
     from .model_commands import import_model
 
-    import_model(file, out, joints, overwrite=overwrite)
+    import_model(file, out, joints, input_size, decoding, overwrite=overwrite)
 
 
 def export_model(

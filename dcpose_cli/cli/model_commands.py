@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from ..checkpoints.files import find_weights, open_model, read_metadata, shipped_models, verify
+from ..checkpoints.files import fetched_models, find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
 from ..errors import UsageError, WeightsError
 from ..files import printable, sha256_of
+from ..people.detector_files import STOCK_IMGSZ
+from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS
+from ..published.store import fetched_detectors
+from ..published.table import DETECTOR
 from .terminal import say, show
 
 
 def show_models() -> None:
-    """A table of the shipped models."""
+    """A table of the models on this machine, shipped ones first."""
     table = Table("model", "kind", "input", "size", box=None)
-    for folder in shipped_models():
+    for folder in (*shipped_models(), *fetched_models()):
         path = find_weights(folder)
         data = read_metadata(path)
         table.add_row(folder.name, _kind(data), _input(data), f"{path.stat().st_size / 2**20:.1f} MiB")
+    for path in fetched_detectors():
+        table.add_row(path.name, DETECTOR, str(STOCK_IMGSZ), f"{path.stat().st_size / 2**20:.1f} MiB")
     show(table)
 
 
@@ -53,13 +60,27 @@ def verify_models(names: list[str]) -> None:
         say(f"{path.parent.name}: {verify(path)} ok")
 
 
-def import_model(file: Path, out: Path, joints: str | None, *, overwrite: bool) -> None:
+def import_model(
+    file: Path, out: Path, joints: str | None, input_size: str | None, decoding: str | None, *, overwrite: bool
+) -> None:
     """Convert a checkpoint and say what it was."""
-    if joints is not None and joints not in JOINT_ORDERS:
-        raise UsageError(f"--joints must be one of {', '.join(JOINT_ORDERS)}, got {joints}")
-    path = import_checkpoint(file, out, joints=joints, overwrite=overwrite)
+    for option, value, known in (("--joints", joints, JOINT_ORDERS), ("--decoding", decoding, tuple(DECODERS))):
+        if value is not None and value not in known:
+            raise UsageError(f"{option} must be one of {', '.join(known)}, got {value}")
+    size = None if input_size is None else _size_of(input_size)
+    path = import_checkpoint(file, out, joints=joints, input_size=size, decoding=decoding, overwrite=overwrite)
     data = read_metadata(path)
-    say(f"{printable(path)}: {data['source']}, {_kind(data)}, joints {data['joints']}")
+    found = f"crop {_input(data)}, joints {data['joints']}, decoding {data['decoding']}"
+    say(f"{printable(path)}: {data['source']}, {_kind(data)}, {found}")
+
+
+def _size_of(text: str) -> tuple[int, int]:
+    """Width and height of a crop, whichever is written first; a person's crop is upright."""
+    sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if sides is None:
+        raise UsageError(f"--input-size must be like 192x256, got {text}")
+    width, height = sorted(map(int, sides.groups()))
+    return width, height
 
 
 def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) -> None:

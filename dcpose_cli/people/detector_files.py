@@ -23,7 +23,7 @@ from dcpose_cli._schema import Text, Within, build
 from dcpose_cli._text import one_line, printable
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.files import output_error, write_atomic
-from dcpose_cli.people.download import file_sha256, is_published, is_stock, stock_detector
+from dcpose_cli.people.download import file_sha256, is_published, is_stock, stock_detector, stock_name
 
 WEIGHTS_NAME: Final = "model.safetensors"
 #: Key and format of the JSON text in the metadata of our weights files.
@@ -117,6 +117,7 @@ def _find(source: str | Path, offline: bool) -> Path:
     shipped = shipped_model(source, WEIGHTS_NAME, models_dir())
     if shipped is not None:
         return shipped
+    source = stock_name(source) if isinstance(source, str) else source
     path = Path(source)
     if isinstance(source, str) and is_stock(source) and not is_published(path):
         return stock_detector(source, offline=offline)

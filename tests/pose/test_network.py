@@ -236,7 +236,7 @@ def test_wide_pixels(network):
     class Fixed:
         """Keeps the crops and finds every joint in one place."""
 
-        frames, passes = (0,), 1
+        frames, passes, udp = (0,), 1, False
 
         def encode(self, crops):
             seen.append(crops)

@@ -1,0 +1,81 @@
+"""Published models on this machine: fetched, converted to our files, removed."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import UsageError, WeightsError
+from ..files import output_error
+from ..people.download import fetch_detector
+from ..published.download import Report
+from ..published.store import detector_path, file_sha256, forget_partial, hash_problem, models_folder, obtained
+from ..published.table import DETECTOR, PUBLISHED, PublishedModel
+from .files import WEIGHTS_NAME, read_metadata
+from .importing import import_checkpoint
+
+
+def published_model(name: str) -> PublishedModel:
+    """The entry of a name; a detector's may end in ".pt". Raises UsageError, which names the nearest."""
+    entry = PUBLISHED.get(name) or PUBLISHED.get(name.removesuffix(".pt"))
+    if entry is None:
+        near = difflib.get_close_matches(name, PUBLISHED, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "dcpose models available lists them"
+        raise UsageError("there is no published model of this name", path=name, hint=hint)
+    return entry
+
+
+def is_fetched(entry: PublishedModel) -> bool:
+    """Whether the model is here already; a file that is no such model does not count."""
+    if entry.kind == DETECTOR:
+        path = detector_path(entry.file)
+        return path.is_file() and not hash_problem(entry, file_sha256(path))
+    path = models_folder() / entry.name / WEIGHTS_NAME
+    with suppress(WeightsError):
+        return path.is_file() and read_metadata(path).get("name") == entry.name
+    return False
+
+
+def get_model(
+    name: str,
+    *,
+    file: Path | None = None,
+    mirror: str | None = None,
+    offline: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """Fetch a published model and store it in the user's folder of models; returns its file.
+
+    A pose model is converted and its crop, joints and decoding are the table's; a detector stays as it is. A model that
+    is here already is left alone, without a request, unless `file` is given. file, mirror, offline, report: see
+    published.store.obtained. Raises UsageError, WeightsError, InputError, OutputError.
+    """
+    entry = published_model(name)
+    if file is None and is_fetched(entry):
+        return detector_path(entry.file) if entry.kind == DETECTOR else models_folder() / entry.name / WEIGHTS_NAME
+    if entry.kind == DETECTOR:
+        return fetch_detector(entry, file=file, mirror=mirror, offline=offline, report=report)
+    with obtained(entry, file=file, mirror=mirror, offline=offline, report=report) as found:
+        return import_checkpoint(
+            found, models_folder() / entry.name, name=entry.name, joints=entry.joints, input_size=entry.input_size,
+            decoding=entry.decoding, source=f"{entry.url}, sha256 {file_sha256(found)}", overwrite=True,
+        )  # fmt: skip
+
+
+def remove_model(name: str) -> bool:
+    """Remove a fetched model and what is left of its download; whether there was something. Its hash is remembered.
+
+    Raises UsageError, OutputError.
+    """
+    entry = published_model(name)
+    detector = entry.kind == DETECTOR
+    path = detector_path(entry.file) if detector else models_folder() / entry.name / WEIGHTS_NAME
+    there = path.is_file()
+    try:
+        path.unlink(missing_ok=True)
+        if not detector and path.parent.is_dir():
+            path.parent.rmdir()
+        return forget_partial(entry) or there
+    except OSError as error:
+        raise output_error(error, path) from error

@@ -1,0 +1,89 @@
+"""Bodies of `dcpose models available | get | remove`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from ..checkpoints.published import get_model, is_fetched, published_model, remove_model
+from ..errors import UsageError
+from ..files import printable
+from ..published.download import Report
+from ..published.table import DETECTOR, PUBLISHED
+from .terminal import message, plain, progress_console, say, show
+
+
+def show_available(*, details: bool) -> None:
+    """A table of the published models; with `details` a paragraph for each."""
+    if details:
+        for entry in PUBLISHED.values():
+            say(f"{entry.name}: {entry.score or 'no published score for people'}")
+            say(f"    {entry.code_licence}; {entry.data_licence}; {entry.page}")
+            say(f"    {entry.url}")
+            say(f"    sha256 {' or '.join(entry.sha256)}")
+        return
+    table = Table("name", "kind", "input", "frames", "decoding", "size", "licence", "published score", "", box=None)
+    for entry in PUBLISHED.values():
+        width, height = entry.input_size
+        table.add_row(
+            entry.name, entry.kind, str(width) if entry.kind == DETECTOR else f"{width}x{height}", str(entry.frames),
+            entry.decoding or "-", f"{entry.size / 1e6:.0f} MB" if entry.size else "?", entry.code_licence,
+            entry.score or "-", "fetched" if is_fetched(entry) else "",
+        )  # fmt: skip
+    show(table)
+
+
+def get_models(names: list[str], file: Path | None, mirror: str | None, *, offline: bool, quiet: bool) -> None:
+    """Fetch models and say where they are and how to use them."""
+    if file is not None and len(names) > 1:
+        raise UsageError("--from takes one model at a time")
+    for entry in [published_model(name) for name in names]:
+        there = file is None and is_fetched(entry)
+        with _progress(entry.name, quiet=quiet) as report:
+            path = get_model(entry.name, file=file, mirror=mirror, offline=offline, report=report)
+        if not quiet:
+            say(f"{printable(path)}: {'here already' if there else 'fetched'}; use {entry.option}")
+            flip = " --flip-test" if entry.flip_test else ""
+            if entry.score:
+                say(f"published score: {entry.score}{'; needs' if flip else ''}{flip}")
+            say(f"licence: {entry.code_licence}; {entry.data_licence}")
+
+
+def remove_models(names: list[str]) -> None:
+    """Remove models and say which were there."""
+    for entry in [published_model(name) for name in names]:
+        say(f"{entry.name}: {'removed' if remove_model(entry.name) else 'was not here'}")
+
+
+@contextlib.contextmanager
+def _progress(title: str, *, quiet: bool) -> Iterator[Report | None]:
+    """A live line with bytes, bytes/s and time left; without a terminal a message for each tenth of the file."""
+    console = progress_console()
+    if quiet:
+        yield None
+        return
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _tenths(title)
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True) as display:
+        task = display.add_task(plain(title), total=None)
+        yield lambda done, total: display.update(task, completed=done, total=total)
+
+
+def _tenths(title: str) -> Report:
+    last = -1
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal last
+        tenth = 10 * done // total if total else -1
+        if tenth > last:
+            last = tenth
+            message(f"{title}: {done / 1e6:.1f} of {(total or 0) / 1e6:.1f} MB")
+
+    return report
