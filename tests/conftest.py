@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,25 @@ def golden() -> object:
 def fake_cuda() -> object:
     """A context in which the device "cuda" exists, without values; see tests/fake_cuda.py."""
     return _beside("fake_cuda").cuda
+
+
+@pytest.fixture(scope="session")
+def layouts() -> object:
+    """tests/layouts.py."""
+    return _beside("layouts")
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
+    """A server of published files, which is $DCPOSE_MIRROR, and user folders in `tmp_path`; see tests/shelf.py."""
+    server = _beside("shelf").Shelf()
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DCPOSE_MIRROR", server.address)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

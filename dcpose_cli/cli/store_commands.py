@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..checkpoints.published import get_model, is_fetched, published_model, remove_model
 from ..errors import UsageError
 from ..files import printable
 from ..published.download import Report
 from ..published.table import DETECTOR, PUBLISHED
-from .terminal import message, plain, progress_console, say, show
+from .terminal import plain, progress_console, say, show
 
 
 def show_available(*, details: bool) -> None:
@@ -25,14 +25,13 @@ def show_available(*, details: bool) -> None:
             say(f"    {entry.url}")
             say(f"    sha256 {' or '.join(entry.sha256)}")
         return
-    table = Table("name", "kind", "input", "frames", "decoding", "size", "licence", "published score", "", box=None)
+    table = Table(Column("name", no_wrap=True), "crop", "decoding", "size", "licence", "published score", box=None)
     for entry in PUBLISHED.values():
         width, height = entry.input_size
-        table.add_row(
-            entry.name, entry.kind, str(width) if entry.kind == DETECTOR else f"{width}x{height}", str(entry.frames),
-            entry.decoding or "-", f"{entry.size / 1e6:.0f} MB" if entry.size else "?", entry.code_licence,
-            entry.score or "-", "fetched" if is_fetched(entry) else "",
-        )  # fmt: skip
+        crop = "-" if entry.kind == DETECTOR else f"{width}x{height}"
+        size = f"{entry.size / 1e6:.0f} MB" if entry.size else "?"
+        note = f"{entry.score}{' ' if entry.score else ''}(fetched)" if is_fetched(entry) else entry.score
+        table.add_row(entry.name, crop, entry.decoding or "-", size, entry.code_licence, note)
     show(table)
 
 
@@ -60,13 +59,10 @@ def remove_models(names: list[str]) -> None:
 
 @contextlib.contextmanager
 def _progress(title: str, *, quiet: bool) -> Iterator[Report | None]:
-    """A live line with bytes, bytes/s and time left; without a terminal a message for each tenth of the file."""
+    """A live line with bytes, bytes/s and time left; None when quiet or when stderr is no terminal."""
     console = progress_console()
-    if quiet:
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield None
-        return
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield _tenths(title)
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -74,16 +70,3 @@ def _progress(title: str, *, quiet: bool) -> Iterator[Report | None]:
     with Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True) as display:
         task = display.add_task(plain(title), total=None)
         yield lambda done, total: display.update(task, completed=done, total=total)
-
-
-def _tenths(title: str) -> Report:
-    last = -1
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal last
-        tenth = 10 * done // total if total else -1
-        if tenth > last:
-            last = tenth
-            message(f"{title}: {done / 1e6:.1f} of {(total or 0) / 1e6:.1f} MB")
-
-    return report

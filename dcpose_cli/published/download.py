@@ -76,12 +76,12 @@ def download(url: str, part: Path, *, most_bytes: int, report: Report | None = N
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
-            if best < (now := _length(part)):
-                best, failures = now, 0
-            if failures == len(RETRY_DELAYS_S) or not _may_pass(error):
+            now = _length(part)
+            failures = 0 if now > best else failures + 1
+            best = max(best, now)
+            if failures > len(RETRY_DELAYS_S) or not _may_pass(error):
                 raise error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__) from error
-            time.sleep(max(RETRY_DELAYS_S[failures], _asked_delay(error)))
-            failures += 1
+            time.sleep(max(RETRY_DELAYS_S[max(failures - 1, 0)], _asked_delay(error)))
 
 
 def _attempt(

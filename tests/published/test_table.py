@@ -1,0 +1,56 @@
+"""The table of published models: what is listed, and that no entry contradicts itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dcpose_cli.people.download import is_stock
+from dcpose_cli.published.table import DETECTOR, PUBLISHED
+
+POSE = [entry for entry in PUBLISHED.values() if entry.kind != DETECTOR]
+STOCK = [entry for entry in PUBLISHED.values() if entry.kind == DETECTOR]
+
+
+def test_names():
+    sizes = ("", "-256x192")
+    expected = {f"hrnet-{w}-posetrack18{s}" for w in ("w32", "w48") for s in sizes}
+    expected |= {f"hrnet-{w}-coco{way}{s}" for w in ("w32", "w48") for way in ("", "-udp", "-dark") for s in sizes}
+    expected |= {"posewarper-w48-posetrack18", "simplebaseline-r50"}
+    expected |= {f"yolo{version}{size}" for version in ("v8", "11", "26") for size in "nsmlx"}
+    assert set(PUBLISHED) == expected
+    assert all(name == entry.name for name, entry in PUBLISHED.items())
+
+
+@pytest.mark.parametrize("entry", POSE, ids=lambda entry: entry.name)
+def test_what_a_file_is_called_is_what_its_entry_says(entry):
+    assert re.fullmatch(r"https://download\.openmmlab\.com/mmpose/[\w/]+/", entry.folder)
+    assert entry.sha256 == (re.search(r"-([0-9a-f]{8})_20\d{6}\.pth$", entry.file)[1],)
+    height, width = map(int, re.search(r"(\d+)x(\d+)", entry.file).groups())
+    assert entry.input_size == (width, height)
+    assert entry.joints == ("coco" if "coco" in entry.file else "posetrack")
+    assert entry.decoding == next((way for way in ("udp", "dark") if way in entry.file), "quarter")
+    assert entry.name.endswith("-256x192") == (height == 256) or entry.kind == "simplebaseline"
+    assert "AP" in entry.score
+    assert len({e.sha256 for e in POSE}) == len({e.url for e in POSE}) == len(POSE)
+
+
+def test_addresses():
+    base = "https://download.openmmlab.com/mmpose/"
+    assert PUBLISHED["hrnet-w48-posetrack18"].url == (
+        f"{base}top_down/hrnet/hrnet_w48_posetrack18_384x288-5fd6d3ff_20211130.pth"
+    )
+    assert PUBLISHED["hrnet-w32-coco-udp-256x192"].url == (
+        f"{base}v1/body_2d_keypoint/topdown_heatmap/coco/"
+        "td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192-73ede547_20220914.pth"
+    )
+    assert PUBLISHED["hrnet-w48-coco"].file == "td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth"
+
+
+def test_detectors_have_whole_hashes():
+    digests = [digest for entry in STOCK for digest in entry.sha256]
+    assert len(set(digests)) == len(digests)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    assert all(is_stock(entry.file) for entry in STOCK)
+    assert [len(PUBLISHED[f"yolov8{size}"].sha256) for size in "nsm"] == [2, 2, 2]  # both releases
