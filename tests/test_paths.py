@@ -10,6 +10,16 @@ import pytest
 from dcpose_cli import _paths
 
 
+def test_data_is_below_the_given_folder_or_the_systems(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert _paths.data_dir() == tmp_path / "dcpose"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    asked = []
+    monkeypatch.setattr(_paths, "user_data_path", lambda *args, **more: asked.append((args, more)) or Path("C:/data"))
+    assert _paths.data_dir() == Path("C:/data")
+    assert asked == [(("dcpose",), {"appauthor": False})]
+
+
 def test_cache_is_below_the_given_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert _paths.cache_dir() == tmp_path / "dcpose"

@@ -46,6 +46,7 @@ def report() -> int:
         ("hwaccel", _hwaccels),
         ("models", _models),
         ("network", _network),
+        ("recommended", _choice),
     ):
         try:
             _line(True, name, check())
@@ -109,12 +110,26 @@ def _hwaccels() -> str:
 
 
 def _models() -> str:
-    from ..checkpoints.files import find_weights, shipped_models, verify
+    from ..checkpoints.files import fetched_models, find_weights, read_metadata, shipped_models, verify
+    from ..published.store import fetched_detectors
 
     folders = shipped_models()
     for folder in folders:
         verify(find_weights(folder))
-    return ", ".join(folder.name for folder in folders) or "none shipped"
+    for folder in fetched_models():
+        read_metadata(find_weights(folder))
+    fetched = [path.name for path in (*fetched_models(), *fetched_detectors())]
+    shipped = ", ".join(folder.name for folder in folders) or "none shipped"
+    return f"{shipped}; fetched: {', '.join(fetched)}" if fetched else shipped
+
+
+def _choice() -> str:
+    """Which step of the ladder in docs/models.md suits this machine."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "posewarper-w48-posetrack18 with yolov8m.pt (dcpose models get), or dcpose-s, shipped and faster"
+    return "dcpose-s, shipped; networks of the W48 size are for machines with a GPU"
 
 
 def _network() -> str:

@@ -81,7 +81,7 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     "smooth": _option(
         str, panel="Output", help="Smoothing of drawn joints: none, gaussian or one-euro; the JSON stays raw."
     ),
-    "model": _option(str, panel="Models", help="Pose model: a shipped name, a folder, or auto."),
+    "model": _option(str, panel="Models", help="Pose model: a shipped or fetched name, a folder, or auto."),
     "ensemble": _option(
         str, panel="Models", metavar="MODEL,...", help="Further pose models, averaged with --model; the cost adds up."
     ),

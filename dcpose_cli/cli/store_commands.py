@@ -45,9 +45,8 @@ def get_models(names: list[str], file: Path | None, mirror: str | None, *, offli
             path = get_model(entry.name, file=file, mirror=mirror, offline=offline, report=report)
         if not quiet:
             say(f"{printable(path)}: {'here already' if there else 'fetched'}; use {entry.option}")
-            flip = " --flip-test" if entry.flip_test else ""
             if entry.score:
-                say(f"published score: {entry.score}{'; needs' if flip else ''}{flip}")
+                say(f"published score: {entry.score}, with {entry.options}")
             say(f"licence: {entry.code_licence}; {entry.data_licence}")
 
 

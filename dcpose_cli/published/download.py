@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
-from email.message import Message
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -37,7 +36,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections within HTTP, and never from an encrypted address to an open one."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """As the base class."""
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
@@ -140,7 +145,7 @@ def _copy(response: Any, file: IO[bytes], part: Path, have: int, most_bytes: int
     expected = int(length) if length is not None and length.isdigit() else None
     total = None if expected is None or unpack else have + expected
     came, written = 0, have
-    while block := response.read(_BLOCK_BYTES):
+    while block := response.read1(_BLOCK_BYTES):
         came += len(block)
         try:
             data = unpack.decompress(block, most_bytes + 1) if unpack else block

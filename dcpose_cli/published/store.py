@@ -124,9 +124,11 @@ def obtained(
         digest = _fetch(entry, url, part, report)
         try:
             yield part
-        except WeightsError:  # no model: to be fetched anew, and not to be remembered
+        except WeightsError as error:  # no model: to be fetched anew, and not to be remembered
             part.unlink(missing_ok=True)
-            raise
+            raise WeightsError(
+                f"what came is no such model: {error.reason}", path=entry.file, hint=_by_hand(entry)
+            ) from error
         record(entry, digest)
         part.unlink(missing_ok=True)
 

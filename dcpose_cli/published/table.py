@@ -29,7 +29,7 @@ class PublishedModel:
     with a slash at the end. sha256: its possible hashes, whole ones or beginnings, hexadecimal. size: bytes, of pose
     models estimated; 0: not known. kind: "detector" or a kind of pose.methods. input_size: crop width and height; of a
     detector the long side twice. joints: "posetrack" or "coco"; "" of a detector. decoding: see
-    pose.heatmaps.DECODERS. frames: seen at once. flip_test: whether the published score needs `--flip-test`. score: as
+    pose.heatmaps.DECODERS. frames: seen at once. options: what the published score was measured with. score: as
     published, with its conditions. code_licence, data_licence: of the publishers' code and weights, and of the training
     data. page: where it was published.
     """
@@ -44,7 +44,7 @@ class PublishedModel:
     joints: str = ""
     decoding: str = ""
     frames: int = 1
-    flip_test: bool = False
+    options: str = ""
     score: str = ""
     code_licence: str
     data_licence: str
@@ -67,7 +67,7 @@ def _posetrack(name: str, file: str, at: str, megabytes: int, score: str, *, kin
     return PublishedModel(
         name=name, file=file, folder=f"{_OPENMMLAB}top_down/{at}/", sha256=(file.rsplit("-", 1)[1][:8],),
         size=megabytes * 10**6, kind=kind, input_size=size, joints="posetrack", decoding="quarter",
-        frames=5 if clip else 1, flip_test=not clip, score=f"PoseTrack18 val AP {score}", code_licence="Apache-2.0",
+        frames=5 if clip else 1, options="--conf 0.2" if clip else "--flip-test", score=f"PoseTrack18 val AP {score}", code_licence="Apache-2.0",
         data_licence=_POSETRACK_DATA, page=_OPENMMLAB_PAGE,
     )  # fmt: skip
 
@@ -123,7 +123,7 @@ def _coco_models() -> Iterator[PublishedModel]:
             input_size=(288, 384) if side == "384x288" else (192, 256),
             joints="coco",
             decoding=way or "quarter",
-            flip_test=True,
+            options="--flip-test",
             score=f"COCO val2017 AP {score}, boxes of a detector of 56.4 AP, flip test",
             code_licence="Apache-2.0",
             data_licence=_COCO_DATA,
@@ -172,6 +172,6 @@ PUBLISHED: Final[dict[str, PublishedModel]] = {
     for entry in (
         *_posetrack_models(),
         *_coco_models(),
-        *(stock_detector_entry(name, size, hashes) for name, size, *hashes in _YOLO),
+        *(stock_detector_entry(name, size, tuple(hashes)) for name, size, *hashes in _YOLO),
     )
 }

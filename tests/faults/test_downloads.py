@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import os
-import threading
 
 import pytest
-
-from dcpose_cli import WeightsError
-from dcpose_cli.people import download
 
 CONTENT = os.urandom(300_000)
 #: Says on stdout which sockets are made.
@@ -19,97 +14,50 @@ sys.addaudithook(lambda event, args: event.startswith("socket.") and print(event
 """
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT: whole, promised longer than it is, or stopping in the middle for ever."""
-
-    def do_GET(self):
-        mode = self.server.mode
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT) + (1000 if mode == "truncated" else 0)))
-        self.end_headers()
-        self.wfile.write(CONTENT[:100_000] if mode == "stuck" else CONTENT)
-        self.wfile.flush()
-        if mode == "stuck":
-            self.server.stuck.wait(60)
-
-    def log_message(self, *_args):
-        pass
-
-
-@pytest.fixture
-def server():
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.mode, found.stuck = "whole", threading.Event()
-    thread = threading.Thread(target=found.serve_forever)
-    thread.start()
-    yield found
-    found.stuck.set()
-    found.shutdown()
-    thread.join()
-    found.server_close()
+def arguments(dcpose, clip, folder, name, *more):
+    """A run that wants the stock detector `name` from the mirror."""
+    return [
+        "estimate",
+        clip,
+        "-o",
+        folder / "out.mp4",
+        *dcpose.models[:2],
+        "--device",
+        "cpu",
+        "--detector",
+        name,
+        *more,
+    ]
 
 
-def command(dcpose, server, clip, cache, name, *more):
-    """Arguments and options of a run that wants the stock detector `name` from the server."""
-    before = f"import dcpose_cli.people.download as d; d.STOCK_URL = 'http://127.0.0.1:{server.server_port}/'"
-    args = ["estimate", clip, "-o", cache / "out.mp4", *dcpose.models[:2], "--device", "cpu", "--detector", name, *more]
-    return args, {"before": before, "env": {"XDG_CACHE_HOME": str(cache)}}
-
-
-@pytest.mark.parametrize(
-    ("mode", "name"), [("truncated", "yolo11n.pt"), ("whole", "yolov8n.pt"), ("whole", "yolo11n.pt")]
-)
-def test_bad_downloads(dcpose, product, server, clip, tmp_path, monkeypatch, mode, name):
-    """Cut short; not of the known hash; no detector."""
-    server.mode = mode
-    monkeypatch.setattr(download, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    args, _ = command(dcpose, server, clip, tmp_path, name)
-    result = dcpose(*args)
+@pytest.mark.parametrize("name", ["yolov8n.pt", "yolov5n.pt"])
+def test_bad_downloads(dcpose, product, shelf, clip, tmp_path, name):
+    """Not of the known hash; no detector."""
+    shelf.files[name] = CONTENT
+    result = dcpose(*arguments(dcpose, clip, tmp_path, name))
     assert result.returncode == 5, result.stderr
     assert name in product.one_line(result)
-    assert product.files_in(tmp_path) == []
+    assert product.files_in(tmp_path) == ["data/dcpose/downloads/.lock"]
 
 
 @pytest.mark.slow
-def test_killed_download(dcpose, product, server, clip, tmp_path):
-    server.mode = "stuck"
-    args, options = command(dcpose, server, clip, tmp_path, "yolo11n.pt")
-    process = dcpose.start(*args, before=options["before"] + f"; import os; os.environ.update({options['env']!r})")
-    product.wait_until(lambda: any(name.endswith(".part") for name in product.files_in(tmp_path)))
+def test_killed_download(dcpose, product, shelf, clip, tmp_path):
+    shelf.files["yolo11n.pt"] = CONTENT
+    shelf.plan = ["stall"]
+    process = dcpose.start(*arguments(dcpose, clip, tmp_path, "yolo11n.pt"))
+    product.wait_until(lambda: any(name.endswith(".partial.pt") for name in product.files_in(tmp_path)))
     process.kill()
     process.communicate()
-    assert not (tmp_path / "dcpose" / "yolo11n.pt").exists()
-
-
-def test_first_download_is_remembered(server, tmp_path, monkeypatch):
-    """A stock file without a published hash: what came first must come again, and must not change meanwhile."""
-    monkeypatch.setattr(download, "STOCK_URL", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr("dcpose_cli._ultralytics.read_checkpoint", lambda path: None)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = download.stock_detector("yolov5n.pt", offline=False)
-    assert path.read_bytes() == CONTENT
-    assert download.stock_detector("yolov5n.pt", offline=True) == path
-    path.write_bytes(CONTENT[:-1] + b"?")
-    for offline in (True, False):
-        with pytest.raises(WeightsError, match="changed since"):
-            download.stock_detector("yolov5n.pt", offline=offline)
-    path.write_bytes(CONTENT)
-    assert download.stock_detector("yolov5n.pt", offline=True) == path
-    path.unlink()
-    monkeypatch.setitem(globals(), "CONTENT", b"something else")
-    with pytest.raises(WeightsError, match="not the file"):
-        download.stock_detector("yolov5n.pt", offline=False)
-    assert not path.exists()
+    assert not list(tmp_path.rglob("yolo11n.pt"))
 
 
 @pytest.mark.slow
-def test_offline_asks_nobody(dcpose, product, server, clip, tmp_path):
-    args, options = command(dcpose, server, clip, tmp_path, "yolo11n.pt", "--offline")
-    result = dcpose.process(*args, **(options | {"before": LISTENING + options["before"]}))
+def test_offline_asks_nobody(dcpose, shelf, clip, tmp_path):
+    result = dcpose.process(*arguments(dcpose, clip, tmp_path, "yolo11n.pt", "--offline"), before=LISTENING)
     assert result.returncode == 5
     assert "--offline" in result.stderr
     assert "socket." not in result.stdout
+    assert shelf.asked == []
 
 
 def test_no_command_opens_a_socket(dcpose, product, clip, tmp_path):

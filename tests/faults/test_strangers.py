@@ -104,7 +104,8 @@ def test_file_with_the_name_of_a_stock_detector_is_not_that_detector(tmp_path, m
     from dcpose_cli.people.detector_files import _find
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "cache"))
     (tmp_path / "yolo11n.pt").write_bytes(b"somebody else's")
     with pytest.raises(WeightsError, match="--offline"):
         _find("yolo11n.pt", True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir
 from dcpose_cli.errors import DeviceError, WeightsError
-from dcpose_cli.people import download
 from dcpose_cli.people.detector import Letterbox, PersonDetector, select
 from dcpose_cli.people.detector_files import save_detector
 
@@ -280,83 +277,6 @@ def test_lack_of_memory_on_a_gpu_halves_the_batch_for_good(tiny: Path, monkeypat
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
-
-
-class Answer(io.BytesIO):
-    """What urlopen returns."""
-
-    def __init__(self, content: bytes, length: int | None = None) -> None:
-        super().__init__(content)
-        self.headers = {"Content-Length": str(len(content) if length is None else length)}
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "dcpose"
-
-
-def test_offline_never_downloads(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("the network was used"))
-    with pytest.raises(WeightsError, match="--offline"):
-        PersonDetector("yolo11n.pt", offline=True)
-    assert not cache.exists()
-
-
-@pytest.mark.parametrize("answer", [Answer(b"x" * 10, length=1000), Answer(b"not a checkpoint")])
-def test_a_bad_download_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
-    asked = []
-
-    def urlopen(url: str, timeout: float) -> Answer:
-        asked.append(url)
-        return answer
-
-    monkeypatch.setattr("urllib.request.urlopen", urlopen)
-    with pytest.raises(WeightsError, match=r"yolo11n\.pt"):
-        PersonDetector("yolo11n.pt")
-    assert asked == [download.STOCK_URL + "yolo11n.pt"]
-    assert list(cache.iterdir()) == []
-
-
-@pytest.mark.shared
-def test_a_good_download_is_kept_and_a_changed_one_is_not(
-    shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = (shared / "weights" / "yolov8n.pt").read_bytes()
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(content + b"\0"))
-    with pytest.raises(WeightsError, match="not the published file"):
-        PersonDetector("yolov8n.pt")
-    assert list(cache.iterdir()) == []
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(content))
-    assert PersonDetector("yolov8n.pt").name == "yolov8n"
-    monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("it was there already"))
-    assert PersonDetector("yolov8n.pt", offline=True).sha256 in download.STOCK_SHA256["yolov8n.pt"]
-    assert [p.name for p in cache.iterdir()] == ["yolov8n.pt"]
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_every_published_hash_of_a_stock_file_is_accepted(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, which: int
-) -> None:
-    """The address serves a newer file than the first release; a user may have either."""
-    contents = [b"newer file", b"older file"]
-    digests = tuple(hashlib.sha256(content).hexdigest() for content in contents)
-    assert len(download.STOCK_SHA256["yolov8n.pt"]) == 2
-    monkeypatch.setitem(download.STOCK_SHA256, "yolov8n.pt", digests)
-    monkeypatch.setattr(_ultralytics, "read_checkpoint", lambda path: None)
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(contents[which]))
-    assert download.stock_detector("yolov8n.pt").read_bytes() == contents[which]
-    assert download.stock_detector("yolov8n.pt", offline=True).read_bytes() == contents[which]
-    (cache / "yolov8n.pt").write_bytes(b"something else")
-    with pytest.raises(WeightsError, match="changed since"):
-        download.stock_detector("yolov8n.pt", offline=True)
-
-
-def test_published_hashes_are_whole() -> None:
-    digests = [digest for listed in download.STOCK_SHA256.values() for digest in listed]
-    assert len(set(digests)) == len(digests)
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
-    assert all(download.is_stock(name) for name in download.STOCK_SHA256)
 
 
 @pytest.mark.shared

@@ -54,3 +54,15 @@ def test_detectors_have_whole_hashes():
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
     assert all(is_stock(entry.file) for entry in STOCK)
     assert [len(PUBLISHED[f"yolov8{size}"].sha256) for size in "nsm"] == [2, 2, 2]  # both releases
+
+
+def test_the_ladder_of_the_docs_is_the_table(root):
+    """docs/models.md: a row for each pose model, with its score, options, size and licence."""
+    rows = [line for line in (root / "docs" / "models.md").read_text(encoding="utf-8").splitlines() if "| `" in line]
+    for entry in POSE:
+        cells = [
+            cell.strip() for cell in next(row for row in rows if f"| `{entry.name}` |" in row).strip("|").split("|")
+        ]
+        size = f"{entry.size / 1e6:.0f} MB"
+        assert cells[1:3] == [str(entry.frames), f"{entry.score}; `{entry.options}`"]
+        assert cells[-2:] == [size, entry.code_licence]
