@@ -67,8 +67,9 @@ def _posetrack(name: str, file: str, at: str, megabytes: int, score: str, *, kin
     return PublishedModel(
         name=name, file=file, folder=f"{_OPENMMLAB}top_down/{at}/", sha256=(file.rsplit("-", 1)[1][:8],),
         size=megabytes * 10**6, kind=kind, input_size=size, joints="posetrack", decoding="quarter",
-        frames=5 if clip else 1, options="--conf 0.2" if clip else "--flip-test", score=f"PoseTrack18 val AP {score}", code_licence="Apache-2.0",
-        data_licence=_POSETRACK_DATA, page=_OPENMMLAB_PAGE,
+        frames=5 if clip else 1, options="--conf 0.2" if clip else "--flip-test",
+        score=f"PoseTrack18 val AP {score}", code_licence="Apache-2.0", data_licence=_POSETRACK_DATA,
+        page=_OPENMMLAB_PAGE,
     )  # fmt: skip
 
 
