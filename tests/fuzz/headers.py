@@ -276,7 +276,8 @@ class Kit:
             else:
                 state[name] = copy.deepcopy(rng.choice(_EXTREMES))
         torch.save(rng.choice((state, {"state_dict": state}, {"state_dict": {"a": state}})), work / "m.pth")
-        return ("models", "import", work / "m.pth", "-o", work / "out" / "m")
+        said = ("--joints", "coco", "--input-size", "192x256")
+        return ("models", "import", work / "m.pth", "-o", work / "out" / "m", *said)
 
 
 def _laughs():
