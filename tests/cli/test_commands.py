@@ -36,6 +36,7 @@ def test_commands_are_verbs_and_models_groups_those_on_models():
         "compare",
         "convert",
         "doctor",
+        "edit",
         "estimate",
         "evaluate",
         "export-json",
