@@ -187,6 +187,7 @@ def track(
         fill=settings.fill,
         back=stream.confirmation_frames,
         detections=lambda item: item[1].detections,
+        appearances=lambda item: item[1].appearances,
     )
     for (item, _), people in confirmed(complete, stream.confirmation_frames, settings.conf):
         yield item, people

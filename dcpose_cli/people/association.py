@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..types import Detections, TrackedBoxes
 from .appearance import Appearance, likeness, likenesses
 from .boxes import iou, pairwise_iou
-from .motion import Motion
+from .motion import Motion, common_shift
 
 #: Seconds for which motion alone may bring a lost track back.
 MOTION_SECONDS: Final = 1.0
@@ -34,18 +34,23 @@ SURE_IOU: Final = 0.4
 #: Weight of the appearance beside the overlap, and the likeness of somebody who is not known.
 APPEARANCE_WEIGHT: Final = 1.0
 UNKNOWN_LIKENESS: Final = 0.6
-#: Somebody less like the track than this is somebody else. LOST: for a track out of sight, COVERED: for such a track
-#: and a detection that overlaps another one.
+#: Somebody less like the track than this is somebody else, in the next frame and after more than a moment out of sight.
 OTHER_LIKENESS: Final = 0.4
-LOST_LIKENESS: Final = 0.5
-COVERED_LIKENESS: Final = 0.35
+LOST_LIKENESS: Final = 0.65
+MOMENT_SECONDS: Final = 0.15
+#: Nobody looks suddenly different: least likeness to the last detection, covered or not, for these overlaps. It is not
+#: asked of who looks this much like the person when nobody covered them (SURE).
+SUDDEN_IOU: Final = (0.4, 0.8)
+SUDDEN_LIKENESS: Final = (0.6, 0.5)
+SURE_LIKENESS: Final = 0.8
 #: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
 LEAST_LIKENESS: Final = 0.6
 LIKENESS_LEAD: Final = 0.05
-#: How far someone may have gone meanwhile: box heights at once, and more per second.
-REACH_HEIGHTS: Final = 1.0
-REACH_PER_SECOND: Final = 0.7
+#: How far someone may have gone meanwhile: box heights at once, and more per second; and how their height may change.
+REACH_HEIGHTS: Final = 0.5
+REACH_PER_SECOND: Final = 1.0
+SIZE_CHANGE: Final = 1.35
 
 #: Someone seen for this long is expected to be there still for so long when a detection is missing.
 EXPECT_AFTER_SECONDS: Final = 0.4
@@ -57,7 +62,7 @@ EXPECT_INSIDE: Final = 0.6
 #: A box that overlaps another one more than this is covered: its appearance is not learnt, and its place is this much
 #: less certain.
 COVERED_IOU: Final = 0.1
-COVERED_NOISE: Final = 5.0
+COVERED_NOISE: Final = 3.0
 #: A new track beside a known one, overlapping it this much, needs a detection of this score: it is often a part of it.
 BESIDE_IOU: Final = 0.2
 BESIDE_SCORE: Final = 0.8
@@ -73,7 +78,7 @@ LEAST_STEP: Final = 0.25
 @dataclass(slots=True, eq=False)
 class _Track:
     """One identity. box: as last detected, xywh. score: of that detection. first: time of the first one, seconds.
-    hits: detections up to now."""
+    appearance: learnt while nobody covered the person; last: of the last detection. hits: detections up to now."""
 
     identity: int
     motion: Motion
@@ -81,6 +86,7 @@ class _Track:
     score: float
     first: float
     appearance: Appearance | None
+    last: Appearance | None
     hits: int = 0
 
 
@@ -156,34 +162,46 @@ class AssociationTracker:
         if not self._tracks or not len(dets):
             return owners
         strong = np.flatnonzero(dets.scores >= self._start_score)
-        predicted = np.array([track.motion.predict(self._now or 0.0) for track in self._tracks])
-        alike = likenesses([track.appearance for track in self._tracks], appearances)
-        alike = np.where(np.isnan(alike), UNKNOWN_LIKENESS, alike)
-        overlap = pairwise_iou(predicted, dets.boxes)
-        fresh = np.array([self._is_fresh(track) for track in self._tracks])
-        recent = np.array([self._age(track) <= MOTION_SECONDS for track in self._tracks])
-        last_overlap = pairwise_iou(np.array([track.box for track in self._tracks]), dets.boxes)
-        overlap = np.where(fresh[:, None], overlap, np.maximum(overlap, last_overlap))
-        known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
-        handicap = np.where(fresh, 0, LOST_HANDICAP)[:, None]
-        clear = ~_covered(dets)
-        least = np.where(fresh[:, None], OTHER_LIKENESS, np.where(clear, LOST_LIKENESS, COVERED_LIKENESS))
-        # Where there is no choice, light may change as it likes.
-        meets = overlap >= self._match_iou
-        alone = (meets.sum(axis=1) <= 1)[:, None] & (meets.sum(axis=0) <= 1)
-        least = np.where(fresh[:, None] & alone, 0.0, least)
-        allowed = (overlap >= self._match_iou + handicap) & recent[:, None] & (alike >= least)
-        benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
         weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))
+        overlap, alike, same = self._compare(dets, appearances, strong)
+        fresh = np.array([self._is_fresh(track) for track in self._tracks])[:, None]
+        recent = np.array([self._age(track) <= MOTION_SECONDS for track in self._tracks])[:, None]
+        known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
+        handicap = np.where(fresh, 0, LOST_HANDICAP)
+        allowed = (overlap >= self._match_iou + handicap) & recent & same
+        benefit = overlap - handicap + APPEARANCE_WEIGHT * alike
         # A weak detection that fits goes before a strong one that hardly does: that is often somebody else.
         # Tracks of a frame or two choose last: they are often a part of somebody, or nobody.
         for group in (known, ~known):
             mine = group[:, None]
             self._match(benefit, mine & allowed & (overlap >= SURE_IOU), strong, owners)
-            self._match(benefit, mine & (overlap >= WEAK_IOU) & fresh[:, None] & (alike >= least), weak, owners)
+            self._match(benefit, mine & (overlap >= WEAK_IOU) & fresh & same, weak, owners)
             self._match(benefit, mine & allowed, strong, owners)
-        self._recognize(dets, appearances, np.concatenate([strong, weak[clear[weak]]]), owners)
+        self._recognize(dets, appearances, np.concatenate([strong, weak[~_covered(dets)[weak]]]), owners)
         return owners
+
+    def _compare(
+        self, dets: Detections, appearances: Sequence[Appearance | None], strong: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Of every track and detection, (T, N): overlap, likeness, and whether they may be the same person."""
+        fresh = np.array([self._is_fresh(track) for track in self._tracks])[:, None]
+        ages = np.array([self._age(track) for track in self._tracks])[:, None]
+        predicted = np.array([track.motion.predict(self._now or 0.0) for track in self._tracks])
+        shift = common_shift(predicted[fresh[:, 0]], dets.boxes[strong])
+        overlap = pairwise_iou(np.where(fresh, predicted + shift, predicted), dets.boxes)
+        boxes = np.array([track.box for track in self._tracks])
+        overlap = np.where(fresh, overlap, np.maximum(overlap, pairwise_iou(boxes, dets.boxes)))
+        clear = likenesses([track.appearance for track in self._tracks], appearances)
+        last = likenesses([track.last for track in self._tracks], appearances)
+        alike = np.where(np.isnan(clear), UNKNOWN_LIKENESS, clear)
+        sudden = np.where(fresh, np.interp(overlap, SUDDEN_IOU, SUDDEN_LIKENESS), SUDDEN_LIKENESS[0])
+        same = (alike >= np.where(fresh, OTHER_LIKENESS, LOST_LIKENESS)) | np.isnan(clear)
+        same |= ~fresh & (ages <= MOMENT_SECONDS) & (last >= sudden)
+        same &= (last >= sudden) | np.isnan(last) | (alike >= SURE_LIKENESS)
+        # Where there is no choice, light may change as it likes.
+        meets = overlap >= self._match_iou
+        alone = fresh & (meets.sum(axis=1) <= 1)[:, None] & (meets.sum(axis=0) <= 1)
+        return overlap, alike, same | alone
 
     def _match(
         self,
@@ -235,6 +253,9 @@ class AssociationTracker:
         return ranked[0][3]
 
     def _in_reach(self, box: NDArray[np.float32], track: _Track) -> bool:
+        low, high = sorted((float(box[3]), float(track.box[3])))
+        if high > SIZE_CHANGE * low:
+            return False
         reach = (REACH_HEIGHTS + REACH_PER_SECOND * self._age(track)) * max(float(box[3]), float(track.box[3]))
         gap = (box[:2] + box[2:] / 2) - (track.box[:2] + track.box[2:] / 2)
         return float(np.hypot(*gap)) <= reach
@@ -299,7 +320,7 @@ class AssociationTracker:
         for number in np.argsort(-dets.boxes[:, 2] * dets.boxes[:, 3], kind="stable"):
             if owners[number] is None and dets.scores[number] >= least[number]:
                 box = dets.boxes[number]
-                track = _Track(self._next_id, Motion(box, self._now), box, 0.0, self._now, appearances[number])
+                track = _Track(self._next_id, Motion(box, self._now), box, 0.0, self._now, appearances[number], None)
                 owners[number] = track
                 self._tracks.append(track)
                 self._next_id += 1
@@ -314,6 +335,7 @@ class AssociationTracker:
             if track is None:
                 continue
             new, before = appearances[number], track.appearance
+            track.last = new if new is not None else track.last
             if new is None or before is None:
                 track.appearance = new if before is None else before
             elif not covered[number] and (likeness(new, before) or 0.0) >= LEARNT_LIKENESS:

@@ -7,14 +7,16 @@ returns is also continued backwards, by the weak detections just before: as a tr
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Detections, TrackedBoxes
+from .appearance import Appearance, likeness
 from .boxes import iou, pairwise_iou
 
 #: Longest gap that is filled, seconds.
@@ -24,6 +26,9 @@ HELD_PIXELS: Final = 128_000_000
 #: Overlap of an earlier detection with the box it continues backwards, and with somebody else whom it shows already.
 EARLIER_IOU: Final = 0.4
 SAME_IOU: Final = 0.6
+#: Likeness of an earlier detection and the first one of the track: the detections of two people who stand close to one
+#: another overlap too.
+EARLIER_LIKENESS: Final = 0.65
 
 T = TypeVar("T")
 
@@ -40,6 +45,7 @@ def filled(
     fill: bool = True,
     back: int = 0,
     detections: Callable[[T], Detections] | None = None,
+    appearances: Callable[[T], Sequence[Appearance | None]] | None = None,
 ) -> Iterator[tuple[T, TrackedBoxes]]:
     """The items in order, at most `longest` of them later, with boxes in the gaps of up to so many frames.
 
@@ -47,11 +53,18 @@ def filled(
     `predicted`; they replace those whom the tracker expected there. Without `fill` gaps stay gaps: nobody is in a frame
     who was not detected in it, but in frames between detections (`between`). 0 frames: items pass unchanged.
     back: so many frames before a track starts or returns it may begin with weak detections, which nobody else has.
-    detections: all of an item, weak ones among them.
+    detections: all of an item, weak ones among them. appearances: of those; who looks different is somebody else.
     """
     if longest < 1:
         yield from items
         return
+
+    def candidates(earlier: T, later: T, box: NDArray[np.float32]) -> Detections:
+        found = detections(earlier) if detections else Detections.empty()
+        if detections is None or appearances is None:
+            return found
+        return _alike(found, appearances(earlier), _look(box, detections(later), appearances(later)))
+
     held: deque[_Held[T]] = deque()
     seen: dict[int, tuple[int, NDArray[np.float32], float]] = {}
     for number, (item, people) in enumerate(items):
@@ -63,7 +76,8 @@ def filled(
             if fill and before is not None and 1 < number - before[0] <= longest + 1:
                 _close(held, number, before, (identity, box, score))
             elif before is None and detections is not None and not people.cut:
-                _continue_back(held, number, (identity, box, score), back, detections, fill=fill)
+                matching = partial(candidates, later=item, box=box)
+                _continue_back(held, number, (identity, box, score), back, matching, fill=fill)
             seen[identity] = number, box, score
         seen = {identity: last for identity, last in seen.items() if number - last[0] <= longest}
         held.append(_Held(item, people, {}, {}))
@@ -111,6 +125,19 @@ def _continue_back(
             last = steps
         if entry.people.cut:
             return
+
+
+def _look(box: NDArray[np.float32], seen: Detections, appearances: Sequence[Appearance | None]) -> Appearance | None:
+    """Appearance of the detection with this box; None where there is none."""
+    rows = np.flatnonzero((seen.boxes == box).all(axis=1))
+    return appearances[int(rows[0])] if len(rows) else None
+
+
+def _alike(seen: Detections, appearances: Sequence[Appearance | None], look: Appearance | None) -> Detections:
+    """The detections that look like this, or whose looks are unknown."""
+    values = [likeness(appearance, look) for appearance in appearances]
+    kept = np.array([value is None or value >= EARLIER_LIKENESS for value in values], np.bool_)
+    return Detections(seen.boxes[kept], seen.scores[kept])
 
 
 def _earlier(

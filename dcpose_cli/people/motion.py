@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import pairwise_iou
+
 #: Standard deviation of a detected box, in heights of the person.
 _BOX_NOISE: Final = 0.05
 #: Standard deviation of the velocity of somebody new, and its change in a second; heights per second.
@@ -18,6 +20,10 @@ _FIRST_VELOCITY: Final = 2.0
 _VELOCITY_NOISE: Final = 3.0
 #: Seconds in which the velocity of the centre, and of width and height, falls to 1 / e without detections.
 _FADE_SECONDS: Final[NDArray[np.float64]] = np.array([[3.0], [3.0], [0.2], [0.2]])
+
+#: The camera turned where so many people, whose detections overlap their predictions this much, are all beside them.
+_SHIFT_PEOPLE: Final = 5
+_SHIFT_IOU: Final = 0.3
 
 
 class Motion:
@@ -55,6 +61,21 @@ class Motion:
         """How centre and sides change in a time."""
         lasting: NDArray[np.float64] = (_FADE_SECONDS * (1 - np.exp(-step / _FADE_SECONDS)))[:, 0]
         return self._state[:, 1] * lasting
+
+
+def common_shift(predicted: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far all people are from where they were expected: a camera that shakes or turns moves them together.
+
+    predicted: (T, 4) boxes, xywh; found: (N, 4) detected ones. Returns what is to be added to a predicted box, (4,);
+    0 where fewer people are seen than tell the camera from somebody who moves.
+    """
+    overlap = pairwise_iou(predicted, found)
+    rows = np.flatnonzero(overlap.max(axis=1, initial=0) >= _SHIFT_IOU)
+    if len(rows) < _SHIFT_PEOPLE:
+        return np.zeros(4)
+    seen, expected = found[overlap[rows].argmax(axis=1)], predicted[rows]
+    gaps = seen[:, :2] + seen[:, 2:] / 2 - expected[:, :2] - expected[:, 2:] / 2
+    return np.array([*np.median(gaps, axis=0), 0, 0])
 
 
 def _centred(box: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcpose_cli.people.appearance import APPEARANCE_SIZE
 from dcpose_cli.people.gaps import HELD_PIXELS, filled, gap_frames
 from dcpose_cli.types import Detections, TrackedBoxes
 
@@ -122,3 +123,16 @@ def test_a_track_does_not_begin_before_a_cut():
 def test_who_is_expected_before_the_track_returns_is_the_one_who_was_detected():
     stream = [people((0, 50), predicted=1), people((0, 40))]
     assert continued_back(stream, [weak(41), weak(40)]) == [({0: 41}, 0, 0), ({0: 40}, 0, 0)]
+
+
+def test_a_track_does_not_begin_with_somebody_who_looks_different():
+    """Two people stand so close that the detections of one overlap the first box of the other."""
+    red, blue = np.zeros((2, APPEARANCE_SIZE), np.float32)
+    red[5], blue[200] = 1, 1
+    looks = [[blue], [None], [red, blue], [red]]
+    seen = [weak(40), weak(40), weak(40, 44), weak(41)]
+    stream = [people(), people(), people(), people((0, 41))]
+    items = zip(zip(seen, looks, strict=True), stream, strict=True)
+    found = filled(items, 4, back=3, detections=lambda item: item[0], appearances=lambda item: item[1])
+    places = [dict(zip(who.track_ids.tolist(), who.boxes[:, 0].tolist(), strict=True)) for _, who in found]
+    assert places == [{}, {0: 40}, {0: 40}, {0: 41}]

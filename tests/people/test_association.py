@@ -1,0 +1,100 @@
+"""No identity is handed to somebody else: looks, size and the camera decide where boxes alone would not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dcpose_cli.people.appearance import APPEARANCE_SIZE, likeness
+from dcpose_cli.people.association import AssociationTracker
+from dcpose_cli.people.motion import common_shift
+from dcpose_cli.types import Detections
+
+FPS = 25
+#: x, score and looks of a detection; boxes are 40 wide and 100 high.
+Seen = tuple[float, float, np.ndarray]
+
+
+def looks(value: float) -> np.ndarray:
+    """An appearance whose likeness to `looks(1)` is `value`."""
+    out = np.zeros(APPEARANCE_SIZE, np.float32)
+    out[5], out[200] = value**2, 1 - value**2
+    return out
+
+
+def step(tracker: AssociationTracker, time: float, *seen: Seen, height: float = 100) -> list[int]:
+    """Identities of the detections, which are all in tracks, in their order."""
+    boxes = np.array([[x, 100, 40, height] for x, _, _ in seen], np.float32).reshape(-1, 4)
+    found = Detections(boxes, np.array([score for _, score, _ in seen], np.float32))
+    tracked = tracker.follow(found, [look for _, _, look in seen], (1280, 360), time=time)
+    return tracked.track_ids[: len(tracked) - tracked.predicted].tolist()
+
+
+def standing(tracker: AssociationTracker, *seen: Seen, frames: int = 12, fps: float = FPS) -> float:
+    """These people stand still; the time of the next frame."""
+    for number in range(frames):
+        step(tracker, number / fps, *seen)
+    return frames / fps
+
+
+def away(tracker: AssociationTracker, now: float, seconds: float) -> float:
+    """Nobody is seen for so long; the time of the next frame."""
+    for number in range(round(seconds * FPS)):
+        step(tracker, now + number / FPS)
+    return now + round(seconds * FPS) / FPS
+
+
+def test_looks_have_the_likeness_they_are_made_for() -> None:
+    assert likeness(looks(1), looks(0.5)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("value", "same"), [(0.5, False), (0.9, True)])
+def test_who_suddenly_looks_different_in_a_crowd_is_somebody_else(value: float, same: bool) -> None:
+    """0.5 is enough for somebody who was covered a while, and too little from one frame to the next."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)))
+    identities = step(tracker, now, (112, 0.9, looks(value)), (76, 0.9, looks(0.3)))
+    assert (0 in identities) == same
+
+
+@pytest.mark.parametrize(("value", "identity"), [(0.55, 1), (0.7, 0)])
+def test_who_appears_where_somebody_was_lost_must_look_like_them(value: float, identity: int) -> None:
+    tracker = AssociationTracker(FPS)
+    now = away(tracker, standing(tracker, (100, 0.9, looks(1))), 0.4)
+    assert step(tracker, now, (104, 0.9, looks(value))) == [identity]
+
+
+def test_who_was_covered_and_missed_for_a_moment_is_known_by_the_last_looks() -> None:
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)))
+    half_covered = looks(0.45)
+    assert step(tracker, now, (100, 0.9, half_covered)) == [0]
+    now = away(tracker, now + 1 / FPS, 0.08)
+    assert step(tracker, now, (100, 0.9, half_covered)) == [0]
+
+
+def test_a_camera_that_shakes_moves_everybody() -> None:
+    """Somebody is detected in the old place, weakly; that is not the one who stood there."""
+    tracker = AssociationTracker(FPS)
+    crowd = [(100 + 150 * number, 0.9, looks(1)) for number in range(6)]
+    now = standing(tracker, *crowd)
+    moved = [(x + 18, score, look) for x, score, look in crowd]
+    assert step(tracker, now, *moved, (100, 0.15, looks(1)))[:6] == [0, 1, 2, 3, 4, 5]
+
+
+def test_one_who_walks_is_not_the_camera() -> None:
+    still = np.array([[100 * n, 100, 40, 100] for n in range(6)], np.float64)
+    found = still.astype(np.float32)
+    found[0, 0] += 15
+    assert common_shift(still, found).tolist() == [0, 0, 0, 0]
+    found[:, :2] += (9, -4)
+    assert common_shift(still, found).tolist() == [9, -4, 0, 0]
+    assert common_shift(still[:4], found).tolist() == [0, 0, 0, 0]
+    assert common_shift(still, found[:0]).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("height", "identity"), [(60, 1), (90, 0)])
+def test_who_comes_back_elsewhere_has_the_size_they_had(height: float, identity: int) -> None:
+    tracker = AssociationTracker(FPS)
+    now = away(tracker, standing(tracker, (100, 0.9, looks(1))), 0.5)
+    assert step(tracker, now, (160, 0.9, looks(0.95)), height=height) == [identity]
