@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from ..config import EstimateConfig
 from ..devices import require_one_device
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
-from ..files import printable, require_free_target, sha256_of, write_atomic
+from ..files import printable, require_free_target
 from ..video.probe import probe
 from .terminal import message, show
 
@@ -58,11 +56,7 @@ def compare_models(
         if not quiet:
             message(f"{model} ({names.index(model) + 1}/{len(names)})" if model else "drawing")
 
-    rows = compare(Path(video), names, out, truth=truth, config=config, begin=begin)
-    if json is not None:
-        report = {"video": {"name": Path(video).name, "sha256": sha256_of(Path(video))}, "device": config.device}
-        text = json_format.dumps(report | {"methods": [asdict(row) for row in rows]}, indent=1)
-        write_atomic(json, text + "\n", overwrite=config.overwrite)
+    rows = compare(Path(video), names, out, truth=truth, config=config, begin=begin, json=json)
     if not quiet:
         # Not squeezed into a narrow terminal: cut words and figures help nobody.
         show(table_of(rows), width=_WIDTH)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..edits import edit_result, read_script
-from ..files import printable, require_free_target, require_not_input, write_atomic
+from ..files import printable, require_free_target, require_not_input
 from .terminal import message
 
 
@@ -25,9 +25,7 @@ def edit_file(
     if save_script is not None:
         require_not_input(save_script, [result, out])
         require_free_target(save_script, overwrite=overwrite)
-    done = edit_result(result, out, every, overwrite=overwrite)
-    if save_script is not None:
-        write_atomic(save_script, "".join(f"{line}\n" for line in every), overwrite=overwrite)
+    done = edit_result(result, out, every, overwrite=overwrite, save_script=save_script)
     if not quiet:
         edits = "1 edit" if len(done.edits) == 1 else f"{len(done.edits)} edits"
         tracks = "1 track" if done.tracks == 1 else f"{done.tracks} tracks"

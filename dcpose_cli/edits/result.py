@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .._sets import publish
 from ..errors import UsageError
-from ..files import require_free_target, require_not_input, sha256_of
+from ..files import AtomicFile, output_error, require_free_target, require_not_input, sha256_of
 from ..results.posetrack import PoseTrackWriter, read_posetrack
 from ..types import FrameResult
 from .script import parse
@@ -28,11 +29,14 @@ class EditSummary:
     tracks: int
 
 
-def edit_result(path: Path, out: Path, lines: Sequence[str], *, overwrite: bool = False) -> EditSummary:
+def edit_result(
+    path: Path, out: Path, lines: Sequence[str], *, overwrite: bool = False, save_script: Path | None = None
+) -> EditSummary:
     """Carry out edits, in order, on a copy of a result.
 
     lines: as script.py documents them. The header of the copy lists them under `edits`, with the hash of the result
-    they were made on. Raises UsageError (an edit that does not fit), InputError or OutputError.
+    they were made on. save_script: a file for the lines, published together with the copy.
+    Raises UsageError (an edit that does not fit), InputError or OutputError.
     """
     path, out = Path(path), Path(out)
     if not lines:
@@ -54,5 +58,17 @@ def edit_result(path: Path, out: Path, lines: Sequence[str], *, overwrite: bool 
     with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
         for frame in frames:
             writer.write(frame)
+        if save_script is not None:
+            _publish(writer, save_script, lines, overwrite=overwrite)
     people = [person for frame in frames for person in frame.people]
     return EditSummary(out, tuple(lines), len(frames), len(people), len({person.track_id for person in people}))
+
+
+def _publish(writer: PoseTrackWriter, script: Path, lines: Sequence[str], *, overwrite: bool) -> None:
+    """Publish a copy together with the file of the lines. Raises OutputError."""
+    with AtomicFile(script, overwrite=overwrite) as file:
+        try:
+            file.temp.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        except OSError as error:
+            raise output_error(error, script) from error
+        publish([writer.finish(), file])

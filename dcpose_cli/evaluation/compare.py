@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import json as json_format
 import math
 import os
 import subprocess
@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from .. import errors
 from .._scratch import scratch_folder
+from .._sets import publish
 from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
 from ..errors import DCPoseError, InputError, UsageError
+from ..files import AtomicFile, output_error, sha256_of
 from ..outputs import require_outputs
 from ..pose.network import resolve_device
 from ..results import read_posetrack
@@ -67,12 +69,14 @@ def compare(
     truth: Path | None = None,
     config: EstimateConfig | None = None,
     begin: Callable[[str], None] = lambda model: None,
+    json: Path | None = None,
 ) -> list[MethodRow]:
     """Run every model on `video`, each in a process of its own; draw their results beside each other into `out`.
 
     All see the people that the detector and the tracker found once. models: names as for --model; "NAME:single" is a
     model's single-frame network. truth: the clip's true joints (a sample's JSON, or PoseTrack annotations).
-    begin: called with a name before it runs, and with "" before the video is drawn. Raises DCPoseError.
+    begin: called with a name before it runs, and with "" before the video is drawn. json: the figures, which are
+    published together with the video. Raises DCPoseError.
     """
     settings = config or EstimateConfig()
     _require(video, models, out, truth, settings)
@@ -85,8 +89,32 @@ def compare(
             rows.append(_row(model, figures, result, truth))
         if out is not None:
             begin("")
-            write_side_by_side(video, results, out, settings)
+        _write(rows, video, results, out, json, settings)
     return rows
+
+
+def _write(
+    rows: Sequence[MethodRow],
+    video: Path,
+    results: Sequence[tuple[str, Path]],
+    out: Path | None,
+    json: Path | None,
+    settings: EstimateConfig,
+) -> None:
+    """The video, the JSON, or both together."""
+    if json is None:
+        if out is not None:
+            write_side_by_side(video, results, out, settings)
+        return
+    report = {"video": {"name": video.name, "sha256": sha256_of(video)}, "device": settings.device}
+    text = json_format.dumps(report | {"methods": [asdict(row) for row in rows]}, indent=1)
+    with AtomicFile(json, overwrite=settings.overwrite) as table:
+        try:
+            table.temp.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise output_error(error, json) from error
+        if out is not None:
+            write_side_by_side(video, results, out, settings, publish=lambda drawn: publish([drawn, table]))
 
 
 def _require(
@@ -126,11 +154,11 @@ def _run_process(video: Path, model: str, result: Path, settings: EstimateConfig
         )
         stack.callback(worker.wait)
         stack.callback(worker.kill)  # does nothing to one that has ended
-        answer, complaint = worker.communicate(json.dumps(job))
+        answer, complaint = worker.communicate(json_format.dumps(job))
     if worker.returncode:
         last = (complaint.strip().splitlines() or [f"it ended with {worker.returncode}"])[-1]
         raise _ERRORS.get(worker.returncode, DCPoseError)(f"{model}: {last}")
-    out: dict[str, Any] = json.loads(answer.strip().splitlines()[-1])
+    out: dict[str, Any] = json_format.loads(answer.strip().splitlines()[-1])
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import EstimateConfig
+from ..files import AtomicFile
 from ..render import draw_people
 from ..results import read_posetrack
 from ..types import FrameResult
@@ -52,10 +53,16 @@ def plan_grid(count: int, size: tuple[int, int]) -> Grid:
 
 
 def write_side_by_side(
-    video: Path, results: Sequence[tuple[str, Path]], out: Path, config: EstimateConfig
+    video: Path,
+    results: Sequence[tuple[str, Path]],
+    out: Path,
+    config: EstimateConfig,
+    *,
+    publish: Callable[[AtomicFile], None] = AtomicFile.commit,
 ) -> list[str]:
     """Draw the results (title, PoseTrack JSON of ours) of `video` beside each other; returns warnings about the sound.
 
+    publish: gives the finished file its name, with others perhaps.
     Raises InputError, OutputError or UsageError.
     """
     people = [{frame.index: frame for frame in read_posetrack(path).frames} for _, path in results]
@@ -80,6 +87,7 @@ def write_side_by_side(
                 grid = grid or plan_grid(len(titles), (frame.image.shape[1], frame.image.shape[0]))
                 shown = [found.get(frame.index) for found in people]
                 writer.write(compose(frame.image, titles, shown, grid, config.kpt_thr), frame.pts)
+            publish(writer.finish())
     return writer.warnings
 
 

@@ -50,7 +50,7 @@ batch = 2
 def commands(kit, out, models):
     """name -> (arguments; whether an older set of outputs is replaced)."""
     over, result, clip = "--overwrite", kit / "a.json", kit / "in" / "clip.mp4"
-    model, single = models[:2], kit / "tiny"
+    model, single, truth = models[:2], kit / "tiny", kit / "posetrack" / "annotations" / "val"
     found = {
         "estimate": (("estimate", clip, "-o", out / "x.mp4", *models, over), True),
         "estimate, two folders": (
@@ -63,9 +63,13 @@ def commands(kit, out, models):
         "batch": (("batch", kit / "in", "-o", out / "b", "--workers", 1, *models), False),
         "batch, two": (("batch", kit / "two", "-o", out / "b", "--workers", 1, *models), False),
         "smooth": (("smooth", result, "-o", out / "x.json", over), True),
+        "edit": (
+            ("edit", result, "-o", out / "x.json", "--delete", "1", "--save-script", out / "x.txt", over),
+            True,
+        ),
         "render": (("render", clip, result, "-o", out / "x.mp4", over), True),
         "report": (("report", result, "--video", clip, "-o", out / "x.html", over), True),
-        "evaluate": (("evaluate", result, result, "--json", out / "x.json", over), True),
+        "evaluate": (("evaluate", truth, truth, "--json", out / "x.json", over), True),
         "compare": (
             ("compare", clip, "--models", model[1], "-o", out / "x.mp4", "--json", out / "x.json", *models[2:], over),
             True,
