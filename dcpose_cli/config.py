@@ -71,6 +71,7 @@ class EstimateConfig:
     up to half a second later.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     selection: which people the JSON and the video hold.
+    fps: frames per second of pictures that are read as a video ("25", "30000/1001"); 25 when not given.
     shot_fps: frames per second the camera recorded with, for slow motion ("240", "30000/1001"); times of results are
     then those of reality. The annotated video plays as the input does.
     start, end: seconds from the beginning of the video. max_frames: stop after so many frames.
@@ -103,6 +104,7 @@ class EstimateConfig:
     fix_swaps: bool = False
     smooth: str = "none"
     selection: Selection = Selection()
+    fps: str | None = None
     shot_fps: str | None = None
     start: float | None = None
     end: float | None = None

@@ -28,7 +28,7 @@ from .segments import SegmentFolder
 from .settings import ResolvedSettings
 from .stages import DEFAULT_FPS, Find, Stream, analyse
 from .types import Detections, Frame, FrameResult
-from .video.reader import VideoReader
+from .video.opening import open_file
 from .video.sample import VideoSample
 
 __all__ = ["Detector", "PoseEstimator"]
@@ -177,7 +177,7 @@ class PoseEstimator:
         max_frames: int | None = None,
     ) -> Iterator[FrameResult]:
         """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
-        with VideoReader(path, start=start, end=end, max_frames=max_frames) as reader:
+        with open_file(path, start=start, end=end, max_frames=max_frames) as reader:
             info = reader.info
             sample = VideoSample.of(path, info, start=start, end=end, max_frames=max_frames)
             settings, aspect = self.resolve(sample=sample), float(info.sample_aspect_ratio)

@@ -33,7 +33,7 @@ from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, 
 from .video.deinterlace import require_mode
 from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
-from .video.opening import open_video
+from .video.opening import open_video, rate_warnings
 from .video.reader import VideoReader
 from .video.sample import VideoSample
 from .video.source import is_live
@@ -100,8 +100,8 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
     require_one_device(settings.device)
     require_hwaccel(settings.hwaccel)
     require_mode(settings.deinterlace)
-    if settings.shot_fps is not None:
-        shot_rate(settings.shot_fps)
+    for rate in filter(None, (settings.fps, settings.shot_fps)):
+        shot_rate(rate)
     require_selection(settings.selection)
     return settings
 
@@ -163,6 +163,7 @@ def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest |
         hwaccel=config.hwaccel,
         device=config.device,
         deinterlace=config.deinterlace,
+        fps=None if config.fps is None else shot_rate(config.fps),
     )
 
 
@@ -214,6 +215,7 @@ def _reading_warnings(reader: VideoReader | LiveReader, config: EstimateConfig) 
     warnings = [reader.ending] if isinstance(reader, LiveReader) and reader.ending else []
     if config.hwaccel not in (NONE, AUTO) and _decoder(reader).device is None:
         warnings.append(f"{source} was decoded by software: {_decoder(reader).reason}")
+    warnings += rate_warnings(reader, given=config.fps is not None)
     if _has_changed(reader):
         warnings.append(f"{source} changed while it was being read: make the result again")
     return warnings

@@ -26,7 +26,7 @@ from ..config import EstimateConfig
 from ..errors import DCPoseError, DeviceError, UsageError
 from ..types import Progress
 from ..video.hwaccel import NONE
-from ..video.probe import probe
+from ..video.opening import describe_input
 from .parts import Parts
 from .plan import Job
 from .run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_job
@@ -164,7 +164,7 @@ class _Cluster:
         if job.remote is not None:  # machines hand each other parts in a folder that all of them see
             return []
         try:
-            info = probe(job.source)
+            info = describe_input(job.source)
         except DCPoseError:  # the task will say so
             return []
         if self._config.max_frames is not None or self._config.start is not None or not info.frame_count:

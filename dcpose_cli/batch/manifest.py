@@ -18,16 +18,18 @@ from typing import Any, Final, Self
 from .._locks import byte_of, lock_shared, locked, try_lock, unlock
 from .._schema import build
 from ..errors import InputError, OutputError
-from ..files import open_own, output_error, read_own, sha256_of, write_atomic
+from ..files import open_own, output_error, read_own, write_atomic
+from ..sequences import input_hash, pictures_in
 
 MANIFEST_NAME: Final = "manifest.jsonl"
 #: Bytes that are locked while a line is added, and as long as a run lasts.
 _WRITING, _RUNNING = 0, 1
+_MOST_NS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file as it was: sha256 of its bytes, size in bytes, time of its last change in nanoseconds."""
+    """A file, or a folder of pictures, as it was: sha256 and size of its bytes, time of its last change."""
 
     sha256: str
     size: int
@@ -37,20 +39,28 @@ class Stamp:
     def of(path: Path) -> Stamp:
         """The stamp of a file now. Raises InputError when it cannot be read."""
         try:
-            status = path.stat()
+            size, changed = _size_and_change(path)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", path=path, hint="check the file") from error
-        return Stamp(sha256_of(path), status.st_size, status.st_mtime_ns)
+        return Stamp(input_hash(path) or "", size, changed)
 
     def fits(self, path: Path) -> bool:
         """Whether the file is unchanged: size and time, or, when these are not the same, its bytes."""
         try:
-            status = path.stat()
-            if status.st_size != self.size:
-                return False
-            return status.st_mtime_ns == self.mtime_ns or sha256_of(path) == self.sha256
+            size, changed = _size_and_change(path)
+            return size == self.size and (changed == self.mtime_ns or input_hash(path) == self.sha256)
         except (OSError, InputError):
             return False
+
+
+def _size_and_change(path: Path) -> tuple[int, int]:
+    """Bytes, and time of the last change in nanoseconds, of a file. Of a folder, sums over its pictures; the latter
+    changes with every one of them. Raises OSError."""
+    if not path.is_dir():
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns
+    found = [picture.stat() for picture in pictures_in(path)]
+    return sum(s.st_size for s in found), sum(s.st_mtime_ns for s in found) % _MOST_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

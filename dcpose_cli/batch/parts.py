@@ -21,13 +21,14 @@ from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..estimator import PoseEstimator
 from ..results.header import result_header
+from ..results.measures import shot_rate
 from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_folder, stored_settings
 from ..segments.folder import Kind
 from ..segments.values import tracks_entry, tracks_of
 from ..settings import ResolvedSettings
 from ..stages import Find, Stream, detect, estimate, stored_observations, track
 from ..types import TrackedBoxes, VideoInfo, Window
-from ..video.probe import probe
+from ..video.opening import describe_input, open_file
 from ..video.reader import VideoReader
 from ..video.sample import VideoSample
 from ..window import CUT_REACH, mark_cuts, windows
@@ -51,7 +52,7 @@ class Parts:
     @staticmethod
     def of(source: Path, json: Path, estimator: PoseEstimator, config: EstimateConfig) -> Parts:
         """The parts of a result; what they are made of is found out here. Raises InputError."""
-        info = probe(source)
+        info = describe_input(source, fps=None if config.fps is None else shot_rate(config.fps))
         sample = VideoSample.of(source, info, start=config.start, end=config.end, max_frames=config.max_frames)
         settings = estimator.resolve(stored_settings(json, estimator.requested), sample=sample)
         header = result_header(source, info, estimator.models(), settings, config)
@@ -124,13 +125,14 @@ class Parts:
 
     def _reader(self, first: int, last: int | None) -> VideoReader:
         config = self.config
-        return VideoReader(
+        return open_file(
             self.source,
             start=config.start,
             end=config.end,
             first=first,
             last=last,
             deinterlace=config.deinterlace,
+            fps=None if config.fps is None else shot_rate(config.fps),
         )
 
     def _missing(self, kind: Kind, first: int, end: int | None) -> int | None:

@@ -17,6 +17,7 @@ from ..errors import InputError, UsageError
 from ..files import complete_set, marked_name, sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
+from ..sequences import input_hash, is_numbered, is_picture_name
 from .manifest import Line, read_manifest
 
 #: Endings taken for videos.
@@ -96,11 +97,11 @@ class Plan:
 def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:
     """Every video below `folder` with its target below `out`: the same tree, the same name with the ending `.mp4`.
 
-    Another ending is kept before it (`a.mov` -> `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Names too long
-    for that are cut, and names that some file systems take for one (`A.mp4`, `a.mp4`) told apart, by a hash. Links to
-    files are followed, links to folders are not, and neither is `out` when it lies inside `folder`. config: what the
-    results are to be made with; nothing is done already when it says `overwrite`.
-    Raises InputError, UsageError or WeightsError.
+    A folder of numbered pictures without videos is a video, too. Another ending is kept before it (`a.mov` ->
+    `a.mov.mp4`), so that `a.mov` and `a.mkv` stay apart. Names too long for that are cut, and names that some file
+    systems take for one (`A.mp4`, `a.mp4`) told apart, by a hash. Links to files are followed, links to folders are
+    not, and neither is `out` when it lies inside `folder`. config: what the results are to be made with; nothing is
+    done already when it says `overwrite`. Raises InputError, UsageError or WeightsError.
     """
     settings = config or EstimateConfig()
     if not folder.exists():
@@ -110,15 +111,21 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     if folder.resolve() == out.resolve():
         raise UsageError("this is the folder of the inputs", path=out, hint="name another with --out")
     sources, skipped, others = _videos(folder, out)
-    targets = targets_of([source.relative_to(folder) for source in sources])
+    names = [_below(source, folder) for source in sources]
+    targets = targets_of(names)
     known, wanted = read_manifest(out), _fingerprint(settings)
     jobs = [
-        _job(source, source.relative_to(folder).as_posix(), out, target, settings, known, wanted)
-        for source, target in zip(sources, targets, strict=True)
+        _job(source, name.as_posix(), out, target, settings, known, wanted)
+        for source, name, target in zip(sources, names, targets, strict=True)
     ]
     if not jobs and not skipped:
         raise InputError(f"no videos in this folder (looked for {', '.join(sorted(VIDEO_SUFFIXES))})", path=folder)
     return Plan(folder, out, jobs, skipped, others=others)
+
+
+def _below(source: Path, folder: Path) -> Path:
+    """The name of a video below the folder; the folder's own where it is a video of pictures itself."""
+    return Path(folder.resolve().name) if source == folder else source.relative_to(folder)
 
 
 def _job(
@@ -191,7 +198,8 @@ def find_detector(name: str | Path) -> Path:
 
 
 def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]], list[Path]]:
-    """Videos below a folder, sorted, what has a video's name but is none, with the reason, and other files."""
+    """Videos below a folder, folders of numbered pictures among them, sorted; what has a video's name but is none, with
+    the reason; other files."""
     skip = out.resolve()
     found: list[Path] = []
     skipped: list[tuple[Path, str]] = []
@@ -213,7 +221,11 @@ def _videos(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]
                     found.append(path)
             elif not path.name.startswith("."):
                 others.append(path)
-    return found, skipped, others
+        pictures = [path for path in others if path.parent == Path(root) and is_picture_name(path)]
+        if is_numbered(pictures) and not any(path.parent == Path(root) for path in found):
+            others = [path for path in others if path not in set(pictures)]
+            found.append(Path(root))
+    return sorted(found), skipped, others
 
 
 def is_video_name(path: PurePath) -> bool:
@@ -262,7 +274,7 @@ def finished_header(source: Path, target: Path) -> dict[str, Any] | None:
         return None
     try:
         header = dict(read_posetrack(result).header)
-        whole = header["video"] == sha256_of(target) and header["input"]["sha256"] == sha256_of(source)
+        whole = header["video"] == sha256_of(target) and header["input"]["sha256"] == input_hash(source)
         return header if whole and {"model", "detector"} <= header.keys() else None
     except (InputError, KeyError, TypeError):
         return None

@@ -97,17 +97,30 @@ def _pairs(inputs: list[str], out: Path | None, config: EstimateConfig) -> list[
     if len(inputs) > 1 and config.json is not None:
         raise UsageError("--json names one file, but there are several inputs", hint="leave it out")
     if len(inputs) > 1 and out is not None and not folder and out.suffix:
-        raise UsageError("this is one file, but there are several inputs", path=out, hint="name a folder with --out")
+        hint = "put a pattern of pictures in quotation marks" if _are_pictures(inputs) else "name a folder with --out"
+        raise UsageError("this is one file, but there are several inputs", path=out, hint=hint)
     pairs = [(source, (out or Path()) / _default_name(source)) for source in inputs]
     if len({target for _, target in pairs}) != len(pairs):
         raise UsageError("two inputs have the same name", hint="run them one by one with --out, or use dcpose batch")
     return pairs
 
 
+def _are_pictures(inputs: list[str]) -> bool:
+    from ..sequences import is_picture_name
+
+    return all(is_picture_name(Path(source)) for source in inputs)
+
+
 def _default_name(source: str) -> str:
     from ..video.source import is_live
 
-    stem = "live" if is_live(source) else Path(source).stem
+    path = Path(source)
+    if is_live(source):
+        stem = "live"
+    elif path.exists():
+        stem = path.stem if path.is_file() else path.resolve().name
+    else:  # a pattern of pictures is named by their folder
+        stem = path.parent.resolve().name if set(path.name) & set("%*?[") else path.stem
     return f"{short_name(stem, _MAX_STEM_BYTES)}_pose.mp4"
 
 
@@ -123,11 +136,11 @@ def _check(source: str, target: Path, config: EstimateConfig) -> None:
 
 def _look_at(source: str, config: EstimateConfig) -> None:
     """Check an input. A live source is not opened before it is used: it may accept one connection only."""
-    from ..video.probe import probe
+    from ..video.opening import describe_input
     from ..video.source import is_live
 
     if not (config.allow_network and is_live(source)):
-        probe(source, allow_network=config.allow_network)
+        describe_input(source, allow_network=config.allow_network)
 
 
 def report_error(error: DCPoseError) -> None:

@@ -12,7 +12,7 @@ from ..devices import require_one_device
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
 from ..files import printable, require_free_target
-from ..video.probe import probe
+from ..video.opening import describe_input
 from .terminal import message, show
 
 #: Characters that the table may take; it takes what it needs.
@@ -50,7 +50,7 @@ def compare_models(
         raise UsageError("nothing to do", hint="give --out or --json, or leave out --quiet")
     if json is not None:
         require_free_target(json, overwrite=config.overwrite)
-    probe(video, allow_network=config.allow_network)
+    describe_input(video, allow_network=config.allow_network)
 
     def begin(model: str) -> None:
         if not quiet:

@@ -126,6 +126,7 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     "fix_swaps": _option(
         bool, "--fix-swaps", panel="Poses", help="Repair legs whose left and right are exchanged for some frames."
     ),
+    "fps": _option(str | None, panel="Range", metavar="FPS", help="Frames per second of pictures; default 25."),
     "shot_fps": _option(
         str | None,
         panel="Range",

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
         "share_crops",
         "detect_every",
         "hwaccel",
+        "fps",
         "shot_fps",
         "deinterlace",
         "flip_test",
@@ -88,8 +89,8 @@ def export(
         from .convert_command import convert_result
 
         return convert_result(
-            Path(video), out, to, overwrite=config.overwrite, selection=config.selection, shot_fps=config.shot_fps,
-            quiet=quiet,
+            Path(video), out, to, overwrite=config.overwrite, selection=config.selection, fps=config.fps,
+            shot_fps=config.shot_fps, quiet=quiet,
         )  # fmt: skip
     from .commands import export_one
 

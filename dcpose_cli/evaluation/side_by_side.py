@@ -17,7 +17,7 @@ from ..files import AtomicFile
 from ..render import draw_people
 from ..results import read_posetrack
 from ..types import FrameResult
-from ..video.reader import VideoReader
+from ..video.opening import open_file
 from ..video.writer import VideoWriter
 
 #: Largest width and height of the whole picture, pixels.
@@ -67,7 +67,7 @@ def write_side_by_side(
     """
     people = [{frame.index: frame for frame in read_posetrack(path).frames} for _, path in results]
     titles = [title for title, _ in results]
-    with VideoReader(
+    with open_file(
         video, start=config.start, end=config.end, max_frames=config.max_frames, allow_network=config.allow_network
     ) as reader:
         writer = VideoWriter(

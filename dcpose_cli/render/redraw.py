@@ -14,13 +14,16 @@ from .._threads import ReadAhead, WriteBehind
 from ..chunks import chunk_frames
 from ..config import DEFAULTS, EVERYBODY, Selection
 from ..errors import InputError, UsageError
-from ..files import printable, sha256_of
+from ..files import printable
 from ..outputs import require_video
+from ..results.measures import frame_rate_of
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.selected import selected
+from ..sequences import input_hash
 from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.deinterlace import MODES
+from ..video.opening import open_file
 from ..video.reader import VideoReader
 from ..video.writer import VideoWriter
 from .faces import FaceBlur, coverage_warnings
@@ -129,8 +132,13 @@ def part_of(result: PoseTrackResult) -> Part:
 def open_again(video: Path, result: PoseTrackResult) -> VideoReader:
     """The frames that the result was made from. Raises as VideoReader; InputError for another picture size."""
     part = part_of(result)
-    reader = VideoReader(
-        video, start=part.start, end=part.end, max_frames=part.max_frames, deinterlace=part.deinterlace
+    reader = open_file(
+        video,
+        start=part.start,
+        end=part.end,
+        max_frames=part.max_frames,
+        deinterlace=part.deinterlace,
+        fps=frame_rate_of(result.header),
     )
     size = (result.header.get("width"), result.header.get("height"))
     if None not in size and size != (reader.info.width, reader.info.height):
@@ -147,7 +155,7 @@ def differences(video: Path, info: VideoInfo, result: PoseTrackResult) -> Iterat
     """What tells that the result was made from another file."""
     source = result.header.get("input")
     expected = source.get("sha256") if isinstance(source, dict) else None
-    if expected is not None and sha256_of(info.path) != expected:
+    if expected is not None and input_hash(info.path) != expected:
         yield f"{printable(video)} is not the file the result was made from; poses may lie beside the people"
 
 

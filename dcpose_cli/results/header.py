@@ -10,7 +10,6 @@ from typing import Any, Final
 from .. import __version__
 from .._paths import SINGLE
 from ..config import DEFAULTS, EstimateConfig
-from ..files import sha256_of
 from ..settings import ResolvedSettings
 from ..types import VideoInfo
 from .measures import shot_header
@@ -40,13 +39,18 @@ def result_header(
     models: {"model", "detector"}, each {"name", "sha256"}. settings: those of this video. config: its range counts.
     hwaccel: the hardware that decodes; None for software. Raises UsageError for a `shot_fps` that cannot be.
     """
+    from ..sequences import input_hash
     from ..video.source import is_address, is_live  # late, so that looking at headers does not load a decoder
 
     # An address may hold a password: only what kind of source it was is written down.
-    name = f"{str(source).partition(':')[0]} stream" if is_address(source) or is_live(source) else source.name
+    name = (
+        f"{str(source).partition(':')[0]} stream"
+        if is_address(source) or is_live(source)
+        else source.name or source.resolve().name
+    )
     header = {
         "dcpose": __version__,
-        "input": {"name": name, "sha256": sha256_of(source) if source.is_file() else None},
+        "input": {"name": name, "sha256": None if is_address(source) or is_live(source) else input_hash(source)},
         **models,
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
@@ -68,6 +72,7 @@ def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, A
         "start": config.start,
         "end": config.end,
         "max_frames": config.max_frames,
+        **({} if config.fps is None else {"fps": config.fps}),
         **({} if config.deinterlace == DEFAULTS.deinterlace else {"deinterlace": config.deinterlace}),
         **({} if config.shot_fps is None else {"shot_fps": config.shot_fps}),
     }

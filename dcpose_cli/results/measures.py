@@ -32,6 +32,14 @@ def real_rate(header: Mapping[str, Any]) -> float | None:
         return None
 
 
+def frame_rate_of(header: Mapping[str, Any]) -> Fraction | None:
+    """Frames per second at which the video plays; None where the header does not say."""
+    try:
+        return frame_rate(str(header.get("fps")))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
 def playback_frames(result: PoseTrackResult) -> list[FrameResult]:
     """The frames with the times at which the video shows them, for results of slow motion."""
     if time_scale(result.header) == 1:
@@ -57,7 +65,7 @@ def shot_header(header: Mapping[str, Any], shot_fps: str | float | Fraction) -> 
 
 
 def shot_rate(shot_fps: str | float | Fraction) -> Fraction:
-    """The rate as users write it. Raises UsageError."""
+    """A frame rate as users write it. Raises UsageError."""
     try:
         return frame_rate(shot_fps)
     except (ValueError, ZeroDivisionError) as error:

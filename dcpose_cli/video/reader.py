@@ -18,7 +18,7 @@ from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
 from dcpose_cli.video.deinterlace import Deinterlacer
 from dcpose_cli.video.hwaccel import NONE, Choice, Decoder, SwitchingDecoder, choose_decoder, open_hardware
-from dcpose_cli.video.probe import choose_stream, probe_fully
+from dcpose_cli.video.probe import Probe, choose_stream, probe_fully
 from dcpose_cli.video.source import FileState, open_input
 
 
@@ -31,7 +31,7 @@ class VideoReader:
     decoded all the same, so that frames are those that a reader of everything delivers.
     hwaccel: "none", "auto" or a hardware device type that is to decode; it does where it gives what software gives.
     gpu: number of the device that "cuda" means there. deinterlace: "auto" (frames that say they are interlaced), "on"
-    (all) or "off". HDR (PQ, HLG) is tone-mapped.
+    (all) or "off". probed: what is known of the video already. HDR (PQ, HLG) is tone-mapped.
     Times begin at 0 with the first frame of the file, whatever its own clock says.
     info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes.
     report: live counts of the decoding.
@@ -54,6 +54,7 @@ class VideoReader:
         hwaccel: str = NONE,
         gpu: int | None = None,
         deinterlace: str = "auto",
+        probed: Probe | None = None,
     ) -> None:
         _require_range(start, end, max_frames)
         self._deinterlacer, self._to_rgb = Deinterlacer(deinterlace), ToRgb()
@@ -64,7 +65,7 @@ class VideoReader:
         self._max_frames = max_frames
         self._allow_network = allow_network
         self._state = FileState.of(path)
-        self._probe = probe_fully(path, allow_network=allow_network)
+        self._probe = probed or probe_fully(path, allow_network=allow_network)
         self.info = self._probe.info
         self.clock = Clock(self.info.time_base, self.info.fps, discontinuous=self._probe.discontinuous)
         self._gpu = gpu

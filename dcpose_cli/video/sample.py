@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli.types import VideoInfo
-from dcpose_cli.video.reader import VideoReader
+from dcpose_cli.video.opening import open_file
 
 #: Frames of a sample, spread over so many seconds.
 FRAMES: Final = 3
@@ -48,11 +48,11 @@ class VideoSample:
     def read(self) -> list[NDArray[np.uint8]]:
         """Up to FRAMES undamaged frames of the first second, (H, W, 3) uint8 RGB, decoded by software.
 
-        Raises what VideoReader raises.
+        Raises what `open_file` raises.
         """
         found: list[NDArray[np.uint8]] = []
         began: float | None = None
-        with VideoReader(
+        with open_file(
             self.path, start=self.start, end=self.end, max_frames=self.max_frames, allow_network=self.allow_network
         ) as reader:
             for frame in reader:

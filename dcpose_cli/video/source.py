@@ -112,7 +112,9 @@ def _require_file(name: str) -> None:
             f"cannot be opened: {getattr(exc, 'strerror', None) or exc}", path=name, hint="check the path"
         ) from exc
     if stat.S_ISDIR(status.st_mode):
-        raise UsageError("this is a folder", path=name, hint="use `dcpose batch` for folders")
+        raise UsageError(
+            "this is a folder without pictures", path=name, hint="use `dcpose batch` for folders of videos"
+        )
     if not stat.S_ISREG(status.st_mode):
         raise InputError("this is a pipe or device", path=name, hint="give a video file")
     if status.st_size == 0:

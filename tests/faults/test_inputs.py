@@ -49,21 +49,26 @@ def test_no_video(dcpose, product, clip, tmp_path, kind, says):
     assert product.files_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "tiff", "webp", "wav", "mp3"])
-def test_pictures_and_sound_have_no_video_stream(dcpose, product, tmp_path, ending):
-    import av
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "tiff", "webp"])
+def test_pictures_are_videos_of_one_frame(dcpose, tmp_path, ending):
     import cv2
 
+    cv2.imwrite(str(tmp_path / f"in.{ending}"), np.zeros((48, 64, 3), np.uint8))
+    assert dcpose.estimate(tmp_path / f"in.{ending}", "-o", tmp_path / "out.mp4").returncode == 0
+    assert json.loads((tmp_path / "out.json").read_text())["dcpose"]["frames"] == 1
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3"])
+def test_sound_has_no_video_stream(dcpose, product, tmp_path, ending):
+    import av
+
     source = tmp_path / f"in.{ending}"
-    if ending in ("wav", "mp3"):
-        with av.open(str(source), "w") as out:
-            sound = out.add_stream("pcm_s16le" if ending == "wav" else "mp3", rate=48000)
-            tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 4608), np.int16), format="s16", layout="stereo")
-            tone.sample_rate = 48000
-            out.mux(sound.encode(tone))
-            out.mux(sound.encode(None))
-    else:
-        cv2.imwrite(str(source), np.zeros((48, 64, 3), np.uint8))
+    with av.open(str(source), "w") as out:
+        sound = out.add_stream("pcm_s16le" if ending == "wav" else "mp3", rate=48000)
+        tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 4608), np.int16), format="s16", layout="stereo")
+        tone.sample_rate = 48000
+        out.mux(sound.encode(tone))
+        out.mux(sound.encode(None))
     result = dcpose.estimate(source, "-o", tmp_path / "out.mp4")
     assert result.returncode == 3
     assert f"{source}: no video stream" in product.one_line(result)
