@@ -62,6 +62,8 @@ def test_labels_of_a_sample_clip_can_be_trained_on(root, tmp_path, monkeypatch, 
 
 
 def test_hosted_checks_are_those_of_ci_run(root):
+    if not (root / ".ci/run").exists():
+        pytest.skip("the source archive has no files of hosted services")
     steps = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
     hosted = {step["run"] for job in steps.values() for step in job["steps"] if "run" in step}
     local = (root / ".ci/run").read_text(encoding="utf-8")
@@ -84,6 +86,8 @@ def test_citation_names_the_paper_of_the_network(root):
 
 def test_image_holds_what_the_build_needs(root):
     """.dockerignore lets in what pyproject.toml and the build hook read."""
+    if not (root / ".dockerignore").exists():
+        pytest.skip("the source archive has no .dockerignore")
     listed = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert listed >= {"dcpose_cli", "models", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE"}
     assert all((root / name).exists() for name in listed)

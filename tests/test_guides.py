@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+GUIDES = [ROOT / "README.md", ROOT / "docs/python.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Commands that analyse whole videos; here they stop after a few frames.
 LONG = re.compile(r"^(?P<command>dcpose (estimate|batch|export-json|compare) [^#\n]*?) *(#.*)?$", re.MULTILINE)
