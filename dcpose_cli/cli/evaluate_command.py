@@ -14,6 +14,7 @@ from rich.table import Table
 from ..config import Selection
 from ..errors import UsageError
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
+from ..evaluation.poseval_files import clip_of
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
 from .terminal import message, say, show
 
@@ -45,11 +46,22 @@ def evaluate_results(
         _show(result)
         if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():
             message("dcpose: no joint is where the truth has one; are these results of the same video?")
+        _say_other_clip(truth, predicted)
         lacking = [str(METRICS[name]) for name in METRICS if wanted is None and name not in available_metrics()]
         if lacking:
             message(f"dcpose: {' and '.join(lacking)} for more figures: pip install 'dcpose[evaluate]'")
     if json is not None:
         write_atomic(json, json_module.dumps(as_json(result), indent=1, allow_nan=False) + "\n", overwrite=overwrite)
+
+
+def _say_other_clip(truth: Path, predicted: Path) -> None:
+    """Warn where two files say that they are of different videos."""
+    if not (truth.is_file() and predicted.is_file()):
+        return  # the files of two folders belong together by their names
+    clips = clip_of(truth), clip_of(predicted)
+    if None not in clips and len({Path(str(name)).stem for name in clips}) > 1:
+        of_truth, of_result = (printable(str(name)) for name in clips)
+        message(f"dcpose: warning: the truth is of {of_truth}, but the result was made from {of_result}")
 
 
 def _show(result: Evaluation) -> None:

@@ -81,6 +81,16 @@ def header_of(data: Any) -> Mapping[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
+def clip_of(path: Path) -> str | None:
+    """Name of the video that a file is of, where it says so: a result of dcpose, or the truth of a sample clip."""
+    data = load(path)
+    made_from = header_of(data).get("input")
+    name = (
+        made_from.get("name") if isinstance(made_from, dict) else data.get("video") if isinstance(data, dict) else None
+    )
+    return name if isinstance(name, str) else None
+
+
 def load(path: Path) -> Any:
     """Parsed JSON. Raises InputError."""
     complete_set(path)

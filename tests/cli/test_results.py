@@ -157,6 +157,20 @@ def test_evaluate_wonders_about_another_video(dcpose, root, tmp_path):
     assert "results of the same video?" in done.stderr
 
 
+def test_evaluate_names_the_clips_when_they_differ(dcpose, root, tmp_path):
+    from dcpose_cli.results.format import CATEGORY
+
+    truth = json.loads((root / "sample_videos/plaza.json").read_text())
+    images = [{"id": 10_000_010_000 + k, "file_name": f"{k}.jpg", "frame_id": k} for k in range(truth["n_frames"])]
+    for name, warns in (("sprint.mp4", True), ("plaza.mov", False)):
+        result = {"images": images, "annotations": [], "categories": [CATEGORY], "dcpose": {"input": {"name": name}}}
+        (tmp_path / "result.json").write_text(json.dumps(result))
+        done = dcpose("evaluate", root / "sample_videos/plaza.json", tmp_path / "result.json", "--metrics", "ap")
+        assert done.returncode == 0
+        said = "the truth is of plaza.mp4, but the result was made from sprint.mp4"
+        assert (said in done.stderr) == warns, done.stderr
+
+
 def test_evaluate_refuses(dcpose, product, root, result, tmp_path):
     golden = root / "tests" / "data" / "poseval"
     plaza = root / "sample_videos" / "plaza.json"
