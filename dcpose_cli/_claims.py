@@ -53,6 +53,12 @@ def unclaimed_token() -> str:
     return token
 
 
+def other_token(name: str) -> str:
+    """Another temporary name for what `name` is one of, to be claimed on this host."""
+    stem, ending = name[: -len("TTTTRRRR.part")], name[-len(".part") :]
+    return f"{stem}{claimed_token()}{ending}"
+
+
 def claim(path: Path) -> int | None:
     """Hold the lock of a temporary file or folder, until the descriptor returned is closed; None without locks.
 

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dcpose_cli._claims import has_locks, is_of_this_host, is_temporary, take
+from dcpose_cli._claims import has_locks, is_of_this_host, is_temporary, other_token, take
 
 #: Ends the name of a journal.
 JOURNAL_ENDING: Final = ".set.part"
@@ -95,6 +95,7 @@ def complete(path: Path) -> list[Path]:
         os.close(handle)
     if journal.first is not None:
         complete(Path(journal.first))
+    _remove_unheld(path.parent, f".{path.name}.")  # it may still have its own temporary name
     return [path.with_name(name) for _, name, _ in journal.moves]
 
 
@@ -110,7 +111,8 @@ def _complete(path: Path, journal: Journal) -> None:
                 give_name(folder / temporary, folder / name, overwrite=share.overwrite)
             except FileExistsError:  # somebody's, made since
                 (folder / temporary).unlink(missing_ok=True)
-        for name, inode in share.gone:
+        named = all(_inode(folder / name) == inode for _, name, inode in share.moves)
+        for name, inode in share.gone if named else ():
             if _inode(folder / name) == inode:
                 (folder / name).unlink(missing_ok=True)
     remove_journals([path, *map(Path, journal.others)])
@@ -127,15 +129,16 @@ def remove_journals(journals: Iterable[Path]) -> None:
 
 
 def give_name(temporary: Path, target: Path, *, overwrite: bool) -> None:
-    """Rename a finished temporary file. Nothing happens when there is none: somebody else has completed the set.
+    """Rename a finished temporary file or folder. Nothing happens when there is none: somebody has completed the set.
 
+    A folder that is replaced has a temporary name for a moment.
     Raises FileExistsError when something else has the name, without `overwrite`; OSError as os.rename.
     """
     try:
         mine = temporary.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(mine.st_mode):
+    if not (stat.S_ISREG(mine.st_mode) or stat.S_ISDIR(mine.st_mode)):
         return
     with contextlib.suppress(FileNotFoundError):
         there = target.lstat()
@@ -144,6 +147,9 @@ def give_name(temporary: Path, target: Path, *, overwrite: bool) -> None:
             return
         if not overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    if stat.S_ISDIR(mine.st_mode):
+        _give_name_to_folder(temporary, target)
+        return
     if overwrite:
         temporary.replace(target)
         return
@@ -158,12 +164,30 @@ def give_name(temporary: Path, target: Path, *, overwrite: bool) -> None:
     temporary.unlink()
 
 
+def _give_name_to_folder(temporary: Path, target: Path) -> None:
+    old = temporary.with_name(other_token(temporary.name))
+    replaces = os.path.lexists(target)
+    if replaces:
+        target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if replaces:
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_stale(folder: Path, stem: str | tuple[str, ...] = ".") -> list[Path]:
     """Remove what dead processes of this host left in `folder` under names that begin so; what was removed.
 
     Sets are completed first, so that no file of one is removed.
     """
     complete_sets(folder)
+    return _remove_unheld(folder, stem)
+
+
+def _remove_unheld(folder: Path, stem: str | tuple[str, ...]) -> list[Path]:
     removed: list[Path] = []
     if has_locks():
         with contextlib.suppress(OSError):

@@ -53,6 +53,25 @@ def publish(outputs: Sequence[AtomicFile], *, of: Path | None = None, gone: Sequ
         output.named()
 
 
+def replace_folder(temporary: Path, target: Path) -> None:
+    """Give a finished folder the name of an older one, where the system cannot exchange two names. Raises OutputError.
+
+    For a moment neither has the name; a process that is killed then leaves a journal, as with files.
+    """
+    path = journal_of(target)
+    journal = Journal(secrets.token_hex(8), ((temporary.name, target.name, temporary.lstat().st_ino),), overwrite=True)
+    handle = _write(path, journal.as_json())
+    try:
+        give_name(temporary, target, overwrite=True)
+        remove_journals([path])
+    except OSError as error:
+        raise output_error(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        release(handle)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """A name that was given or taken away. temp: of the new file. old: second name of what was there."""
@@ -176,7 +195,11 @@ def _write(path: Path, data: bytes) -> int | None:
                 break
             complete(path)
             if time.monotonic() > deadline:
-                raise OutputError("is being written by another run", path=path, hint="wait for it")
+                raise OutputError(
+                    "is there: another run is writing this output, or something else has this name",
+                    path=path,
+                    hint="wait for it, or remove it",
+                )
             time.sleep(0.02)
         sync_folder(path.parent)
     except BaseException as error:

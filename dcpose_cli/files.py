@@ -165,6 +165,7 @@ def require_free_target(target: Path, *, overwrite: bool) -> None:
     if target.is_dir():
         raise OutputError("this is a folder", path=target, hint="name a file")
     if not overwrite and os.path.lexists(target):
+        remove_stale_of(target)  # the run that made it may have been killed right after
         raise OutputError("exists already", path=target, hint="pass --overwrite or choose another name")
 
 

@@ -72,6 +72,9 @@ def test_a_kill_at_any_step_leaves_one_whole_set(tmp_path, overwrite):
         assert publish_in_child(folder, step, overwrite)[0] == -signal.SIGKILL
         touched = folder / ("x.json", "x.mp4", "sub/y.json")[step % 3]
         complete_set(touched)  # what every reader and writer does first
+        found = state(folder)
+        if found.get("x.json") == "new" and touched.parent == folder:
+            assert not [name for name in found if name.startswith((".x.set", "..x.set"))], step
         for place in (folder, folder / "sub"):
             remove_stale(place)
         assert state(folder) in (NEW, OLD if overwrite else {}), step
@@ -154,7 +157,7 @@ def test_two_processes_that_write_one_set(tmp_path, monkeypatch):
     handle = claim(journal(tmp_path))
     monkeypatch.setattr(_sets, "_PATIENCE_S", 0.1)
     outputs = [AtomicFile(tmp_path / name) for name in ("x.mp4", "x.json")]
-    with pytest.raises(OutputError, match="another run"):
+    with pytest.raises(OutputError, match="another run is writing"):
         publish(outputs)
     for output in outputs:
         output.discard()

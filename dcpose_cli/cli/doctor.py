@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -72,7 +73,8 @@ def clean_folders(folders: list[Path]) -> int:
         _tell(completed, removed)
         if not (removed or completed):
             say(f"{folder}: nothing to remove")
-    _tell([], remove_scratch())
+    with contextlib.suppress(OSError):  # there is no temporary folder
+        _tell([], remove_scratch())
     return EXIT_OK
 
 

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from .._claims import claim, release
-from .._sets import publish
+from .._sets import publish, replace_folder
 from ..errors import OutputError
 from ..files import (
     AtomicFile,
+    complete_set,
     exchange,
     make_folder,
     output_error,
@@ -54,7 +55,11 @@ def write_files(
 
 def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:
     """Raise OutputError unless `target` can become a folder of outputs: it is missing or empty, or, with `overwrite`,
-    holds nothing but files whose names are ours."""
+    holds nothing but files whose names are ours.
+
+    A replacement that a dead process left unfinished is completed first.
+    """
+    complete_set(target)
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
@@ -120,14 +125,7 @@ class AtomicFolder:
             return
         if exchange(self.temp, self.target):
             return  # `discard` removes the older result, which has the temporary name now
-        old = temporary_name(self.target)
-        self.target.rename(old)
-        try:
-            self.temp.rename(self.target)
-        except OSError:
-            old.rename(self.target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(self.temp, self.target)
 
     def discard(self) -> None:
         """Remove the folder under construction, or after a commit the one that it replaced."""

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from dcpose_cli import _sets
+from dcpose_cli._recovery import remove_stale
 from dcpose_cli.errors import OutputError
 from dcpose_cli.export import _outputs
 from dcpose_cli.export._outputs import AtomicFolder, write_files
@@ -59,6 +60,38 @@ def test_a_kill_between_leaves_the_old_or_the_new_folder(tmp_path):
     ended = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert (out / "x").read_text() in ("old", "new")
+
+
+#: The process dies after the first rename of a folder that replaces another, where names cannot be exchanged.
+KILLED_WITHOUT_EXCHANGE = """
+import os, pathlib, signal, sys
+from dcpose_cli.export import _outputs
+_outputs.exchange = lambda first, second: False
+target, seen = pathlib.Path(sys.argv[1]), 0
+with _outputs.AtomicFolder(target, lambda name: True, overwrite=True) as folder:
+    (folder.temp / "x").write_text("new")
+    def kill(event, arguments):
+        global seen
+        if event != "os.rename" or str(target) not in map(str, arguments):
+            return
+        seen += 1
+        if seen == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(kill)
+"""
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_kill_between_two_renames_of_folders(tmp_path, step):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "x").write_text("old")
+    ended = subprocess.run([sys.executable, "-c", KILLED_WITHOUT_EXCHANGE, str(out), str(step)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert out.exists() == (step == 1)
+    remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "x").read_text() == "new"
 
 
 @pytest.mark.parametrize("older", [True, False])

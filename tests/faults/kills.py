@@ -165,7 +165,7 @@ class Case:
     def kill(self, rng):
         """Findings of one kill and the run after it."""
         shutil.rmtree(self.out)
-        self.out.mkdir()
+        (self.out / "sub").mkdir(parents=True)
         for name, data in self.old.items():
             place = self.out / name
             place.mkdir(exist_ok=True) if data is None else place.write_bytes(data)
@@ -199,34 +199,35 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50, help="over all commands in turn")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="commands whose name contains this")
+    parser.add_argument("--only", default="", help="commands whose names contain this, or one of these with commas")
     args = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)  # a fork has no threads of its parent
     product = runpy.run_path(str(TESTS / "product.py"))
     fuzz = runpy.run_path(str(TESTS / "fuzz" / "run.py"))
-    from dcpose_cli import export_json
+    from dcpose_cli import PoseEstimator, export_json
 
     with tempfile.TemporaryDirectory() as name:
         kit, out, rng = Path(name) / "kit", Path(name) / "out", random.Random(args.seed)
         for folder in (kit / "in", kit / "two", kit / "posetrack", Path(name) / "temporary"):
             folder.mkdir(parents=True)
         tempfile.tempdir = os.environ["TMPDIR"] = str(Path(name) / "temporary")
-        estimator, model, detector = fuzz["small_estimator"](kit, product)
+        _, model, detector = fuzz["small_estimator"](kit, product)
         clip = product["make_clip"](kit / "in" / "clip.mp4", frames=8)
-        export_json(clip, kit / "a.json", estimator=estimator)
+        people = [PoseEstimator(model, "cpu", detector=product["Crowd"](count)) for count in (2, 3)]
+        export_json(clip, kit / "a.json", estimator=people[0])
         for number in range(2):
             product["make_clip"](kit / "two" / f"{number}.mp4", frames=5)
         runpy.run_path(str(TESTS / "posetrack_files.py"))["write_all"](kit / "posetrack")
         (kit / "recipe.toml").write_text(_RECIPE + runpy.run_path(str(TESTS / "conftest.py"))["TINY_MODEL"])
         older = product["make_clip"](kit / "older.mp4", frames=5)
-        export_json(older, kit / "older.json", estimator=estimator)
+        export_json(older, kit / "older.json", estimator=people[1])
         dcpose = product["Command"](model, detector)
         swap = {clip: older, kit / "a.json": kit / "older.json"}
         cases, counts, findings = {}, Counter(), []
         for title, (what, replaces) in commands(kit, out, dcpose.models).items():
-            if args.only in title:
+            if any(part in title for part in args.only.split(",")):
                 before = [swap.get(value, value) for value in what]
                 cases[title] = Case(dcpose, what, out, replaces=replaces, older=before)
                 print(
