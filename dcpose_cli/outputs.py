@@ -13,7 +13,7 @@ from typing import Final
 from ._claims import claim, release
 from .config import EstimateConfig
 from .errors import DCPoseError, UsageError
-from .export.formats import Options, require_target, write_result
+from .export.formats import Options, rate_warnings, require_target, write_result
 from .files import (
     output_error,
     printable,
@@ -58,11 +58,12 @@ class NativeJson:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The result of a run in another format, made from a JSON with a temporary name."""
+    """The result of a run in another format, made from a JSON with a temporary name. warnings: about the output."""
 
     target: Path
     to: str
     json: Path = field(init=False)
+    warnings: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "json", temporary_name(self.target, claimed=True))
@@ -91,7 +92,9 @@ class Converted:
 
     def _publish(self, *, overwrite: bool) -> tuple[Path, ...]:
         try:
-            written = write_result(read_posetrack(self.json), self.target, self.to, Options(overwrite=overwrite))
+            result = read_posetrack(self.json)
+            self.warnings.extend(rate_warnings(result, self.to, self.target))
+            written = write_result(result, self.target, self.to, Options(overwrite=overwrite))
         except DCPoseError as error:
             kept = self._keep()
             hint = f"the result is kept in {printable(kept)}: use dcpose convert"

@@ -149,6 +149,7 @@ def _run(
             publish([encoded, writer.finish(_end_of_header(reader, header, video.sha256))])
         exports = result.publish(overwrite=config.overwrite)
     warnings = [*(video.warnings if video else ()), *_reading_warnings(reader, config), *run.selection_warnings()]
+    warnings += result.warnings if isinstance(result, Converted) else []
     return run.summary(result, exports, warnings, time.monotonic() - started)
 
 

@@ -134,17 +134,17 @@ def _with_neighbours(
 
 
 def _neighbours(person: Person, frames: Sequence[FrameResult], at: int, reach: int, seconds: float) -> _Samples:
-    samples = [(0.0, person.keypoints, _present(person))]
+    samples = [(0.0, person.keypoints, present_joints(person))]
     for step in (-1, 1):
-        joined, last, before = _present(person), person, frames[at].time
+        joined, last, before = present_joints(person), person, frames[at].time
         for number in range(at + step, at + step * (reach + 1), step):
             if not 0 <= number < len(frames) or abs(frames[number].time - frames[at].time) > seconds:
                 break
             frame = frames[number]
             sample = next((p for p in frame.people if p.track_id == person.track_id), None)
-            if sample is None or not _connected(last, sample, abs(frame.time - before)):
+            if sample is None or not connected(last, sample, abs(frame.time - before)):
                 break
-            joined = joined & _present(sample)
+            joined = joined & present_joints(sample)
             samples.append((frame.time - frames[at].time, sample.keypoints, joined))
             last, before = sample, frame.time
     times, points, masks = zip(*samples, strict=True)
@@ -152,7 +152,7 @@ def _neighbours(person: Person, frames: Sequence[FrameResult], at: int, reach: i
     return _Samples(np.array(times), np.stack(points).astype(np.float64), np.stack(masks), size)
 
 
-def _connected(before: Person, after: Person, seconds: float) -> bool:
+def connected(before: Person, after: Person, seconds: float) -> bool:
     """Whether nothing but motion lies between two samples of one track in successive frames."""
     if seconds > GAP_SECONDS:
         return False
@@ -161,7 +161,7 @@ def _connected(before: Person, after: Person, seconds: float) -> bool:
     return bool((high >= low).all())
 
 
-def _present(person: Person) -> NDArray[np.bool_]:
+def present_joints(person: Person) -> NDArray[np.bool_]:
     """(17,) joints that were predicted."""
     present: NDArray[np.bool_] = (person.keypoints[:, 2] > 0) & np.isfinite(person.keypoints).all(axis=1)
     return present
@@ -227,10 +227,10 @@ def _one_euro(items: Iterable[tuple[T, FrameResult]]) -> Iterator[tuple[T, Frame
 
 
 def _step(state: _Filter | None, person: Person, time: float) -> _Filter:
-    present = _present(person)
+    present = present_joints(person)
     xy = person.keypoints[:, :2].astype(np.float64)
     weight = np.where(present, person.keypoints[:, 2], 0).astype(np.float64) ** CONFIDENCE_POWER
-    if state is None or time <= state.time or not _connected(state.person, person, time - state.time):
+    if state is None or time <= state.time or not connected(state.person, person, time - state.time):
         return _Filter(person, time, xy, np.zeros_like(xy), weight, present)
     seconds = time - state.time
     both = present & state.present

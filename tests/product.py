@@ -162,6 +162,16 @@ class Command:
         )
 
 
+def require_package(kind):
+    """Skip the test where the package of an output format is not installed."""
+    import importlib.util
+
+    import pytest
+
+    if kind.needs is not None and importlib.util.find_spec(kind.needs[0]) is None:
+        pytest.skip(f"needs {kind.needs[0]}: pip install 'dcpose[{kind.needs[1]}]'")
+
+
 def files_in(folder):
     """Names of everything below a folder, hidden files too, sorted."""
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if not p.is_dir())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config import EVERYBODY, Selection
-from ..export.formats import Options, rate_of, require_target, write_result
+from ..export.formats import Options, rate_of, rate_warnings, require_target, write_result
 from ..files import printable
 from ..results.foreign import DEFAULT_FPS, read_result
 from ..results.measures import shot_with
+from ..results.resample import resample
 from ..results.selected import selected
 from .commands import named
 from .terminal import message
@@ -23,6 +24,9 @@ def convert_result(
     kpt_thr: float | None = None,
     selection: Selection = EVERYBODY,
     metres_per_pixel: float | None = None,
+    person_height: float | None = None,
+    floor_angle: str | None = None,
+    resample_fps: str | None = None,
     fps: str | None = None,
     shot_fps: str | None = None,
     quiet: bool,
@@ -40,7 +44,13 @@ def convert_result(
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
     result = selected(result, selection)
-    options = Options(overwrite, metres_per_pixel=metres_per_pixel)
+    if resample_fps is not None:
+        result = resample(result, resample_fps)
+    for warning in rate_warnings(result, to, path):
+        message(f"dcpose: warning: {warning}")
+    options = Options(
+        overwrite, metres_per_pixel=metres_per_pixel, person_height=person_height, floor_angle=floor_angle
+    )
     written = write_result(result, out, to, options, kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)

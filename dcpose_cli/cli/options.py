@@ -43,7 +43,10 @@ Boxes = Annotated[
         show_default=False,
     ),
 ]
-FORMATS_HELP = "posetrack18, posetrack21, posetrack17, coco, openpose, csv, parquet, trc or mot."
+FORMATS_HELP = (
+    "posetrack18, posetrack21, posetrack17, coco, openpose, csv, parquet, trc, mot, xlsx, jsonl, bvh, blender, "
+    "deeplabcut-csv; with dcpose\\[formats]: c3d, deeplabcut, sleap, nwb; with dcpose\\[rerun]: rerun."
+)
 
 
 def _option(kind: Any, *names: str, panel: str | None = None, help: str, **more: Any) -> Any:  # noqa: A002

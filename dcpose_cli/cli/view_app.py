@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
 def smooth(
     result: _Result,
     out: Annotated[Path, typer.Option("--out", "-o", help="The smoothed JSON.", show_default=False)],
-    method: Annotated[str, typer.Option("--method", "--smooth", help="gaussian or one-euro.")] = "gaussian",
+    method: Annotated[
+        str, typer.Option("--method", "--smooth", help="gaussian, one-euro, butterworth or median.")
+    ] = "gaussian",
+    order: Annotated[int, typer.Option(help="Of butterworth, both passes together: 2, 4, 6 or 8.")] = 4,
+    cutoff: Annotated[float, typer.Option(help="Of butterworth, hertz.")] = 6.0,
+    window: Annotated[int, typer.Option(help="Of median, frames; odd.")] = 5,
     fix_swaps: Annotated[
         bool, typer.Option("--fix-swaps", help="Repair legs whose left and right are exchanged for some frames.")
     ] = False,
@@ -36,17 +41,12 @@ def smooth(
     selection: Selection,
 ) -> None:
     """A copy of a result with less jitter; the original stays raw."""
+    from ..filters import Filter
     from .view_commands import smooth_file
 
+    by = Filter(method=method, order=order, cutoff=cutoff, window=window)
     smooth_file(
-        result,
-        out,
-        method,
-        fix_swaps=fix_swaps,
-        selection=selection,
-        shot_fps=shot_fps,
-        overwrite=overwrite,
-        quiet=quiet,
+        result, out, by, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite, quiet=quiet
     )
 
 
@@ -109,7 +109,7 @@ def render(
         typer.Option("--blur-faces", help="Hide the faces of everybody in the result.", rich_help_panel=_APPEARANCE),
     ] = False,
     smooth: Annotated[
-        str, typer.Option(help="none, gaussian or one-euro.", rich_help_panel=_APPEARANCE)
+        str, typer.Option(help="none, gaussian, one-euro, butterworth or median.", rich_help_panel=_APPEARANCE)
     ] = DEFAULTS.smooth,
     kpt_thr: Annotated[
         float, typer.Option(help="Least confidence of a drawn joint.", rich_help_panel=_APPEARANCE)

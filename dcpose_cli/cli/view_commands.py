@@ -12,13 +12,14 @@ from .console import progress_display
 from .terminal import message
 
 if TYPE_CHECKING:
+    from ..filters import Filter
     from ..render.redraw import RenderConfig, RenderSummary
 
 
 def smooth_file(
     result: Path,
     out: Path,
-    method: str,
+    by: Filter,
     *,
     fix_swaps: bool,
     selection: Selection,
@@ -27,13 +28,15 @@ def smooth_file(
     quiet: bool,
 ) -> None:
     """A smoothed copy of a result."""
-    from ..render.results import smooth_result
+    from ..render.results import smoothed_copy
 
-    frames = smooth_result(
-        result, out, method=method, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite
+    done = smoothed_copy(
+        result, out, by, fix_swaps=fix_swaps, selection=selection, shot_fps=shot_fps, overwrite=overwrite
     )
+    if done.warning:
+        message(f"dcpose: warning: {printable(out)}: {done.warning}")
     if not quiet:
-        message(f"{printable(out)}: {frames} frames, smoothed ({method})")
+        message(f"{printable(out)}: {done.frames} frames, smoothed ({by.method})")
 
 
 def render_file(

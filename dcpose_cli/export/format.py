@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..config import EVERYBODY, Selection
+from ..errors import UsageError
 from ..files import require_free_target
+from ..results.measures import real_rate
 from ..results.reader import PoseTrackResult
+from ..results.resample import irregular_times
+from ..results.serialization import written
+from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
 from ._outputs import write_files
 
@@ -21,13 +33,15 @@ LAST_TRACK_ID: Final = 999
 class Options:
     """How to convert. overwrite: replace what is there. track: only this person. metres_per_pixel: for TRC.
 
-    selection: only these people.
+    selection: only these people. person_height: metres, and floor_angle: degrees or "auto", as in space.py.
     """
 
     overwrite: bool = False
     track: int | None = None
     metres_per_pixel: float | None = None
     selection: Selection = EVERYBODY
+    person_height: float | None = None
+    floor_angle: str | None = None
 
 
 class RequireFree(Protocol):
@@ -40,6 +54,8 @@ class RequireFree(Protocol):
 class Format:
     """An output format. about: one line for users. suffix: of the output file, "" for a folder.
 
+    measures: it can hold metres (space.py). fixed_rate: its readers go by one frame rate.
+    needs: package that must be installed, with the extra that brings it: ("pynwb", "formats"); None for none.
     write: writes a result to the output and returns all files written; raises UsageError or OutputError and leaves
     nothing then. require_free: called before a video is analysed.
     """
@@ -48,6 +64,15 @@ class Format:
     suffix: str
     write: Callable[[PoseTrackResult, Path, Options], list[Path]]
     require_free: RequireFree = require_free_target
+    needs: tuple[str, str] | None = None
+    measures: bool = False
+    fixed_rate: bool = False
+
+    def require_installed(self) -> None:
+        """Raises UsageError when the package of the format is missing."""
+        if self.needs is not None and find_spec(self.needs[0]) is None:
+            package, extra = self.needs
+            raise UsageError(f"this format needs the package {package}", hint=f"pip install 'dcpose[{extra}]'")
 
 
 def one_file(
@@ -60,6 +85,22 @@ def one_file(
         return write_files({out: lambda path: write(limited, path)}, overwrite=options.overwrite)
 
     return run
+
+
+def by_library(
+    write: Callable[[PoseTrackResult, Path], None], suffix: str
+) -> Callable[[PoseTrackResult, Path, Options], list[Path]]:
+    """`one_file` for a library that opens, locks or names its file as it likes."""
+    return one_file(lambda result, path: elsewhere(lambda place: write(result, place), path, suffix))
+
+
+def elsewhere(write: Callable[[Path], None], path: Path, suffix: str) -> None:
+    """Let `write` make a file of this ending in a temporary folder, and copy its content to `path`."""
+    with tempfile.TemporaryDirectory(prefix="dcpose-") as folder:
+        place = Path(folder) / f"result{suffix}"
+        with warnings.catch_warnings(action="ignore"):  # what libraries say to programmers
+            write(place)
+        shutil.copyfile(place, path)
 
 
 #: A track: position of the frame in the result -> the person in it.
@@ -98,3 +139,62 @@ def within_limits(result: PoseTrackResult, per_sequence: int) -> PoseTrackResult
 
     frames = [replace(f, people=tuple(renamed(f, p) for p in f.people)) for f in result.frames]
     return replace(result, frames=frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A result as arrays, for formats that are tables. F frames, T tracks in ascending order of id.
+
+    ids: (T,) track ids. joints: slots of the J joints that anybody has. xy: (F, T, J, 2) pixels as written elsewhere,
+    NaN where the person or the joint was not found. score: (F, T, J) confidence, NaN there, too. index: (F,) number of
+    each frame in the video. time: (F,) seconds. boxes: (F, T, 4) xywh, person_score: (F, T); NaN where not found.
+    """
+
+    ids: tuple[int, ...]
+    joints: tuple[int, ...]
+    xy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    index: NDArray[np.int64]
+    time: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    person_score: NDArray[np.float64]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the joints."""
+        return [JOINT_NAMES[slot] for slot in self.joints]
+
+
+def cells(result: PoseTrackResult) -> Cells:
+    """The arrays of a result."""
+    tracks = tracks_of(result)
+    count, ids = len(result.frames), tuple(tracks)
+    points = np.full((count, len(ids), NUM_JOINTS, 3), np.nan)
+    boxes, person_score = np.full((count, len(ids), 4), np.nan), np.full((count, len(ids)), np.nan)
+    for place, track in enumerate(tracks.values()):
+        for position, person in track.items():
+            numbers = written(person)
+            for slot, joint in enumerate(numbers.joints):
+                if joint is not None:
+                    points[position, place, slot] = joint
+            boxes[position, place], person_score[position, place] = numbers.bbox, numbers.score
+    there = ~np.isnan(points[..., 0]).all(axis=(0, 1))
+    slots = np.flatnonzero(there).tolist() or list(range(NUM_JOINTS))
+    return Cells(
+        ids,
+        tuple(slots),
+        points[:, :, slots, :2],
+        points[:, :, slots, 2],
+        np.array([frame.index for frame in result.frames], np.int64),
+        np.array([frame.time for frame in result.frames], np.float64),
+        boxes,
+        person_score,
+    )
+
+
+def frame_rate_of(result: PoseTrackResult, default: float = 30.0) -> float:
+    """Frames per second of real time, `default` where the header does not say; the mean where times are irregular."""
+    frames = result.frames
+    if irregular_times(result) and frames[-1].time > frames[0].time:
+        return (frames[-1].index - frames[0].index) / (frames[-1].time - frames[0].time)
+    return real_rate(result.header) or default

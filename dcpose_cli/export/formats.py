@@ -12,16 +12,34 @@ import numpy as np
 
 from ..config import EVERYBODY, Selection
 from ..errors import InputError, UsageError
-from ..files import output_error, require_not_input, require_writable_folder
+from ..files import output_error, printable, require_not_input, require_writable_folder
 from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
 from ..results.measures import shot_with
 from ..results.reader import PoseTrackResult
+from ..results.resample import irregular_times, resample
 from ..results.selected import selected
 from ..results.validation import frame_rate
 from ..results.writer import PoseTrackWriter
 from ..types import Person
-from . import coco, mot, openpose, posetrack17, posetrack21, tables, trc
+from . import (
+    blender,
+    bvh,
+    c3d,
+    coco,
+    deeplabcut,
+    jsonl,
+    mot,
+    nwb,
+    openpose,
+    posetrack17,
+    posetrack21,
+    rerun,
+    sleap,
+    tables,
+    trc,
+    xlsx,
+)
 from .format import Format, Options, within_limits
 
 __all__ = [
@@ -31,6 +49,7 @@ __all__ = [
     "convert",
     "format_named",
     "rate_of",
+    "rate_warnings",
     "require_target",
     "write_result",
 ]
@@ -48,20 +67,26 @@ def convert(
     fps: str | float | Fraction | None = None,
     shot_fps: str | float | Fraction | None = None,
     selection: Selection = EVERYBODY,
+    person_height: float | None = None,
+    floor_angle: str | None = None,
+    resample_fps: str | float | Fraction | None = None,
 ) -> list[Path]:
     """Write the result in `path` to `out` in the format `to`, a key of FORMATS; returns what was written.
 
     path: a result of dcpose, PoseTrack17, 18 or 21 JSON, or COCO keypoint results. kpt_thr: leave out joints below
     this confidence. track: only this person. selection: only these people. metres_per_pixel: for "trc", to get metres
     with Y up. fps: of an input that says no times (25 when not given). shot_fps: frames per second the camera recorded
-    with, for slow motion.
+    with, for slow motion. person_height: in metres, instead of metres_per_pixel; floor_angle: degrees, or "auto" (see
+    export/space.py). resample_fps: frames per second to which the result is resampled (results/resample.py).
     Raises UsageError, InputError or OutputError; then nothing is left behind.
     """
-    options = Options(overwrite, track, metres_per_pixel, selection)
+    options = Options(overwrite, track, metres_per_pixel, selection, person_height, floor_angle)
     require_target(Path(out), to, overwrite=overwrite, source=Path(path))
     result = read_result(Path(path), None if fps is None else rate_of(fps))
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
+    if resample_fps is not None:
+        result = resample(result, resample_fps)
     return write_result(result, Path(out), to, options, kpt_thr=kpt_thr)
 
 
@@ -70,8 +95,12 @@ def write_result(
 ) -> list[Path]:
     """`convert` for a result in memory. Raises UsageError, InputError or OutputError."""
     kind = format_named(to)
-    if options.metres_per_pixel is not None and to != "trc":
-        raise UsageError(f"metres per pixel are for the format trc, not for {to}")
+    kind.require_installed()
+    if not kind.measures and (options.metres_per_pixel, options.person_height, options.floor_angle) != (None,) * 3:
+        raise UsageError(
+            f"metres per pixel, person height and floor angle are not for the format {to}",
+            hint=f"they are for {', '.join(name for name, one in FORMATS.items() if one.measures)}",
+        )
     if kpt_thr is not None:
         result = _map_people(result, lambda person: _above(person, kpt_thr))
     if options.track is not None:
@@ -93,6 +122,7 @@ def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None =
     kind = format_named(to)
     if kind.suffix and out.suffix.lower() != kind.suffix and not out.is_dir():
         raise UsageError(f"must end in {kind.suffix}", path=out, hint="that is the format it gets")
+    kind.require_installed()
     try:
         if source is not None:
             require_not_input(out, [source])
@@ -100,6 +130,12 @@ def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None =
         require_writable_folder(out.parent)
     except OSError as error:  # a name too long, say
         raise output_error(error, out) from error
+
+
+def rate_warnings(result: PoseTrackResult, to: str, source: Path) -> list[str]:
+    """What to say of irregular times in a format that has one frame rate; source: the file that the message names."""
+    said = irregular_times(result) if format_named(to).fixed_rate else ""
+    return [f"{printable(source)}: {said}; dcpose convert --resample-fps makes the times regular"] if said else []
 
 
 def rate_of(fps: str | float | Fraction) -> Fraction:
@@ -148,4 +184,14 @@ FORMATS: Final[dict[str, Format]] = {
     "parquet": tables.PARQUET,
     "trc": trc.FORMAT,
     "mot": mot.FORMAT,
+    "xlsx": xlsx.FORMAT,
+    "jsonl": jsonl.FORMAT,
+    "c3d": c3d.FORMAT,
+    "deeplabcut": deeplabcut.HDF5,
+    "deeplabcut-csv": deeplabcut.CSV,
+    "sleap": sleap.FORMAT,
+    "nwb": nwb.FORMAT,
+    "rerun": rerun.FORMAT,
+    "bvh": bvh.FORMAT,
+    "blender": blender.FORMAT,
 }

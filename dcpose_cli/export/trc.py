@@ -1,18 +1,18 @@
 """TRC (track row column), the marker files of OpenSim and other biomechanics tools: one file per person.
 
 Five header lines and an empty one, then a row per frame: number from 1, time in seconds, X Y Z of every joint,
-separated by tabs. Z is 0: these are positions in the picture. `nan` stands where the person or the joint was not found.
-Rows run from the first to the last frame in which the person was seen. Joints that the whole result never predicts have
-no columns.
+separated by tabs. Z is 0: these are positions in the picture. `nan` stands where the person or the joint was not
+found. Rows run from the first to the last frame in which the person was seen. Joints that the whole result never
+predicts have no columns.
 
-Without a scale the units are pixels and Y points down, as everywhere in dcpose. With metres per pixel they are metres
-and Y points up from the bottom of the picture, as biomechanics tools expect it. Where pixels are not square, X counts
-in pixel heights, so that lengths and angles are right. The scale is that of a pixel's height.
+Without a scale the units are pixels and Y points down, as everywhere in dcpose. With one they are metres and Y points
+up, as biomechanics tools expect it; space.py says how the scale and the floor are found. Where pixels are not square,
+X counts in pixel heights, so that lengths and angles are right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,15 +20,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OutputError, UsageError
+from ..errors import OutputError
 from ..files import require_free_target
-from ..results.measures import pixel_aspect, real_rate
 from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult
 from ._outputs import Write, write_files
-from .format import Format, Options, Track, tracks_of
+from .format import Format, Options, Track, frame_rate_of, tracks_of
+from .space import Space, space_of
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
 _HEADER: Final = (
@@ -38,39 +38,29 @@ _HEADER: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Pixels to metres. metres: of the height of a pixel. height: of the picture, pixels."""
-
-    metres: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
 class Markers:
     """What all files of a result share.
 
-    slots: joints that get columns. rate: frames per second of real time. aspect: width of a pixel over its height.
+    slots: joints that get columns. rate: frames per second of real time. space: of the places.
     """
 
     frames: Sequence[FrameResult]
     slots: Sequence[int]
     rate: float
-    scale: Scale | None
-    aspect: float = 1.0
+    space: Space
 
 
-def markers_of(result: PoseTrackResult, metres_per_pixel: float | None = None) -> Markers:
-    """Raises UsageError for a scale that cannot be, or when the result does not say how high its picture is."""
-    rate, scale = real_rate(result.header) or _DEFAULT_RATE, _scale(result, metres_per_pixel)
-    return Markers(result.frames, _predicted_slots(result), rate, scale, pixel_aspect(result.header))
+def markers_of(result: PoseTrackResult, options: Options) -> Markers:
+    """Raises UsageError for a scale that cannot be, or cannot be found from the result."""
+    space = space_of(result, options)
+    return Markers(result.frames, _predicted_slots(result), frame_rate_of(result, _DEFAULT_RATE), space)
 
 
 def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
     """Write one track to `path`; name: what the first line calls the file."""
     first, last = min(track), max(track)
     frames, slots, rate = markers.frames[first : last + 1], markers.slots, markers.rate
-    units = "m" if markers.scale else "px"
-    values = (rate, rate, len(frames), len(slots), units, rate, frames[0].index + 1, len(frames))
+    values = (rate, rate, len(frames), len(slots), markers.space.unit, rate, frames[0].index + 1, len(frames))
     first_line = " ".join(name.split()) or "result.trc"
     with path.open("w", encoding="utf-8", errors="replace", newline="\n") as out:
         out.write(f"PathFileType\t4\t(X/Y/Z)\t{first_line}\n")
@@ -81,19 +71,8 @@ def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
         out.write("\n")
         for position, frame in enumerate(frames, start=first):
             joints = written(track[position]).joints if position in track else [None] * NUM_JOINTS
-            cells = [_cells(joints[slot], markers.scale, markers.aspect) for slot in slots]
+            cells = [_cells(joints[slot], markers.space) for slot in slots]
             out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
-
-
-def _scale(result: PoseTrackResult, metres_per_pixel: float | None) -> Scale | None:
-    if metres_per_pixel is None:
-        return None
-    height = result.header.get("height")
-    if not isinstance(height, int | float) or isinstance(height, bool) or not 0 < height < 1e6:
-        raise UsageError("the result does not say how high its picture is", hint="leave the scale out")
-    if not 0 < metres_per_pixel < 1e6:
-        raise UsageError(f"metres per pixel must be positive, got {metres_per_pixel}")
-    return Scale(metres_per_pixel, float(height))
 
 
 def _predicted_slots(result: PoseTrackResult) -> list[int]:
@@ -104,14 +83,11 @@ def _predicted_slots(result: PoseTrackResult) -> list[int]:
     return np.flatnonzero(there).tolist() or list(range(NUM_JOINTS))
 
 
-def _cells(joint: tuple[float, float, float] | None, scale: Scale | None, aspect: float) -> str:
+def _cells(joint: tuple[float, float, float] | None, space: Space) -> str:
     if joint is None:
         return "nan\tnan\tnan"
-    x, y = joint[0] * aspect, joint[1]
-    if scale is None:
-        return f"{x:.2f}\t{y:.2f}\t0"
-    # The bottom edge of the last row of pixels lies half a pixel below its centre.
-    return f"{x * scale.metres:.6f}\t{(scale.height - 0.5 - y) * scale.metres:.6f}\t0"
+    x, y = space.place(np.array(joint[:2], np.float64)).tolist()
+    return f"{x:.2f}\t{y:.2f}\t0" if space.metres is None else f"{x:.6f}\t{y:.6f}\t0"
 
 
 def track_path(out: Path, track: int) -> Path:
@@ -119,24 +95,23 @@ def track_path(out: Path, track: int) -> Path:
     return out.with_name(f"{out.stem}_track{track}{out.suffix}")
 
 
-def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-    """One person goes to `out`; of several, each to a file of its own."""
+def write_each(
+    result: PoseTrackResult, out: Path, options: Options, writer: Callable[[Markers, Track, Path], Write]
+) -> list[Path]:
+    """One person goes to `out`; of several, each to a file of its own. writer: what writes a track to a target."""
     tracks = tracks_of(result)
     if not tracks:
         raise OutputError("nobody is in the result: there is nothing to write", path=out)
-    markers = markers_of(result, options.metres_per_pixel)
+    markers = markers_of(result, options)
     names = [out] if len(tracks) == 1 else [track_path(out, track) for track in tracks]
-    files = {name: _writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
-    older = [] if options.track is not None or not options.overwrite else [out, *_track_files(out)]
+    files = {name: writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}
+    some = options.track is not None or "selection" in result.header
+    older = [] if some or not options.overwrite else [out, *_track_files(out)]
     gone = [path for path in older if path not in files]
     return write_files(files, overwrite=options.overwrite, of=out, gone=gone)
 
 
-def _writer(markers: Markers, track: Track, target: Path) -> Write:
-    return lambda path: write_trc(markers, track, path, target.name)
-
-
-def _require_free(out: Path, *, overwrite: bool) -> None:
+def require_each_free(out: Path, *, overwrite: bool) -> None:
     """How many people there will be is not known, so no file of any track may be there."""
     require_free_target(out, overwrite=overwrite)
     for path in () if overwrite else _track_files(out):
@@ -152,4 +127,12 @@ def _track_files(out: Path) -> list[Path]:
     return [p for p, n in numbers if p.name == f"{before}{n}{after}" and n.isascii() and n.isdigit()]
 
 
-FORMAT = Format("marker files for biomechanics, one per person", ".trc", _write, _require_free)
+def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
+    return write_each(
+        result, out, options, lambda markers, track, name: lambda path: write_trc(markers, track, path, name.name)
+    )
+
+
+FORMAT = Format(
+    "marker files for biomechanics, one per person", ".trc", _write, require_each_free, measures=True, fixed_rate=True
+)

@@ -15,12 +15,12 @@ from ..chunks import chunk_frames
 from ..config import DEFAULTS, EVERYBODY, Selection
 from ..errors import InputError, UsageError
 from ..files import printable
+from ..filters import Filter, filtered, require_filter
 from ..outputs import require_video
 from ..results.measures import frame_rate_of
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.selected import selected
 from ..sequences import input_hash
-from ..smooth import require_method, smooth_results
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.deinterlace import MODES
 from ..video.opening import open_file
@@ -103,7 +103,7 @@ def render(
 
 def require_settings(settings: RenderConfig) -> None:
     """Raises UsageError for what cannot be meant."""
-    require_method(settings.smooth)
+    require_filter(Filter(method=settings.smooth))
     if settings.style not in STYLES:
         raise UsageError(f"unknown style {settings.style!r}", hint=f"use {', '.join(STYLES)}")
     if not 0 <= settings.trails <= 60:
@@ -202,7 +202,7 @@ class _Painter:
     def __init__(self, result: PoseTrackResult, settings: RenderConfig) -> None:
         self._settings = settings
         self._everybody = {frame.index: frame for frame in result.frames}
-        self._chosen = smooth_results(selected(result, settings.choice).frames, settings.smooth)
+        self._chosen = iter(filtered(selected(result, settings.choice).frames, Filter(method=settings.smooth)))
         self._next = next(self._chosen, None)
         self._blur = FaceBlur(result.frames) if settings.blur_faces else None
         self._trails = Trails(settings.trails, settings.kpt_thr) if settings.trails else None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
+from ..filters import ALL_METHODS, Filter, filtered, require_filter, said_of
 from ..results.measures import shot_with
 from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..results.selected import selected
 from ..selection import select
 from ..sides import repair_results
-from ..smooth import METHODS, require_method, smooth_results
 from ..types import FrameResult
 
 
@@ -33,25 +35,39 @@ def copied_header(result: PoseTrackResult) -> dict[str, object]:
     return {key: value for key, value in result.header.items() if key not in own} | {"video": None}
 
 
-def smooth_result(
+@dataclass(frozen=True, slots=True)
+class SmoothSummary:
+    """A smoothed copy. warning: what could not be smoothed, empty where all could."""
+
+    json: Path
+    frames: int
+    warning: str
+
+
+def smooth_result(path: Path, out: Path, *, method: str = "gaussian", **options: Any) -> int:
+    """`smoothed_copy` by a method with its defaults; returns the number of frames."""
+    return smoothed_copy(path, out, Filter(method=method), **options).frames
+
+
+def smoothed_copy(
     path: Path,
     out: Path,
+    by: Filter,
     *,
-    method: str = "gaussian",
     fix_swaps: bool = False,
     shot_fps: str | None = None,
     selection: Selection = EVERYBODY,
     overwrite: bool = False,
-) -> int:
-    """A copy of a result with smoothed joints; its header says by what, and of which file. Returns its frames.
+) -> SmoothSummary:
+    """A copy of a result with smoothed joints; its header says by what, and of which file.
 
-    fix_swaps: repair left and right of the legs before (sides.py); then `method` may be "none". selection: only these
+    fix_swaps: repair left and right of the legs before (sides.py); then the method may be "none". selection: only these
     people. shot_fps: frames per second the camera recorded with, for slow motion that the result does not know of.
     Raises UsageError, InputError (not a result) or OutputError.
     """
     path, out = Path(path), Path(out)
-    if require_method(method) == "none" and not fix_swaps:
-        raise UsageError("nothing to do with --method none", hint=f"use {' or '.join(METHODS[1:])}, or --fix-swaps")
+    if require_filter(by).method == "none" and not fix_swaps:
+        raise UsageError("nothing to do with --method none", hint=f"use {', '.join(ALL_METHODS[1:])}, or --fix-swaps")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
     result = selected(read_posetrack(path), selection)
@@ -59,10 +75,10 @@ def smooth_result(
         result = shot_with(result, shot_fps)
     if "smoothing" in result.header:
         raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
-    header = copied_header(result) | {
-        "smoothing": {"method": method, "fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}
-    }
+    header = copied_header(result) | {"smoothing": by.header() | {"fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}}
+    before = list(repair_results(result.frames)) if fix_swaps else result.frames
+    after = filtered(before, by)
     with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
-        for frame in smooth_results(repair_results(result.frames) if fix_swaps else result.frames, method):
+        for frame in after:
             writer.write(frame)
-    return len(result.frames)
+    return SmoothSummary(out, len(after), said_of(before, by) if by.method != "none" else "")

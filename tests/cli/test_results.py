@@ -23,6 +23,7 @@ def result(dcpose, clip, tmp_path_factory):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_convert(dcpose, product, result, tmp_path, name):
+    product.require_package(FORMATS[name])
     out = tmp_path / f"x{FORMATS[name].suffix}"
     done = dcpose("convert", result, "--to", name, "--out", out)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -94,3 +94,13 @@ def test_edit(dcpose, made, tmp_path):
     for options, code in ((["--delete", "9999"], 2), ([], 2), (["--script", tmp_path / "none.txt"], 3)):
         assert dcpose("edit", made, "-o", tmp_path / "g.json", *options).returncode == code
     assert not (tmp_path / "g.json").exists()
+
+
+def test_smooth_by_other_filters(dcpose, made, tmp_path):
+    done = dcpose("smooth", made, "-o", tmp_path / "m.json", "--method", "median", "--window", "3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "m.json").read_text())["dcpose"]["smoothing"]["window"] == 3
+    done = dcpose("smooth", made, "-o", tmp_path / "b.json", "--method", "butterworth", "--cutoff", "12.5")
+    assert done.returncode == 0
+    assert "nothing could be smoothed" in done.stderr
+    assert dcpose("smooth", made, "-o", tmp_path / "c.json", "--method", "butterworth", "--order", "3").returncode == 2
