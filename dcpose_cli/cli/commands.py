@@ -14,7 +14,7 @@ from ..files import printable, short_name
 from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import finish_on_interrupt, progress_display, show_traceback
-from .terminal import message
+from .terminal import message, say
 
 T = TypeVar("T")
 #: Longest part of an input's name that its default output keeps, in bytes.
@@ -72,6 +72,22 @@ def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet:
     with progress_display(Path(video).name, quiet=quiet) as progress, finish_on_interrupt(stop):
         summary = export_json(video, out, to=to, config=config, progress=progress, stop=stop)
     return report_summary(summary, quiet=quiet)
+
+
+def export_lines(video: str, config: EstimateConfig, *, to: str) -> int:
+    """JSON lines on stdout while the video is analysed. Returns the exit code."""
+    from ..export.jsonl import line_of
+    from ..streaming import stream
+    from ..video.live import StopRequest
+
+    if to != "jsonl":
+        raise UsageError(f"only the format jsonl goes to stdout, not {printable(to)}", hint="name a file with --out")
+    _look_at(video, config)
+    stop = StopRequest()
+    with finish_on_interrupt(stop):
+        for frame in stream(video, config=config, stop=stop):
+            say(line_of(frame))
+    return EXIT_OK
 
 
 def _each(items: Iterable[T], work: Callable[[T], None], *, alone: bool) -> list[T]:

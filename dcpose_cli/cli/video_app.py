@@ -63,7 +63,15 @@ def export(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder with --boxes.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The output; a folder with --boxes; - for JSON lines on stdout while it runs.",
+            show_default=False,
+        ),
+    ],
     config: EstimateConfig,
     to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
     boxes: o.Boxes = None,
@@ -85,6 +93,10 @@ def export(
         from .dataset_command import export_frames
 
         raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
+    if str(out) == "-":
+        from .commands import export_lines
+
+        raise typer.Exit(export_lines(video, config, to=to))
     if Path(video).suffix.lower() == ".json":
         from .convert_command import convert_result
 

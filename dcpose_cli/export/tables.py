@@ -3,8 +3,8 @@
 joints   frame (index in the video, from 0), time (seconds; of reality where the result is of slow motion), track_id,
          person (number within the frame), joint (name), x, y (pixels of the frame; empty where the joint was not
          predicted), score (confidence)
-angles   frame, time, track_id, person, angle (name of the joint it is at), degrees (0..180, empty where a joint is
-         missing), score (the lowest of the three joints')
+angles   frame, time, track_id, person, angle (its name; angles.py defines each), degrees (empty where a joint is
+         missing), score (the lowest of its joints')
 
 One row per frame, person and joint or angle; frames without people have no rows.
 """
@@ -25,7 +25,7 @@ from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ..skeleton import JOINT_NAMES
 from ._outputs import Write, write_files
-from .angles import ANGLES, joint_angles
+from .angles import ALL_ANGLES, all_angles, facing_of
 from .format import Format, Options
 
 if TYPE_CHECKING:
@@ -74,9 +74,11 @@ def joints_table(result: PoseTrackResult) -> pl.DataFrame:
 
 def angles_table(result: PoseTrackResult) -> pl.DataFrame:
     """One row per frame, person and angle."""
-    degrees, score = joint_angles(_keypoints(result), pixel_aspect(result.header))
+    sides = facing_of(result)
+    facing = np.array([sides.get(person.track_id, 1.0) for frame in result.frames for person in frame.people])
+    degrees, score = all_angles(_keypoints(result), facing, pixel_aspect(result.header))
     columns = {"degrees": (degrees, _ANGLE_DECIMALS), "score": (score, SCORE_DECIMALS)}
-    return _tidy(result, "angle", tuple(ANGLES), columns)
+    return _tidy(result, "angle", ALL_ANGLES, columns)
 
 
 def _keypoints(result: PoseTrackResult) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
 from ..results.serialization import compact_json, written
 from ..skeleton import JOINT_NAMES
-from .angles import ANGLES, joint_angles
+from .angles import ALL_ANGLES, all_angles, facing_of
 from .format import Format, one_file
 
 #: Rows of a sheet; Excel reads no more.
@@ -55,12 +55,13 @@ def write_xlsx(result: PoseTrackResult, path: Path) -> None:
 
 
 def _angles(result: PoseTrackResult) -> Iterator[Sequence[_Cell]]:
-    yield ["frame", "time", "track_id", *ANGLES]
-    aspect = pixel_aspect(result.header)
+    yield ["frame", "time", "track_id", *ALL_ANGLES]
+    aspect, sides = pixel_aspect(result.header), facing_of(result)
     for frame in result.frames:
         for person in frame.people:
-            degrees, _ = joint_angles(person.keypoints[None], aspect)
-            yield [frame.index, round(frame.time, 6), person.track_id, *np.round(degrees[0], 2).tolist()]
+            facing = np.array([sides.get(person.track_id, 1.0)])
+            degrees, _ = all_angles(person.keypoints[None], facing, aspect)
+            yield [frame.index, round(frame.time, 6), person.track_id, *(np.round(degrees[0], 2) + 0.0).tolist()]
 
 
 def _joints(result: PoseTrackResult) -> Iterator[Sequence[_Cell]]:

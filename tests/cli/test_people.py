@@ -131,3 +131,24 @@ def test_wrong_selections_come_first(dcpose, product, clip, made, tmp_path, name
     assert done.returncode == 2
     assert says in product.one_line(done)
     assert product.files_in(tmp_path) == []
+
+
+def test_json_lines_on_stdout(dcpose, product, clip, people, tmp_path):
+    """The same frames as in a file, one line each; nothing else on stdout, nothing on disk."""
+    done = dcpose("export-json", clip, "--format", "jsonl", "-o", "-", *people)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert dcpose("export-json", clip, "--format", "jsonl", "-o", tmp_path / "x.jsonl", *people).returncode == 0
+    assert done.stdout == (tmp_path / "x.jsonl").read_text()
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["frame"] for line in lines] == list(range(12))
+    assert len(lines[0]["people"]) == 3
+    one = dcpose("export-json", clip, "--format", "jsonl", "-o", "-", *people, "--track", "1")
+    assert all({p["track_id"] for p in json.loads(line)["people"]} == {1} for line in one.stdout.splitlines())
+    for options, says in (
+        (["--format", "csv"], "only the format jsonl"),
+        (["--format", "jsonl", "--largest"], "whole"),
+    ):
+        wrong = dcpose("export-json", clip, "-o", "-", *options, *people)
+        assert wrong.returncode == 2
+        assert says in product.one_line(wrong)
+    assert product.files_in(tmp_path) == ["x.jsonl"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.export.angles import ANGLES, joint_angles
+from dcpose_cli.export.angles import ALL_ANGLES, ANGLES, all_angles, facing_of, joint_angles
+from dcpose_cli.results import PoseTrackResult
 from dcpose_cli.skeleton import JOINT_NAMES as NAMES
+from dcpose_cli.types import FrameResult, Person
 
 
 def test_angles() -> None:
@@ -30,3 +32,77 @@ def test_angles_of_pixels_that_are_not_square() -> None:
     degrees, _ = joint_angles(stored, 4 / 3)
     np.testing.assert_allclose(degrees, joint_angles(square)[0], atol=1e-9)
     assert np.abs(joint_angles(stored)[0] - degrees).max() > 5
+
+
+def upright(**places):
+    """(17, 3): somebody who stands upright and faces right, arms hanging; places: (x, y) that replace some, y down."""
+    stand = {"head_top": (0, -80), "head_bottom": (0, -60), "nose": (6, -70)}
+    for side in ("left", "right"):
+        stand |= {f"{side}_shoulder": (0, -55), f"{side}_elbow": (0, -30), f"{side}_wrist": (0, -5)}
+        stand |= {f"{side}_hip": (0, 0), f"{side}_knee": (0, 40), f"{side}_ankle": (0, 80)}
+    points = np.zeros((17, 3))
+    for name, place in (stand | places).items():
+        points[NAMES.index(name)] = (*place, 0.9)
+    return points
+
+
+def named(points, facing=1.0, aspect=1.0):
+    degrees, score = all_angles(points[None], np.array([facing]), aspect)
+    assert degrees.shape == score.shape == (1, len(ALL_ANGLES)) == (1, 28)
+    return dict(zip(ALL_ANGLES, degrees[0].tolist(), strict=True))
+
+
+def test_somebody_who_stands_upright() -> None:
+    angles = named(upright())
+    for name, value in angles.items():
+        if name.endswith("_flexion"):
+            assert value == pytest.approx(0), name
+        elif name.endswith("_segment") and name not in ("pelvis_segment", "shoulders_segment"):
+            assert value == pytest.approx(90), name
+    assert np.isnan(angles["pelvis_segment"])  # seen from the side both hips lie on one spot
+    front = named(upright(left_hip=(5, 0), right_hip=(-5, 0), left_shoulder=(8, -50), right_shoulder=(-8, -60)))
+    assert front["pelvis_segment"] == pytest.approx(0)
+    assert front["shoulders_segment"] == pytest.approx(-np.degrees(np.arctan2(10, 16)))
+
+
+@pytest.mark.parametrize(
+    ("name", "degrees", "places"),
+    [
+        ("left_knee_flexion", 90, {"left_ankle": (-40, 40)}),
+        ("left_knee_flexion", -10, {"left_ankle": (40 * np.sin(np.radians(10)), 40 + 40 * np.cos(np.radians(10)))}),
+        ("right_hip_flexion", 90, {"right_knee": (40, 0), "right_ankle": (40, 40)}),
+        ("right_hip_flexion", -30, {"right_knee": (-20, 40 * np.cos(np.radians(30))), "right_ankle": (-20, 80)}),
+        ("left_shoulder_flexion", 90, {"left_elbow": (25, -55)}),
+        ("left_shoulder_flexion", 180, {"left_elbow": (0, -80)}),
+        ("left_shoulder_flexion", -45, {"left_elbow": (-20, -35)}),
+        ("right_elbow_flexion", 120, {"right_wrist": (25 * np.sin(np.radians(60)), -30 - 25 * np.cos(np.radians(60)))}),
+        ("left_thigh_segment", 180, {"left_knee": (40, 0)}),
+        ("left_shank_segment", 45, {"left_ankle": (-40, 80)}),
+        ("trunk_segment", 45, {"left_shoulder": (55, -55), "right_shoulder": (55, -55)}),
+        ("head_segment", 0, {"head_top": (20, -60)}),
+    ],
+)
+def test_signs_and_zeros(name, degrees, places) -> None:
+    points = upright(**places)
+    assert named(points)[name] == pytest.approx(degrees)
+    mirrored = points * (-1, 1, 1)
+    mirror = named(mirrored, facing=-1.0)[name]
+    expected = degrees if name.endswith("_flexion") else 180 - degrees
+    assert np.cos(np.radians(mirror - expected)) == pytest.approx(1)
+    stored = points * (0.5, 1, 1)
+    assert named(stored, aspect=2.0)[name] == pytest.approx(degrees)
+    missing = points.copy()
+    missing[:] = 0
+    assert np.isnan(named(missing)[name])
+
+
+def test_where_somebody_faces() -> None:
+    def frame(index, *people):
+        return FrameResult(
+            index, index, index / 25, tuple(Person(t, np.ones(4, np.float32), 0.9, p) for t, p in people)
+        )
+
+    right, left = upright(), upright() * (-1, 1, 1)
+    nobody = np.zeros((17, 3))
+    frames = [frame(0, (1, right), (2, left)), frame(1, (1, right), (2, left)), frame(2, (1, left), (3, nobody))]
+    assert facing_of(PoseTrackResult({}, frames)) == {1: 1.0, 2: -1.0}

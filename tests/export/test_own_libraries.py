@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import UsageError
-from dcpose_cli.export.angles import ANGLES, joint_angles
+from dcpose_cli.export.angles import ALL_ANGLES, all_angles, facing_of
 from dcpose_cli.export.formats import FORMATS, Options, convert, write_result
 from dcpose_cli.results import PoseTrackResult
 from dcpose_cli.skeleton import JOINT_NAMES
@@ -190,7 +190,7 @@ def test_excel_through_openpyxl(tmp_path):
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["angles", "joints", "about"]
     angles, joints = (list(book[name].iter_rows(values_only=True)) for name in ("angles", "joints"))
-    assert angles[0] == ("frame", "time", "track_id", *ANGLES)
+    assert angles[0] == ("frame", "time", "track_id", *ALL_ANGLES)
     assert joints[0][:7] == ("frame", "time", "track_id", "score", "nose_x", "nose_y", "nose_score")
     rows = [(k, place) for k in range(12) for place in (0, 1) if np.isfinite(truth()[k, place]).any()]
     assert len(angles) == len(joints) == len(rows) + 1
@@ -200,9 +200,10 @@ def test_excel_through_openpyxl(tmp_path):
         cells = np.array([np.nan if cell is None else cell for cell in joint[4:]], float)
         cells = np.pad(cells, (0, 51 - len(cells)), constant_values=np.nan)
         np.testing.assert_array_equal(cells.reshape(17, 3), truth()[k, place])
-        degrees, _ = joint_angles(np.nan_to_num(truth()[k, place])[None])
+        facing = np.array([facing_of(made())[TRACKS[place]]])
+        degrees, _ = all_angles(np.nan_to_num(truth()[k, place])[None], facing)
         got = np.array([np.nan if cell is None else cell for cell in angle[3:]], float)
-        np.testing.assert_allclose(got, np.round(degrees[0], 2), atol=0.011)
+        np.testing.assert_allclose(got, degrees[0], atol=0.011)
     assert dict(list(book["about"].iter_rows(values_only=True)))["fps"] == "25/1"
     assert book["angles"].freeze_panes == "A2"
 
