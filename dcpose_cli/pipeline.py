@@ -126,14 +126,14 @@ def _run(
         result.require(source, overwrite=config.overwrite)
         estimator = estimator or _load(config).load()  # what comes while a model is loaded would be lost
     with ExitStack() as stack:
-        reader = _open(path, config, stop)
+        reader = open_source(path, config, stop)
         stack.enter_context(closing(reader))
         config = replace(config, overwrite=config.overwrite or result.is_unfinished(config))
         result.require(source, overwrite=config.overwrite)
         if result.video is not None:
             require_encodable(reader.info)
         estimator = estimator or _load(config)
-        settings = estimator.resolve(_stored(result, estimator, config), sample=_sample(path, reader, config))
+        settings = estimator.resolve(_stored(result, estimator, config), sample=sample_of(path, reader, config))
         decoded_by = _decoder(reader).device
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
@@ -153,7 +153,10 @@ def _run(
     return run.summary(result, exports, warnings, time.monotonic() - started)
 
 
-def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest | None) -> VideoReader | LiveReader:
+def open_source(
+    path: str | PathLike[str], config: EstimateConfig, stop: StopRequest | None
+) -> VideoReader | LiveReader:
+    """The input of a run, open with the reader it needs. Raises as open_video."""
     return open_video(
         path,
         start=config.start,
@@ -168,7 +171,9 @@ def _open(path: str | PathLike[str], config: EstimateConfig, stop: StopRequest |
     )
 
 
-def _sample(path: str | PathLike[str], reader: VideoReader | LiveReader, config: EstimateConfig) -> VideoSample | None:
+def sample_of(
+    path: str | PathLike[str], reader: VideoReader | LiveReader, config: EstimateConfig
+) -> VideoSample | None:
     """Frames for automatic choices; a live source has none to spare."""
     if isinstance(reader, LiveReader):
         return None
@@ -315,7 +320,10 @@ class _Pass:
             results[result.index] = replace(result, people=tuple(people))
             self._count(json, result, results[result.index])
         if again:
-            with closing(_open(self._path, self._config, None)) as reader, ReadAhead(reader, self._depth) as frames:
+            with (
+                closing(open_source(self._path, self._config, None)) as reader,
+                ReadAhead(reader, self._depth) as frames,
+            ):
                 yield from ((frame, results[frame.index]) for frame in frames if frame.index in results)
 
     def _count(self, json: PoseTrackWriter, everybody: FrameResult, kept: FrameResult) -> None:

@@ -13,14 +13,13 @@ from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
 from .errors import UsageError
+from .pipeline import open_source, sample_of
 from .results.measures import shot_rate
 from .selection import in_frame, options_of, require_selection
 from .sides import repair_sides
 from .types import FrameResult
 from .video.hwaccel import require_hwaccel
 from .video.live import LiveReader, StopRequest
-from .video.opening import open_video
-from .video.sample import VideoSample
 
 if TYPE_CHECKING:
     from .estimator import PoseEstimator
@@ -48,28 +47,10 @@ def stream(
         from .estimator import PoseEstimator
 
         estimator = PoseEstimator.from_config(settings).load()
-    reader = open_video(
-        path,
-        start=settings.start,
-        end=settings.end,
-        max_frames=settings.max_frames,
-        allow_network=settings.allow_network,
-        stop=stop,
-        hwaccel=settings.hwaccel,
-        device=settings.device,
-    )
+    reader = open_source(path, settings, stop)
     with closing(reader):
         info, live = reader.info, isinstance(reader, LiveReader)
-        sample = None
-        if not live:
-            sample = VideoSample.of(
-                path,
-                info,
-                start=settings.start,
-                end=settings.end,
-                max_frames=settings.max_frames,
-                allow_network=settings.allow_network,
-            )
+        sample = sample_of(path, reader, settings)
         scale = 1.0 if settings.shot_fps is None or not info.fps else float(info.fps / shot_rate(settings.shot_fps))
         together: dict[str, Any] = {"together": 1} if live else {}
         depth = chunk_frames(info.width, info.height)

@@ -17,7 +17,7 @@ from ..results.reader import PoseTrackResult
 from ..results.serialization import compact_json, written
 from ..skeleton import JOINT_NAMES
 from ._outputs import write_files
-from .format import Format, Options, frame_rate_of, tracks_of
+from .format import Format, Options, tracks_of, written_rate
 from .space import Space, space_of
 
 #: Blender units of a pixel where there is no scale.
@@ -65,7 +65,7 @@ for track, joints in DATA["tracks"].items():
 
 def write_blender(result: PoseTrackResult, path: Path, options: Options) -> None:
     """Write a result to `path`."""
-    space, rate = space_of(result, options), frame_rate_of(result)
+    space, rate = space_of(result, options), written_rate(result)
     height = result.header.get("height")
     bottom = float(height) if isinstance(height, int) else 0.0
     frames = [1 + frame.time * rate for frame in result.frames]

@@ -192,7 +192,7 @@ def cells(result: PoseTrackResult) -> Cells:
     )
 
 
-def frame_rate_of(result: PoseTrackResult, default: float = 30.0) -> float:
+def written_rate(result: PoseTrackResult, default: float = 30.0) -> float:
     """Frames per second of real time, `default` where the header does not say; the mean where times are irregular."""
     frames = result.frames
     if irregular_times(result) and frames[-1].time > frames[0].time:

@@ -27,7 +27,7 @@ from ..results.serialization import present, written
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult
 from ._outputs import Write, write_files
-from .format import Format, Options, Track, frame_rate_of, tracks_of
+from .format import Format, Options, Track, tracks_of, written_rate
 from .space import Space, space_of
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
@@ -53,7 +53,7 @@ class Markers:
 def markers_of(result: PoseTrackResult, options: Options) -> Markers:
     """Raises UsageError for a scale that cannot be, or cannot be found from the result."""
     space = space_of(result, options)
-    return Markers(result.frames, _predicted_slots(result), frame_rate_of(result, _DEFAULT_RATE), space)
+    return Markers(result.frames, _predicted_slots(result), written_rate(result, _DEFAULT_RATE), space)
 
 
 def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
