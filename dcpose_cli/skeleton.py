@@ -5,6 +5,7 @@ Source: SPEC 7.1. The two ear slots are never annotated in PoseTrack; models tha
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 #: Names of the 17 slots, in the order of the heatmap channels and of every keypoint array.
@@ -81,3 +82,36 @@ OKS_SIGMAS: Final[tuple[float, ...]] = (
     *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
     *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
+
+# Spellings of joints that people and labelling tools use, with letters alone: "LeftShoulder", "shoulder_l", "LSHO".
+_PARTS: Final = {
+    "ear": ("ear",),
+    "shoulder": ("shoulder", "shldr", "shld", "sho"),
+    "elbow": ("elbow", "elb"),
+    "wrist": ("wrist", "wri", "wrs"),
+    "hip": ("hip",),
+    "knee": ("knee", "kne"),
+    "ankle": ("ankle", "ank"),
+    "eye": ("eye",),
+}
+_SIDES: Final = {"left": ("left", "lt", "l"), "right": ("right", "rt", "r")}
+_ALONE: Final = {
+    "nose": ("nose",),
+    "head_bottom": ("headbottom", "upperneck"),
+    "head_top": ("headtop", "tophead", "topofhead", "crown", "vertex"),
+}
+_SPELLINGS: Final[dict[str, str]] = {word: name for name, words in _ALONE.items() for word in words} | {
+    word: f"{side}_{part}"
+    for side, prefixes in _SIDES.items()
+    for part, words in _PARTS.items()
+    for one in words
+    for prefix in prefixes
+    for word in (prefix + one, one + prefix)
+}
+#: Known joints for which there is no slot.
+WITHOUT_SLOT: Final = ("left_eye", "right_eye")
+
+
+def standard_name(name: str) -> str | None:
+    """The name of a joint in JOINT_NAMES or WITHOUT_SLOT that a spelling means; None for an unknown one."""
+    return _SPELLINGS.get(re.sub(r"[^a-z]", "", name.lower()))

@@ -23,18 +23,20 @@ from .labels import (
 _DIGITS_18: Final = 6
 #: Frames of one video in a list; those of PoseTrack have a few hundred.
 _MOST_FRAMES: Final = 100_000
+_DEFAULT_CATEGORY: Final = 1
+_PEOPLE: Final = frozenset({"person", "persons", "people", "human", "humans", "pedestrian"})
 
 
 def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
     """One video of one frame per picture of a COCO keypoints file that shows people with joints.
 
-    Joints go by the names of the category `person`; without names they are COCO's. Eyes have no slot; neck and crown,
-    which COCO lacks, stay unlabelled. Crowds are left out. Raises InputError.
+    Joints go by the names of the category that the annotations use, in any common spelling; without names they are
+    COCO's. Of several categories with joints, those called person (human, people, ...) count. Eyes have no slot; neck
+    and crown, which COCO lacks, stay unlabelled. Crowds are left out. Raises InputError.
     """
 
     def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
-        slots, person = _category(data, COCO_NAMES)
-        found = _people(data, slots, person)
+        found = people_by_picture(data)
         frames = [
             LabelledFrame(picture_of(images, image["file_name"]), image["file_name"], tuple(found[image["id"]]))
             for image in data["images"]
@@ -53,8 +55,7 @@ def read_lists(path: Path, images: Path) -> list[LabelledVideo]:
     """
 
     def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
-        slots, person = _category(data, JOINT_NAMES)
-        found = _people(data, slots, person)
+        found = people_by_picture(data, JOINT_NAMES)
         videos: dict[PurePosixPath, list[Mapping[str, Any]]] = {}
         for image in data["images"]:
             videos.setdefault(PurePosixPath(image["file_name"]).parent, []).append(image)
@@ -63,21 +64,35 @@ def read_lists(path: Path, images: Path) -> list[LabelledVideo]:
     return parse(path, "a COCO-style list of PoseTrack frames", build)
 
 
-def _category(data: Mapping[str, Any], default: Sequence[str]) -> tuple[list[int | None], set[int]]:
-    """Slots of the keypoints, and the ids of the category person."""
-    people = [c for c in data.get("categories", ()) if c.get("name", "person") == "person"]
-    names = next((c["keypoints"] for c in people if c.get("keypoints")), default)
-    return slots_of(names), {int(c["id"]) for c in people if "id" in c} or {1}
+def _slots_by_category(data: Mapping[str, Any], default: Sequence[str]) -> dict[int, list[int | None]]:
+    """Slots of the keypoints of every category that counts. Raises ValueError where it is not clear which those are."""
+    listed = {int(c["id"]): c for c in data.get("categories", ()) if "id" in c}
+    entries = [e for e in data["annotations"] if any(value > 0 for value in e.get("keypoints") or ())]
+    used = sorted({int(entry.get("category_id", _DEFAULT_CATEGORY)) for entry in entries})
+    people = [n for n in used if (_is_person(listed[n]) if n in listed else not listed and n == _DEFAULT_CATEGORY)]
+    if listed and used and not set(used) & listed.keys():
+        raise ValueError(f"its annotations use the category {used[0]}, which is not in its list of categories")
+    if len(used) > 1 and not people:
+        names = ", ".join(repr(listed.get(number, {}).get("name", number))[:40] for number in used[:8])
+        raise ValueError(f"its annotations use the categories {names}, and none of them is called person")
+    return {number: slots_of(listed.get(number, {}).get("keypoints") or default) for number in people or used}
 
 
-def _people(
-    data: Mapping[str, Any], slots: Sequence[int | None], categories: set[int]
-) -> dict[int, list[LabelledPerson]]:
-    """People by picture: with a box inside it and at least one joint."""
+def _is_person(category: Mapping[str, Any]) -> bool:
+    return str(category.get("name", "person")).strip().lower() in _PEOPLE
+
+
+def people_by_picture(data: Mapping[str, Any], default: Sequence[str] = COCO_NAMES) -> dict[int, list[LabelledPerson]]:
+    """People of parsed COCO labels by the id of their picture: with a box inside it and at least one joint.
+
+    default: names of the keypoints where the category has none. Raises KeyError, TypeError or ValueError.
+    """
+    by_category = _slots_by_category(data, default)
     sizes = {image["id"]: _size(image) for image in data["images"]}
     found: dict[int, list[LabelledPerson]] = {}
     for entry in data["annotations"]:
-        if entry.get("iscrowd") or int(entry.get("category_id", 1)) not in categories:
+        slots = by_category.get(int(entry.get("category_id", _DEFAULT_CATEGORY)))
+        if entry.get("iscrowd") or slots is None:
             continue
         if entry.get("area", 1) <= 0 or not any(value > 0 for value in entry.get("keypoints") or ()):
             continue

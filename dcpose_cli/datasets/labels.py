@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from .._reading import read_file
 from ..errors import InputError
-from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..skeleton import JOINT_NAMES, NUM_JOINTS, standard_name
 
 #: Where no box was drawn, it is the extent of the joints with so much added on each side, in shares of the extent.
 BOX_BORDER: Final = 0.15
 #: COCO's 17 keypoints; from the shoulders on they stand where PoseTrack's stand.
 COCO_NAMES: Final = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])
+
+#: Joints that labels of whole people have.
+_LIMBS: Final = frozenset(JOINT_NAMES[5:])
 
 T = TypeVar("T")
 
@@ -61,12 +64,38 @@ def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
 
 
 def slots_of(names: Sequence[str]) -> list[int | None]:
-    """The PoseTrack slot of every named keypoint, None for those we have no slot for. ValueError if there is no slot
-    at all."""
-    slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in names]
+    """The PoseTrack slot of every named keypoint, in any common spelling; None for those we have no slot for.
+
+    Raises ValueError where no keypoint is known, one is named twice, one side of a pair is missing, or names are not
+    understood while limbs are missing.
+    """
+    known = [standard_name(name) for name in names]
+    found = [name for name in known if name is not None]
+    slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in known]
+    strange = [str(name) for name, meant in zip(names, known, strict=True) if meant is None]
+    wanted = f"known are {', '.join(n for n in JOINT_NAMES)}"
     if all(slot is None for slot in slots):
-        raise ValueError("none of its keypoints is known")
+        raise ValueError(f"none of its keypoints is known ({_some(names)}); {wanted}")
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise ValueError(f"its keypoints name {_some(twice)} more than once")
+    if strange and _LIMBS - set(found):
+        left = f"{len(set(found))} of {len(names)} remain"
+        raise ValueError(f"these names of keypoints are not understood: {_some(strange)}; {left}; {wanted}")
+    alone = [name for name in found if name in JOINT_NAMES and _other_side(name) not in found]
+    if alone:
+        raise ValueError(f"its keypoints name {_some(alone)} without the other side")
     return slots
+
+
+def _other_side(name: str) -> str:
+    first, _, rest = name.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(first, name)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(f"{name:.40}" for name in names[:8]) + more
 
 
 def joints_from(keypoints: Sequence[float], slots: Sequence[int | None]) -> NDArray[np.float32]:

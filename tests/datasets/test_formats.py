@@ -99,8 +99,8 @@ def test_coco_without_names_and_with_our_own(posetrack_root, tmp_path):
     bare = read_coco(tmp_path / "bare.json", posetrack_root)
     assert np.array_equal(bare[1].frames[0].people[1].joints, whole[1].frames[0].people[1].joints)
     # Labels of one's own: any names of ours, in any order.
-    data["categories"][0]["keypoints"] = ["left_knee", "tail", "head_top"]
-    data["annotations"] = [{**data["annotations"][0], "keypoints": [1, 2, 2, 5, 5, 2, 3, 4, 1]}]
+    data["categories"][0]["keypoints"] = ["left_knee", "right_knee", "head_top"]
+    data["annotations"] = [{**data["annotations"][0], "keypoints": [1, 2, 2, 0, 0, 0, 3, 4, 1]}]
     (tmp_path / "own.json").write_text(json.dumps(data))
     (video,) = read_coco(tmp_path / "own.json", posetrack_root)
     joints = video.frames[0].people[0].joints
@@ -145,3 +145,83 @@ def test_missing_files_are_named(tmp_path):
         read_coco(tmp_path / "none.json", tmp_path)
     with pytest.raises(InputError, match=r"holds no \.json"):
         read_posetrack18(tmp_path, tmp_path)
+
+
+def spelled(names, how):
+    def words(name):
+        return name.split("_")
+
+    spellings = {
+        "l_shoulder": lambda n: "_".join([words(n)[0][0], *words(n)[1:]]) if len(words(n)) > 1 else n,
+        "leftShoulder": lambda n: words(n)[0] + "".join(w.title() for w in words(n)[1:]),
+        "Left Shoulder": lambda n: " ".join(w.title() for w in words(n)),
+        "LShoulder": lambda n: words(n)[0][0].upper() + words(n)[1].title() if len(words(n)) > 1 else n.title(),
+        "LSHO": lambda n: (words(n)[0][0] + words(n)[1][:3]).upper() if len(words(n)) > 1 else n.upper(),
+        "shoulder_left": lambda n: "_".join(reversed(words(n))),
+        "shoulder.L": lambda n: f"{words(n)[1]}.{words(n)[0][0].upper()}" if len(words(n)) > 1 else n,
+    }
+    return [spellings[how](name) for name in names]
+
+
+@pytest.mark.parametrize(
+    "how", ["l_shoulder", "leftShoulder", "Left Shoulder", "LShoulder", "LSHO", "shoulder_left", "shoulder.L"]
+)
+def test_joints_in_the_spellings_people_use(posetrack_root, tmp_path, how):
+    whole = read_coco(posetrack_root / "coco_train.json", posetrack_root)
+    data = json.loads((posetrack_root / "coco_train.json").read_text())
+    data["categories"][0]["keypoints"] = spelled(data["categories"][0]["keypoints"], how)
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    found = read_coco(tmp_path / "own.json", posetrack_root)
+    for one, other in zip(whole, found, strict=True):
+        for person, same in zip(one.frames[0].people, other.frames[0].people, strict=True):
+            assert np.array_equal(person.joints, same.joints)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"left_knee": "linkes_knie"}, r"not understood: linkes_knie; 16 of 17 remain; known are nose, head_bottom"),
+        ({"left_knee": "right_knee"}, "right_knee more than once"),
+        ({"left_knee": "left knee", "left_eye": "tail"}, None),
+        ({"left_ear": "tail"}, "right_ear without the other side"),
+        ({name: f"k{i}" for i, name in enumerate(["nose", "left_eye", "right_eye"])}, None),
+    ],
+)
+def test_names_that_are_not_understood(posetrack_root, tmp_path, change, says):
+    data = json.loads((posetrack_root / "coco_train.json").read_text())
+    names = data["categories"][0]["keypoints"]
+    data["categories"][0]["keypoints"] = [change.get(name, name) for name in names]
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    if says is None:  # every pair is there: what else is labelled does not matter
+        assert read_coco(tmp_path / "own.json", posetrack_root)
+        return
+    with pytest.raises(InputError, match=says):
+        read_coco(tmp_path / "own.json", posetrack_root)
+
+
+@pytest.mark.parametrize(("name", "number"), [("Person", 1), ("human", 7), ("runner", 3), (" PEOPLE ", 2)])
+def test_the_category_that_the_annotations_use_decides(posetrack_root, tmp_path, name, number):
+    """The same joints in another order under a category with another name and id."""
+    data = json.loads((posetrack_root / "coco_train.json").read_text())
+    whole = read_coco(posetrack_root / "coco_train.json", posetrack_root)
+    people = [e for e in data["annotations"] if e["category_id"] == 1]
+    for entry in people:
+        entry["category_id"] = number
+        entry["keypoints"] = np.array(entry["keypoints"]).reshape(17, 3)[::-1].reshape(-1).tolist()
+    category = {"id": number, "name": name, "keypoints": data["categories"][0]["keypoints"][::-1]}
+    data |= {"annotations": people, "categories": [category, {"id": 99, "name": "ball"}]}
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    found = read_coco(tmp_path / "own.json", posetrack_root)
+    assert [len(v.frames[0].people) for v in found] == [len(v.frames[0].people) for v in whole]
+    assert np.array_equal(found[0].frames[0].people[0].joints, whole[0].frames[0].people[0].joints)
+
+
+def test_categories_that_are_not_clear_are_named(posetrack_root, tmp_path):
+    data = json.loads((posetrack_root / "coco_train.json").read_text())
+    names = data["categories"][0]["keypoints"]
+    data["categories"] = [{"id": i, "name": n, "keypoints": names} for i, n in ((1, "home"), (2, "guest"))]
+    for number, entry in enumerate(data["annotations"]):
+        entry["category_id"] = 1 + number % 2
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="'home', 'guest', and none of them is called person"):
+        read_coco(tmp_path / "own.json", posetrack_root)

@@ -19,13 +19,15 @@ from ...datasets import (
     read_posetrack17,
     read_posetrack18,
 )
-from ...errors import UsageError
+from ...errors import InputError, UsageError
 from ...pictures import PictureFile
 from .config import DataConfig
 from .pack import Neighbours, PoseSample, is_held_out, read_parts
 from .pictures import PictureStore, StoredPictures, memory_limit
 
 _Sample = TypeVar("_Sample")
+#: Pictures that a message names.
+_NAMED: Final = 10
 
 _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
     "coco": read_coco,
@@ -97,16 +99,34 @@ def _below(root: Path, named: str) -> Path:
 
 def _samples(videos: Iterable[LabelledVideo], data: DataConfig) -> Iterator[PoseSample]:
     store = PictureStore(memory_limit(data.memory_gib))
+    videos = list(videos)
+    _require_pictures(videos, data.distance)
+    for video in videos:
+        for number, frame in enumerate(video.frames):
+            for person in frame.people:
+                yield _sample(video, number, person, data, store)
+
+
+def _require_pictures(videos: Iterable[LabelledVideo], distance: int) -> None:
+    """Raise InputError before the first step, with all pictures that cannot be read."""
+    failed: list[InputError] = []
     for video in videos:
         looked_at: set[Path] = set()
         for number, frame in enumerate(video.frames):
-            around = max(0, number - data.distance + 1), number + data.distance
+            around = max(0, number - distance + 1), number + distance
             for near in video.frames[slice(*around)] if frame.people else ():
                 if near.picture not in looked_at:
                     looked_at.add(near.picture)
-                    PictureFile(near.picture).check()  # what cannot be read is named before the first step
-            for person in frame.people:
-                yield _sample(video, number, person, data, store)
+                    try:
+                        PictureFile(near.picture).check()
+                    except InputError as error:
+                        failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        names = ", ".join(str(error.path) for error in failed[:_NAMED])
+        more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        raise InputError(f"{len(failed)} pictures cannot be read: {names}{more}", hint="check the paths in the labels")
 
 
 def _sample(

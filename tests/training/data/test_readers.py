@@ -231,3 +231,13 @@ def test_coco_labels_continue_a_model(posetrack_root, tiny_recipe, tmp_path):
     recipe = replace(load_recipe(tiny_recipe), data=LAYOUTS["coco"])
     net = train(recipe, posetrack_root, tmp_path, threads=1, init=DCPose(recipe.model))
     assert all(torch.isfinite(value).all() for value in net.state_dict().values())
+
+
+def test_all_missing_pictures_are_named_before_the_first_step(posetrack_root, tmp_path):
+    data = json.loads((posetrack_root / "coco_train.json").read_text())
+    for number, image in enumerate(data["images"]):
+        image["file_name"] = f"gone/{number}.jpg"
+    (tmp_path / "labels.json").write_text(json.dumps(data))
+    config = DataConfig(format="coco", train="labels.json", images="images")
+    with pytest.raises(InputError, match=r"2 pictures cannot be read: .*gone/0\.jpg, .*gone/1\.jpg"):
+        read_samples(tmp_path, config, split="train")
