@@ -171,3 +171,12 @@ def test_page_of_the_result_file_has_every_key_of_the_header():
     assert {field.name for field in fields(schema._Header)} | {"pts", "selection", "edits"} <= keys | {"smoothing"}
     text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
     assert {key for key in keys if f"`{key}`" not in text} == set()
+
+
+def test_page_of_formats_has_every_format_and_angle():
+    from dcpose_cli.export.angles import FLEXIONS, SEGMENTS
+    from dcpose_cli.export.formats import FORMATS
+
+    text = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    left = {name for name in [*FLEXIONS, *SEGMENTS] if not name.startswith("right_")}
+    assert {name for name in [*FORMATS, *left] if f"`{name}`" not in text} == set()
