@@ -1,18 +1,27 @@
-"""Reading results of every known kind: ours, PoseTrack18 or 21, a PoseTrack17 annolist, COCO keypoint results."""
+"""Reading results of every known kind: ours, PoseTrack17, 18 and 21, COCO, and those of other_tools.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ..errors import InputError
-from ..skeleton import EAR_SLOTS, JOINT_NAMES
+from ..skeleton import JOINT_NAMES, standard_name
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
 from .coco import frames_of_coco
+from .other_tools import (
+    frames_of_alphapose,
+    frames_of_mmpose,
+    frames_of_openpose,
+    is_alphapose,
+    is_mmpose,
+    is_openpose,
+    openpose_files,
+)
 from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base, time_scale
 from .schema import require_header
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
@@ -20,6 +29,20 @@ from .validation import foreign_header, numbered_frames, raw_person, scalar, who
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
 _INT64: Final = 2**63
+_LIMBS: Final = frozenset(range(JOINT_NAMES.index("left_shoulder"), len(JOINT_NAMES)))
+_READABLE: Final = "give JSON of dcpose, PoseTrack, COCO, AlphaPose or mmpose, or the folder of OpenPose's frames"
+#: Files of other tools that are refused by their names.
+_LAYOUTS: Final = {
+    ".h5": "this is an HDF5 file, as DeepLabCut and SLEAP write it",
+    ".hdf5": "this is an HDF5 file, as DeepLabCut and SLEAP write it",
+    ".csv": "this is a table (CSV), as DeepLabCut writes it",
+    ".trc": "this is a TRC marker file, as Sports2D and OpenSim write it",
+    ".c3d": "this is a C3D marker file",
+    ".slp": "this is a project of SLEAP",
+    ".npz": "these are NumPy arrays",
+    ".pkl": "this is a Python pickle, as some versions of mmpose write it",
+    ".pickle": "this is a Python pickle",
+}
 
 
 def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
@@ -28,6 +51,10 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     fps: frame rate of a file that does not say the time of its frames; 25 when not given. Raises InputError.
     """
     path = Path(path)
+    if path.is_dir():
+        return _openpose_folder(path, fps or DEFAULT_FPS)
+    if path.suffix.lower() in _LAYOUTS:
+        raise InputError(f"{_LAYOUTS[path.suffix.lower()]}, which dcpose does not read", path=path, hint=_READABLE)
     data = load_json(path)
     if isinstance(data, dict) and "dcpose" in data and "annolist" not in data:
         return own_result(data, path)
@@ -39,10 +66,36 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-    raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint="check the file")
+    raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint=_READABLE)
+
+
+def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
+    files = openpose_files(folder)
+    if not files:
+        raise InputError(
+            "holds no files like NAME_000000000000_keypoints.json of OpenPose", path=folder, hint=_READABLE
+        )
+    try:
+        return _timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        raise InputError(f"its files are none of OpenPose: {reason}", path=folder, hint=_READABLE) from error
+
+
+def _timed(frames: tuple[list[int], list[list[Person]]], fps: Fraction) -> PoseTrackResult:
+    """A result whose times are the frames' numbers over the rate."""
+    indexes, people = frames
+    header = foreign_header(indexes, sum(map(len, people)), fps)
+    return _checked(PoseTrackResult(header, numbered_frames(indexes, people, fps), assumed_fps=True))
 
 
 def _foreign(data: Any, fps: Fraction) -> PoseTrackResult:
+    if is_alphapose(data):
+        return _timed(frames_of_alphapose(data), fps)
+    if is_mmpose(data):
+        return _timed(frames_of_mmpose(data), fps)
+    if is_openpose(data):
+        return _timed(frames_of_openpose([("0", data)]), fps)
     if isinstance(data, list):
         indexes, people = frames_of_coco(data)
     elif isinstance(data, dict) and "annolist" in data:
@@ -53,9 +106,8 @@ def _foreign(data: Any, fps: Fraction) -> PoseTrackResult:
         people = _frames18(data)
         indexes = list(range(len(people)))
     else:
-        raise InputError("it is neither PoseTrack nor COCO keypoint results")
-    header = foreign_header(indexes, sum(map(len, people)), fps)
-    return PoseTrackResult(header, numbered_frames(indexes, people, fps), assumed_fps=True)
+        raise InputError("its layout is none that dcpose knows")
+    return _timed((indexes, people), fps)
 
 
 def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[Person]]) -> PoseTrackResult:
@@ -73,12 +125,20 @@ def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[
 
 
 def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
-    """People per image, in list order. Joints without a score get 1 where they are annotated, and so do people."""
-    (category,) = data["categories"]
-    names = category["keypoints"]
-    slots = [JOINT_NAMES.index(name) for name in names]
-    if not {i for i in range(len(JOINT_NAMES)) if i not in EAR_SLOTS} <= set(slots):
-        raise InputError("its category lacks some of the 15 PoseTrack joints")
+    """People per image, in list order: of PoseTrack18, and of COCO's labels.
+
+    Joints without a score get 1 where they are annotated, and so do people.
+    """
+    folders = {str(image.get("vid_id") or PurePosixPath(str(image["file_name"])).parent) for image in data["images"]}
+    if len(folders) > 1:
+        raise InputError(f"it lists the frames of {len(folders)} videos: give one file per video")
+    categories = [c for c in data["categories"] if c.get("keypoints")]
+    if len(categories) != 1:
+        raise InputError(f"{len(categories)} of its categories have keypoints, one must")
+    meant = [standard_name(name) for name in categories[0]["keypoints"]]
+    slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in meant]
+    if not set(slots) >= _LIMBS:
+        raise InputError("its category lacks some of the shoulders, elbows, wrists, hips, knees and ankles")
     people: dict[int, list[Person]] = {whole(image["id"]): [] for image in data["images"]}
     for entry in data["annotations"]:
         persons = people[whole(entry["image_id"])]
@@ -88,7 +148,7 @@ def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
     return [people[whole(image["id"])] for image in data["images"]]
 
 
-def _person18(entry: Mapping[str, Any], slots: Sequence[int], number: int) -> Person | None:
+def _person18(entry: Mapping[str, Any], slots: Sequence[int | None], number: int) -> Person | None:
     values = [scalar(value) for value in entry["keypoints"]]
     scores = [scalar(value) for value in entry.get("scores") or [1.0] * len(slots)]
     if len(values) != 3 * len(slots) or len(scores) != len(slots):
@@ -96,7 +156,7 @@ def _person18(entry: Mapping[str, Any], slots: Sequence[int], number: int) -> Pe
     joints = {
         slot: (values[3 * k], values[3 * k + 1], scores[k])
         for k, slot in enumerate(slots)
-        if any(values[3 * k : 3 * k + 3])
+        if slot is not None and any(values[3 * k : 3 * k + 3])
     }
     if not joints:
         return None

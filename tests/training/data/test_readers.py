@@ -135,7 +135,7 @@ def test_a_store_keeps_what_fits(tmp_path):
     with pytest.raises(InputError, match=r"1\.png"):
         pictures[1]
     (tmp_path / "3.png").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"3\.png is not a picture"):
+    with pytest.raises(InputError, match=r"3\.png: not a picture"):
         pictures[3]
     assert [p.max() for p in pictures[0:1]] == [0]
     assert PictureStore(10).get(files[0]).max() == 0  # larger than the store

@@ -1,0 +1,150 @@
+"""Reading results of AlphaPose, mmpose and OpenPose, by their layouts. They raise KeyError, TypeError or ValueError.
+
+AlphaPose   list of {"image_id": "0.jpg", "keypoints", "score", "box", "idx"}; 17 (COCO), 26 or 136 (Halpe) joints
+mmpose      the inferencer's list of {"frame_id", "instances"}, or {"meta_info", "instance_info"} of its video demo
+OpenPose    a folder of `NAME_000000000012_keypoints.json`, BODY_25 or COCO-18
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..skeleton import JOINT_NAMES, standard_name
+from ..types import Person
+from .coco import COCO_JOINTS
+from .validation import raw_person, scalar, whole
+
+Frames = tuple[list[int], list[list[Person]]]
+
+_HALPE: Final = (*COCO_JOINTS, "head_top")
+_ARMS: Final = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("shoulder", "elbow", "wrist"))
+_LEGS: Final = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("hip", "knee", "ankle"))
+_EYES_EARS: Final = ("right_eye", "left_eye", "right_ear", "left_ear")
+#: Number of joints -> the names of the first ones, "" for joints of no slot. Neck and mid hip of OpenPose are no joints
+#: of ours: they lie between the shoulders and the hips.
+_SKELETONS: Final[dict[int, tuple[str, ...]]] = {
+    17: COCO_JOINTS,
+    18: ("nose", "", *_ARMS, *_LEGS, *_EYES_EARS),
+    25: ("nose", "", *_ARMS, "", *_LEGS, *_EYES_EARS),
+    26: _HALPE,
+    133: COCO_JOINTS,
+    136: _HALPE,
+}
+_LAST_NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
+_OPENPOSE: Final = re.compile(r".*?(\d{1,15})_keypoints\.json")
+
+
+def is_alphapose(data: Any) -> bool:
+    """Whether parsed JSON is AlphaPose's list."""
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and isinstance(
+        data[0].get("image_id"), str
+    )  # fmt: skip
+
+
+def frames_of_alphapose(data: Sequence[Mapping[str, Any]]) -> Frames:
+    """Frames by the numbers in the names of their pictures, else in the order of the names."""
+    people: dict[str, list[Person]] = {}
+    for entry in data:
+        persons = people.setdefault(str(entry["image_id"]), [])
+        values = [scalar(value) for value in entry["keypoints"]]
+        track = _flat(entry.get("idx", len(persons)))
+        persons.append(_person(values, track, entry.get("score", 1.0), entry.get("box", entry.get("bbox"))))
+    return _by_number(people)
+
+
+def is_mmpose(data: Any) -> bool:
+    """Whether parsed JSON is mmpose's, of its inferencer or its video demo."""
+    if isinstance(data, dict):
+        return "instance_info" in data
+    first = data[0] if isinstance(data, list) and data else None
+    return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
+
+
+def frames_of_mmpose(data: Any) -> Frames:
+    """Frames by `frame_id`, counted from the first one; a list of people alone is one frame."""
+    names: Sequence[str] | None = None
+    if isinstance(data, dict):
+        by_number = (data.get("meta_info") or {}).get("keypoint_id2name")
+        if by_number:
+            names = [str(by_number[key]) for key in sorted(by_number, key=int)]
+        data = data["instance_info"]
+    if data and "instances" not in data[0]:
+        return [0], [_mmpose_people(data, names)]
+    ids = [whole(frame.get("frame_id", number)) for number, frame in enumerate(data)]
+    people = [_mmpose_people(frame["instances"], names) for frame in data]
+    return [number - ids[0] for number in ids], people
+
+
+def _mmpose_people(instances: Iterable[Mapping[str, Any]], names: Sequence[str] | None) -> list[Person]:
+    people = []
+    for number, one in enumerate(instances):
+        points = [[scalar(value) for value in point] for point in one["keypoints"]]
+        scores = [scalar(value) for value in one.get("keypoint_scores") or [1.0] * len(points)]
+        values = [value for point, score in zip(points, scores, strict=True) for value in (*point[:2], score)]
+        box = one.get("bbox")
+        if box:
+            left, top, right, bottom = (scalar(value) for value in (box[0] if isinstance(box[0], list) else box))
+            box = [left, top, right - left, bottom - top]
+        score = _flat(one.get("bbox_score", 1.0))
+        people.append(_person(values, one.get("track_id", number), score, box or None, names))
+    return people
+
+
+def is_openpose(data: Any) -> bool:
+    """Whether parsed JSON is a frame of OpenPose."""
+    return isinstance(data, dict) and isinstance(data.get("people"), list)
+
+
+def openpose_files(folder: Path) -> list[Path]:
+    """The frames of OpenPose in a folder, in order."""
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _OPENPOSE.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def frames_of_openpose(frames: Iterable[tuple[str, Mapping[str, Any]]]) -> Frames:
+    """Frames from the names and contents of their files; numbers in the names count from the first one."""
+    people: dict[str, list[Person]] = {}
+    for name, data in frames:
+        people[name] = []
+        for number, one in enumerate(data["people"]):
+            values = [scalar(value) for value in one["pose_keypoints_2d"]]
+            track = whole(_flat(one.get("person_id", number)))
+            if any(values):
+                people[name].append(_person(values, number if track < 0 else track, 1.0, None))
+    return _by_number({name.removesuffix("_keypoints.json"): persons for name, persons in people.items()})
+
+
+def _person(values: Sequence[float], track: Any, score: Any, box: Any, names: Sequence[str] | None = None) -> Person:
+    """values: x, y, confidence of every joint, one after the other. box: xywh or None."""
+    count = len(values) // 3
+    if len(values) != 3 * count or (names is None and count not in _SKELETONS):
+        known = ", ".join(map(str, _SKELETONS))
+        raise ValueError(f"{count} joints are of no skeleton that dcpose knows (those with {known} joints)")
+    joints = {}
+    for number, name in enumerate(names if names is not None else _SKELETONS[count]):
+        meant = standard_name(name) if name else None
+        joint = tuple(values[3 * number : 3 * number + 3])
+        if meant in JOINT_NAMES and any(joint):
+            joints[JOINT_NAMES.index(meant)] = (joint[0], joint[1], joint[2])
+    if not joints:
+        raise ValueError("a person without keypoints")
+    return raw_person(joints, track, scalar(score), box)
+
+
+def _by_number(people: Mapping[str, list[Person]]) -> Frames:
+    numbers = {name: _LAST_NUMBER.search(Path(name).stem) for name in people}
+    found = {name: int(match[1]) for name, match in numbers.items() if match}
+    if len(set(found.values())) < len(people):
+        return list(range(len(people))), [people[name] for name in sorted(people)]
+    names = sorted(people, key=found.__getitem__)
+    return [found[name] - found[names[0]] for name in names], [people[name] for name in names]
+
+
+def _flat(value: Any) -> Any:
+    """A value out of lists of one entry."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

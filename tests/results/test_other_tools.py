@@ -1,0 +1,152 @@
+"""Results of AlphaPose, mmpose, OpenPose and COCO labels; what is not read is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcpose_cli.errors import InputError
+from dcpose_cli.results.foreign import read_result
+from dcpose_cli.skeleton import JOINT_NAMES
+
+COCO = ["nose", "left_eye", "right_eye", *JOINT_NAMES[3:]]
+OPENPOSE = [
+    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *("mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+]
+
+
+def place(name, frame):
+    """Where a joint is in a frame."""
+    number = JOINT_NAMES.index(name) if name in JOINT_NAMES else 30
+    return [100.0 + 10 * number + frame, 50.0 + 7 * number]
+
+
+def triples(names, frame, count):
+    values = [value for name in names for value in (*place(name, frame), 0.9)]
+    return values + [5.0, 5.0, 0.5] * (count - len(names))
+
+
+def write(folder, tool):
+    """Twelve frames with a person, in the layout of a tool; the path to read."""
+    path = folder / f"{tool.replace(' ', '_')}.json"
+    kind, _, count = tool.partition(" ")
+    frames = range(12)
+    if kind == "alphapose":
+        names = COCO if count == "17" else [*COCO, "head_top"]
+        data = [
+            {"image_id": f"{i}.jpg", "category_id": 1, "keypoints": triples(names, i, int(count)), "score": 2.7,
+             "box": [90, 40, 200, 150], "idx": 4}
+            for i in reversed(frames)
+        ]  # fmt: skip
+    elif kind == "mmpose":
+        people = [
+            {"keypoints": [place(n, i) for n in COCO], "keypoint_scores": [0.9] * 17, "bbox": [[90, 40, 290, 190]],
+             "bbox_score": 0.95}
+            for i in frames
+        ]  # fmt: skip
+        data = [{"frame_id": i + (count == "video"), "instances": [person]} for i, person in enumerate(people)]
+        if count == "video":
+            data = {"meta_info": {"keypoint_id2name": {str(i): n for i, n in enumerate(COCO)}}, "instance_info": data}
+    elif kind == "coco":
+        images = [{"id": i, "file_name": f"clip/{i:06d}.jpg", "width": 640, "height": 360} for i in frames]
+        people = [
+            {"id": i, "image_id": i, "category_id": 1, "keypoints": triples(COCO, i, 17), "bbox": [90, 40, 200, 150]}
+            for i in frames
+        ]
+        names = [n.replace("left_", "l_").replace("right_", "r_") for n in COCO]
+        categories = [{"id": 1, "name": "Person", "keypoints": names}]
+        data = {"images": images, "annotations": people, "categories": categories}
+    else:
+        path = folder / "openpose"
+        path.mkdir()
+        for i in frames:
+            names = OPENPOSE if count == "25" else [n for n in OPENPOSE if n != "mid_hip"]
+            person = {"person_id": [-1], "pose_keypoints_2d": triples(names, i, int(count))}
+            (path / f"clip_{i + 3:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": [person]}))
+        return path
+    path.write_text(json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        *("alphapose 17", "alphapose 26", "alphapose 136", "mmpose list", "mmpose video"),
+        *("coco truth", "openpose 25", "openpose 18"),
+    ],
+)
+def test_every_joint_is_where_the_tool_put_it(tmp_path, tool):
+    result = read_result(write(tmp_path, tool), fps=None)
+    assert result.assumed_fps
+    assert [(f.index, f.time, len(f.people)) for f in result.frames] == [(i, i / 25, 1) for i in range(12)]
+    head_top = tool in ("alphapose 26", "alphapose 136")
+    known = [n for n in JOINT_NAMES if n not in ("head_bottom", "head_top")] + ["head_top"] * head_top
+    for frame in result.frames:
+        points = frame.people[0].keypoints
+        for slot, name in enumerate(JOINT_NAMES):
+            score = 1 if tool == "coco truth" else 0.9  # labels have no confidences
+            expected = [*place(name, frame.index), score] if name in known else [0, 0, 0]
+            np.testing.assert_allclose(points[slot], expected, rtol=1e-6)
+    if tool.startswith(("mmpose", "coco", "alphapose")):
+        assert result.frames[3].people[0].bbox.tolist() == [90, 40, 200, 150]
+
+
+@pytest.mark.parametrize("missing", [[], [4, 5]])
+def test_frames_without_people_keep_their_place(tmp_path, missing):
+    path = write(tmp_path, "alphapose 17")
+    data = [entry for entry in json.loads(path.read_text()) if int(entry["image_id"][:-4]) not in missing]
+    path.write_text(json.dumps(data))
+    assert [f.index for f in read_result(path).frames] == [i for i in range(12) if i not in missing]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.h5", b"\x89HDF", "DeepLabCut"),
+        ("x.csv", b"scorer,a", r"table \(CSV\), as DeepLabCut"),
+        ("x.trc", b"PathFileType", "TRC marker file"),
+        ("x.slp", b"", "SLEAP"),
+        ("x.pkl", b"", "pickle"),
+        ("x.json", b'{"what": 1}', "layout is none that dcpose knows"),
+        ("x.json", b'[{"image_id": "1.jpg", "keypoints": [1, 2, 3]}]', "1 joints are of no skeleton"),
+        ("x.json", b'{"instance_info": [{"instances": 3}]}', "no result that dcpose can read"),
+        ("x.json", b'{"people": [{}]}', "no result that dcpose can read"),
+    ],
+)
+def test_what_is_not_read_is_named(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=says) as caught:
+        read_result(tmp_path / name)
+    assert str(caught.value.path) == str(tmp_path / name)
+    assert "AlphaPose or mmpose" in str(caught.value)
+
+
+def test_folders_of_something_else_are_named(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(InputError, match="no files like NAME_000000000000_keypoints"):
+        read_result(tmp_path)
+    (tmp_path / "a_000000000000_keypoints.json").write_text('{"people": [3]}')
+    with pytest.raises(InputError, match="none of OpenPose"):
+        read_result(tmp_path)
+
+
+def test_a_list_of_several_videos_is_refused(tmp_path):
+    path = write(tmp_path, "coco truth")
+    data = json.loads(path.read_text())
+    for image in data["images"][6:]:
+        image["file_name"] = image["file_name"].replace("clip", "other")
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="frames of 2 videos"):
+        read_result(path)
+
+
+@pytest.mark.shared
+def test_the_layouts_that_users_sent(shared: Path):
+    for name in ("alphapose.json", "coco_gt.json", "mmpose_inf.json", "openpose_in"):
+        result = read_result(shared / "cases" / "users" / "results-of-other-tools" / name)
+        assert (len(result.frames), sum(len(f.people) for f in result.frames)) == (12, 12)
