@@ -6,6 +6,7 @@ Not a test and not imported as a module: `runpy` reads it, so that the suite nee
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -95,6 +96,16 @@ def save_random_detector(folder):
     return Path(folder)
 
 
+@functools.cache
+def commands():
+    """The commands of `dcpose` as click sees them, made once: that takes longer than some of them."""
+    from typer.main import get_command
+
+    from dcpose_cli.cli.app import app
+
+    return get_command(app)
+
+
 class Command:
     """Runs `dcpose`, with a given pose model and detector."""
 
@@ -110,7 +121,6 @@ class Command:
 
     def __call__(self, *args):
         """Run `dcpose args` in this process; what a process would end with."""
-        from dcpose_cli.cli.app import app
         from dcpose_cli.cli.console import run
 
         out, err = io.StringIO(), io.StringIO()
@@ -118,7 +128,7 @@ class Command:
         debug = os.environ.pop("DCPOSE_DEBUG", None)
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = run(lambda: app([*map(str, args)], prog_name="dcpose", standalone_mode=False))
+                code = run(lambda: commands()([*map(str, args)], prog_name="dcpose", standalone_mode=False))
         finally:
             os.environ.pop("DCPOSE_DEBUG", None)
             os.environ |= {} if debug is None else {"DCPOSE_DEBUG": debug}
