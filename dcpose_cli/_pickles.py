@@ -14,6 +14,8 @@ from .errors import WeightsError
 #: torch stores tensors as they are: what is unpacked is about as long as the file. Names and padding come on top.
 _MOST_UNPACKED: Final = 2
 _SLACK_BYTES: Final = 1 << 20
+#: Values in the containers of a checkpoint; a tensor is one.
+_MOST_VALUES: Final = 1_000_000
 
 
 def require_unpacked(path: Path) -> None:
@@ -41,6 +43,23 @@ def require_honest(state: Mapping[str, torch.Tensor], path: Path) -> None:
         total += size
     if total > _most_bytes(path):
         raise WeightsError(f"its tensors claim {total:,} bytes, more than the file has", path=path)
+
+
+def require_tree(data: object) -> None:
+    """Raise ValueError for containers that hold each other so often that whoever walks through them never ends."""
+    stack, left = [data], _MOST_VALUES
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Mapping):
+            inner = [*value.values()]
+        elif isinstance(value, list | tuple):
+            inner = [*value]
+        else:
+            continue
+        left -= len(inner)
+        if left < 0:
+            raise ValueError(f"it holds more than {_MOST_VALUES:,} values")
+        stack += inner
 
 
 def _most_bytes(path: Path) -> int:

@@ -76,6 +76,9 @@ _REPLACED: Final = 4
 _BUILDING_SIDE: Final = 256
 _MAX_ACTIVATION: Final = 1 << 26
 
+#: The architecture files of ultralytics by the names of their scales: yolov8n-p6.yaml is the scale n of yolov8-p6.yaml.
+_STOCK_NAME: Final = re.compile(r"(?P<family>yolov?[0-9]+)(?P<scale>[nslmxtcebu]?)(?P<variant>(-[a-z0-9]+)*)\.yaml")
+
 #: What a detector's pickle may name beyond torch's own tensor types. All of it is replaced by inert stand-ins.
 _KNOWN_GLOBAL: Final = re.compile(
     r"torch\.nn\.modules\.\w+\.\w+|ultralytics\.nn\.[\w.]+|ultralytics\.(yolo\.)?utils\.[\w.]+"
@@ -139,12 +142,14 @@ def detection_model(architecture: str | Mapping[str, Any], classes: int = 1) -> 
     """A detector with random weights from torch's generator, in training mode.
 
     architecture: name of one of ultralytics' model files ("yolov8n.yaml") or a model dictionary, which is checked:
-    it may only name layers and plain numbers. Raises WeightsError for any other dictionary.
+    it may only name layers and plain numbers. Raises WeightsError for any other dictionary or name.
     """
-    if not isinstance(architecture, str):
+    _load()
+    if isinstance(architecture, str):
+        architecture = _stock_architecture(architecture)
+    else:
         check_architecture(architecture)
         architecture = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS})
-    _load()
     with _restored():
         from ultralytics.cfg import get_cfg
         from ultralytics.nn.tasks import DetectionModel
@@ -152,6 +157,23 @@ def detection_model(architecture: str | Mapping[str, Any], classes: int = 1) -> 
         model: nn.Module = DetectionModel(architecture, nc=classes, verbose=False)
         model.args = get_cfg()
     return model
+
+
+def _stock_architecture(name: str) -> dict[str, Any]:
+    """The model dictionary of a name like "yolov8n.yaml", from ultralytics' own folder, whatever the working folder
+    holds. Raises WeightsError."""
+    import ultralytics
+    import yaml
+
+    found = _STOCK_NAME.fullmatch(name)
+    files = {path.name: path for path in (Path(ultralytics.__file__).parent / "cfg" / "models").rglob("*.yaml")}
+    path = (files.get(name) or files.get(f"{found['family']}{found['variant']}.yaml")) if found else None
+    if found is None or path is None:
+        raise WeightsError(
+            f"ultralytics has no architecture {printable(name, 60)!r}", hint="name one like yolov8n.yaml"
+        )
+    structure: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return structure | ({"scale": found["scale"]} if found["scale"] in structure.get("scales", ()) else {})
 
 
 def shapes_of(architecture: Mapping[str, Any], classes: int, most: int) -> dict[str, torch.Size]:

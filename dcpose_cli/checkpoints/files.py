@@ -39,6 +39,7 @@ CHECKSUMS_NAME = "SHA256SUMS"
 #: Key of the JSON text in the safetensors metadata.
 METADATA_KEY = "dcpose"
 FORMAT_VERSION = 1
+_LONGEST_KIND = 60
 #: What `--model auto` takes, best first.
 AUTO_MODELS = ("dcpose-s",)
 
@@ -161,9 +162,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         data = json.loads(metadata[METADATA_KEY])
     except (KeyError, ValueError, RecursionError) as error:
         raise WeightsError("has no dcpose header", path=path, hint="convert it with dcpose models import") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION or not isinstance(data.get("kind"), str):
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION or not _is_word(data.get("kind")):
         raise WeightsError("has a header this version does not know", path=path, hint="update dcpose")
     return data
+
+
+def _is_word(kind: object) -> bool:
+    return isinstance(kind, str) and len(kind) <= _LONGEST_KIND and kind.isprintable()
 
 
 def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:

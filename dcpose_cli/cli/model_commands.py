@@ -37,6 +37,8 @@ def show_model(model: str) -> None:
     """Everything a weights file says of itself, and its hash."""
     path = find_weights(model)
     data = read_metadata(path)
+    if data["kind"] not in (*KINDS, "detector"):
+        raise WeightsError(f"holds a {data['kind']}, which this version does not know", path=path, hint="update dcpose")
     rows: list[tuple[str, str]] = [("file", printable(path)), ("sha256", sha256_of(path)), ("kind", _kind(data))]
     rows.append(("input", _input(data)))
     if data.get("kind") in KINDS:
@@ -102,4 +104,5 @@ def _kind(data: dict[str, Any]) -> str:
 
 def _input(data: dict[str, Any]) -> str:
     size = data.get("input_size")
-    return f"{size[0]}x{size[1]}" if isinstance(size, list) and len(size) == 2 else str(data.get("imgsz", ""))
+    shown = f"{size[0]}x{size[1]}" if isinstance(size, list) and len(size) == 2 else str(data.get("imgsz", ""))
+    return printable(shown, 40)

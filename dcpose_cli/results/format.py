@@ -17,7 +17,7 @@ _TYPE_MPII: Final = 1
 _TYPE_UNIT: Final = 10**10
 _PEOPLE_PER_IMAGE: Final = 100
 _BEYOND_ALL_IMAGES: Final = 10**13
-_FILE_NAME: Final = re.compile(r"images/[^/]+/(\d+)_mpii[^/]*/(\d{6})\.jpg")
+_FILE_NAME: Final = re.compile(r"images/[^/]+/(\d{1,12})_mpii[^/]*/(\d{6})\.jpg")
 
 
 def image_id(index: int) -> int:

@@ -15,7 +15,7 @@ import torch
 
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._schema import build
-from dcpose_cli._ultralytics import _plain, check_architecture, shapes_of
+from dcpose_cli._ultralytics import _plain, check_architecture, detection_model, shapes_of
 from dcpose_cli.errors import InputError, WeightsError
 from dcpose_cli.nets import DCPoseConfig, HRNetConfig
 from dcpose_cli.nets.limits import require_buildable
@@ -169,6 +169,39 @@ def test_a_detector_is_compared_with_its_file_before_it_is_built(tmp_path, monke
     monkeypatch.setattr("dcpose_cli._ultralytics.detection_model", lambda *_: pytest.fail("it was built"))
     with pytest.raises(WeightsError, match=f"{first} is"):
         load_detector(tmp_path / "y.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../yolov8n.yaml", "/tmp/x.yaml", "https://example.org/x.yaml", "yolov8n", "x.yaml"])
+def test_architectures_by_name_are_those_of_ultralytics_alone(name, tmp_path, monkeypatch):
+    """Ultralytics prefers a file of the working folder, and evaluates some of what it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yolov8.yaml").write_text("activation: __import__('pathlib').Path('ran').touch()\nnc: 3\n")
+    (tmp_path / "x.yaml").write_text((tmp_path / "yolov8.yaml").read_text())
+    with pytest.raises(WeightsError, match="no architecture"):
+        detection_model(name)
+    assert detection_model("yolov8n.yaml").yaml["nc"] == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_contents_of_a_checkpoint_that_never_end(tmp_path):
+    from dcpose_cli.training.engine.checkpoint import read_checkpoint
+
+    nested: list[object] = [1]
+    for _ in range(40):
+        nested = [nested, nested]
+    torch.save({"recipe": {"seed": nested}}, tmp_path / "stage1.ckpt")
+    with pytest.raises(WeightsError, match="more than 1,000,000 values"):
+        read_checkpoint(tmp_path / "stage1.ckpt", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind", ["x" * 10_000_000, "\x1b[2J", "robot"])
+def test_kinds_of_models_nobody_knows(dcpose, product, tmp_path, kind):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", {"dcpose": json.dumps({"format": 1, "kind": kind})})
+    result = dcpose("models", "info", tmp_path / "x.safetensors")
+    assert result.returncode == 5
+    assert len(product.one_line(result)) < 200 + len(str(tmp_path))
 
 
 def chunk(kind, body):

@@ -315,6 +315,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         (("images", 1, "id"), True),
         (("images", 1, "file_name"), "images/val/000001_mpii_dcpose/000002.jpg"),
         (("images", 1, "file_name"), "../../etc/passwd"),
+        (("images", 1, "file_name"), f"images/val/{'9' * 5000}_mpii_dcpose/000001.jpg"),
         (("images", 1), None),
         (("annotations", 0), []),
         (("annotations", 0, "image_id"), 10000010007),

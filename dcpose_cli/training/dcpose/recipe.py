@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from ..._schema import Text
 from ...nets import DCPoseConfig
 from ...nets.limits import MAX_CROP_SIDE, require_buildable
 from ...skeleton import NUM_JOINTS
@@ -70,7 +72,7 @@ class Recipe:
     """
 
     kind: str = KIND
-    name: str
+    name: Annotated[str, Text(100)]
     model: DCPoseConfig
     data: DataConfig
     stage1: StageConfig | None = None

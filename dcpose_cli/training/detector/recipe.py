@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 
+from ..._schema import Text
 from ..engine.config import LoopConfig, check_loop, need
 
 KIND = "detector"
@@ -110,7 +112,7 @@ class DetectorRecipe:
     """
 
     kind: str = KIND
-    name: str
+    name: Annotated[str, Text(100)]
     architecture: str = "yolov8n.yaml"
     imgsz: int = 384
     validation_sizes: tuple[int, ...] = (384,)

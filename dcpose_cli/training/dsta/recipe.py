@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from ..._schema import Text
 from ...nets import DSTAConfig
 from ...nets.limits import require_buildable
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
@@ -24,7 +26,7 @@ class DSTARecipe:
     """
 
     kind: str = KIND
-    name: str
+    name: Annotated[str, Text(100)]
     model: DSTAConfig
     data: DataConfig
     stage1: StageConfig | None = None

@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 import torch
 
+from ..._pickles import require_tree, require_unpacked
 from ...errors import UsageError, WeightsError
 from ...files import output_error, sync_folder
 
@@ -104,8 +105,10 @@ class _Noting:
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """What `write_checkpoint` wrote; no code of the file is run. Raises WeightsError."""
+    require_unpacked(path)
     try:
         data: dict[str, Any] = dict(torch.load(path, map_location=device, weights_only=True))
+        require_tree(data)
     except Exception as error:  # a damaged zip raises whatever its reader meets
         raise unusable(path, error) from error
     return data
