@@ -22,6 +22,7 @@ COCO_NAMES: Final = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])
 
 #: Joints that labels of whole people have.
 _LIMBS: Final = frozenset(JOINT_NAMES[5:])
+_LARGEST: Final = 1e7
 
 T = TypeVar("T")
 
@@ -100,7 +101,8 @@ def _some(names: Sequence[str]) -> str:
 
 def joints_from(keypoints: Sequence[float], slots: Sequence[int | None]) -> NDArray[np.float32]:
     """(17, 3) joints out of triples x, y, visibility; hidden but labelled joints count as labelled."""
-    triples = np.asarray(keypoints, np.float32).reshape(len(slots), 3)
+    triples = np.asarray(keypoints, np.float64).reshape(len(slots), 3)
+    require_pixels(triples)
     out = np.zeros((NUM_JOINTS, 3), np.float32)
     for slot, (x, y, v) in zip(slots, triples, strict=True):
         if slot is not None and v > 0:
@@ -108,10 +110,17 @@ def joints_from(keypoints: Sequence[float], slots: Sequence[int | None]) -> NDAr
     return out
 
 
+def require_pixels(values: NDArray[np.floating]) -> None:
+    """Raises ValueError for numbers that are no places in a picture: not finite, or far from every pixel."""
+    if not (np.abs(values) < _LARGEST).all():
+        raise ValueError("a keypoint or bbox is out of range")
+
+
 def clip_box(box: Sequence[float], size: tuple[int, int] | None) -> NDArray[np.float32] | None:
     """The part of an xywh box inside a picture of (width, height), as the published lists are read (SPEC 7.2): corners
     at most at the last pixel, sides a pixel shorter. None where nothing is left; as it is where the size is unknown."""
     x, y, w, h = (float(value) for value in box)
+    require_pixels(np.array([x, y, w, h]))
     if size is None:
         return np.array([x, y, w, h], np.float32) if w > 0 and h > 0 else None
     left, top = max(0.0, x), max(0.0, y)

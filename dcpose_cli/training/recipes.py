@@ -5,6 +5,7 @@ A new kind is one package beside `dcpose`, `dsta` and `detector`, and one line o
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ KINDS: Final[dict[str, Kind]] = {
 _DEFAULT_KIND: Final = "dcpose"
 #: Largest recipe that is read.
 MOST_RECIPE_BYTES: Final = 1 << 20
+_LONG_KEY: Final = re.compile(r"""(?<![\w"'-])[\w"'-]+(?:[ \t]*\.[ \t]*[\w"'-]+){50}""")
 
 
 def load_recipe(path: Path) -> Any:
@@ -76,7 +78,10 @@ def load_recipe(path: Path) -> Any:
     Raises UsageError on a missing file, unknown keys, wrong types or values out of range.
     """
     try:
-        table = tomllib.loads(read_file(path, MOST_RECIPE_BYTES).decode())
+        text = read_file(path, MOST_RECIPE_BYTES).decode()
+        if _LONG_KEY.search(text):  # the time to parse one grows with the square of its length
+            raise ValueError("a key has too many parts")
+        table = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read the recipe: {error.strerror}", path=path, hint="check its name") from error
     except (ValueError, RecursionError) as error:

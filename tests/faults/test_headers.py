@@ -16,11 +16,13 @@ import torch
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._schema import build
 from dcpose_cli._ultralytics import _plain, check_architecture, detection_model, shapes_of
-from dcpose_cli.errors import InputError, WeightsError
+from dcpose_cli.datasets import read_coco, read_lists
+from dcpose_cli.errors import InputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPoseConfig, HRNetConfig
 from dcpose_cli.nets.limits import require_buildable
 from dcpose_cli.people.detector_files import load_detector
 from dcpose_cli.pictures import PictureFile, picture_size
+from dcpose_cli.training.recipes import load_recipe
 
 
 @pytest.mark.parametrize(
@@ -238,3 +240,88 @@ def test_pictures_of_a_training_set_are_looked_at_before_the_first_step(tmp_path
         PictureFile(path).check()
     with pytest.raises(InputError):
         PictureFile(path).decode()
+
+
+RECIPE = """
+name = "t"
+[model]
+[data]
+format = "coco"
+train = "t.json"
+[stage1]
+steps = 2
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("name = ", 'kind = "' + "x" * 10_000 + '"\nname = '), "has the kind"),
+        (("name = ", "kind = 0x" + "f" * 5_000 + "\nname = "), "has the kind no text"),
+        (("name = ", "kind" + ".a" * 50_000 + " = 1\nname = "), "too many parts"),
+        (("name = ", "x = " + "[" * 50_000 + "]" * 50_000 + "\nname = "), "not valid TOML"),
+        (("name = ", '"' + "x" * 100_000 + '" = 1\nname = '), "unknown key"),
+        (('"t"', '"\\u001b[2J"'), "name holds control characters"),
+        (('"t"', '"' + "x" * 1_000 + '"'), "name is a text of 1000"),
+        (("steps = 2", f"steps = {2**62}"), "stage1.steps"),
+        (("steps = 2", "epochs = 1e300"), "stage1.epochs"),
+        (("steps = 2", f"steps = 2\nbatch = {2**40}"), "stage1.batch"),
+        (("steps = 2", "steps = 2\nsigma = 1e300"), "stage1.sigma"),
+        (('"coco"', f'"coco"\ndistance = {2**62}'), "data.distance"),
+        (('"coco"', f'"coco"\nhuman_repeat = {2**62}'), "data.human_repeat"),
+        (("[stage1]", "[augment]\nenlarge = -5\n[stage1]"), "augment.enlarge"),
+        (("[stage1]", "[augment]\nrotation = 1e300\n[stage1]"), "augment.rotation"),
+        (("steps = 2", "steps = 2\n# " + "x" * (1 << 20)), "the most"),
+    ],
+)
+def test_recipes_that_cannot_be_meant_are_named_at_once(tmp_path, change, says):
+    (tmp_path / "r.toml").write_text(RECIPE)
+    load_recipe(tmp_path / "r.toml")
+    assert change[0] in RECIPE
+    (tmp_path / "r.toml").write_text(RECIPE.replace(*change))
+    with pytest.raises(UsageError, match=says) as caught:
+        load_recipe(tmp_path / "r.toml")
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_recipes_that_are_no_files(tmp_path, kind):
+    path = tmp_path / "r.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(UsageError, match="cannot read the recipe: it is"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keypoints": [float("inf"), 5, 2] * 17},
+        {"keypoints": [1e300, 5, 2] * 17},
+        {"keypoints": [3e9, -3e9, 2] * 17},
+        {"bbox": [float("nan"), 5, 40, 60]},
+        {"bbox": [5, 5, 1e30, 1e30]},
+        {"image_id": [0]},
+        {"bbox": 5},
+    ],
+)
+def test_labels_that_are_no_places_in_a_picture(tmp_path, change):
+    person = {"id": 0, "image_id": 0, "category_id": 1, "keypoints": [9, 9, 2] * 17, "bbox": [5, 5, 40, 60]}
+    data = {"images": [{"id": 0, "file_name": "0.jpg"}], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "t.json").write_text(json.dumps(data | {"annotations": [person | change]}))
+    with pytest.raises(InputError, match=r"t\.json: not a COCO keypoints file"):
+        read_coco(tmp_path / "t.json", tmp_path)
+
+
+@pytest.mark.parametrize("frames", [10**12, -1, 0])
+def test_videos_of_more_frames_than_any(tmp_path, frames):
+    person = {"id": 0, "image_id": 0, "category_id": 1, "keypoints": [9, 9, 2] * 17, "bbox": [5, 5, 40, 60]}
+    image = {"id": 0, "file_name": "a/000000.jpg", "nframes": frames}
+    (tmp_path / "t.json").write_text(json.dumps({"images": [image], "annotations": [person]}))
+    with pytest.raises(InputError, match="nframes"):
+        read_lists(tmp_path / "t.json", tmp_path)

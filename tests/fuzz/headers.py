@@ -46,8 +46,8 @@ CODES = {
     "model": {0, 5},
     "detector": {0, 5},
     "recipe": {0, 2, 3, 6, 9, 130},
-    "coco": {0, 3, 9},
-    "pack": {0, 3, 9},
+    "coco": {0, 2, 3, 9},  # 2: no samples are left for the recipe
+    "pack": {0, 2, 3, 9},
     "detector.pt": {0, 5},
     "state.pth": {0, 5},
 }

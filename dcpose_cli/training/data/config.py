@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from ..engine.config import need
 
@@ -101,6 +102,20 @@ class AugmentConfig:
     still_motion: float = 1.0
 
 
+#: Of what is no chance; crops beyond them show nothing of a person.
+_RANGES: Final = {
+    "enlarge": (0.1, 10.0),
+    "scale": (0.0, 0.95),
+    "rotation": (0.0, 360.0),
+    "rotation_limit": (0.0, 10.0),
+    "shift": (0.0, 10.0),
+    "color": (0.0, 10.0),
+    "still_motion": (0.0, 100.0),
+}
+_MOST_REPEATS: Final = 1000
+_MOST_DISTANCE: Final = 10_000
+
+
 def check_augment(key: str, augment: AugmentConfig) -> None:
     """ValueError names the first value out of range in the table `key`."""
     for name in (
@@ -108,6 +123,8 @@ def check_augment(key: str, augment: AugmentConfig) -> None:
     ):  # fmt: skip
         need(0 <= getattr(augment, name) <= 1, f"{key}.{name} must be in 0..1")
     need(augment.still_motion >= 0, f"{key}.still_motion must not be negative")
+    for name, (least, most) in _RANGES.items():
+        need(least <= getattr(augment, name) <= most, f"{key}.{name} must be in {least:g}..{most:g}")
 
 
 def check_data(data: DataConfig) -> None:
@@ -119,9 +136,12 @@ def check_data(data: DataConfig) -> None:
         need(bool(data.train), f"missing key data.train, which {data.format} needs")
         need(not data.validate, "data.validate is of the format pack alone; give data.val")
     need(data.distance >= 2, "data.distance must be at least 2: it is exclusive")
+    need(data.distance <= _MOST_DISTANCE, f"data.distance must be at most {_MOST_DISTANCE}")
     need(0 <= data.hold_out_clips < 1, "data.hold_out_clips must be in 0..1, without 1")
     need(data.human_repeat >= 1, "data.human_repeat must be at least 1")
     need(all(one.times >= 1 for one in data.repeat), "data.repeat: times must be at least 1")
+    repeats = (data.human_repeat, *(one.times for one in data.repeat))
+    need(max(repeats) <= _MOST_REPEATS, f"data.human_repeat and data.repeat: at most {_MOST_REPEATS} times")
     need(all(0 <= one.share <= 1 for one in data.validate), "data.validate: share must be in 0..1")
     for key, names in (
         ("repeat names a source", [one.source for one in data.repeat]),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._reading import read_file
+from ...datasets.labels import require_pixels
 from ...errors import InputError
 from ...pictures import PictureFile, TarIndex
 from ...skeleton import LABELLED_SLOTS, NUM_JOINTS
@@ -205,11 +206,13 @@ def _samples(group: list[_Labelled], pictures_of: _Pictures, by_score: bool) -> 
     pictures = pictures_of.of(images)
     gaps = {image.get("role"): int(image.get("gap", 0)) for image in images}
     first = images[0]
+    for annotation in (a for row in rows for a in row):
+        require_pixels(np.array([*annotation["bbox"], *annotation["keypoints"], *annotation.get("ears", ())], float))
     return [
         PoseSample(
             pictures=pictures,
             joints=np.stack([joints_of(a, by_score=by_score) for a in row]),
-            boxes=np.array([a["bbox"] for a in row], np.float32),
+            boxes=np.array([a["bbox"] for a in row], np.float32).reshape(len(row), 4),
             margin=(max(1, -gaps.get("p", -1)), max(1, gaps.get("n", 1))),
             human=row[0].get("label_kind") == "human",
             source=str(first.get("source", "")),

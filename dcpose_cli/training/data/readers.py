@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def draw_neighbours(sample: PoseSample, rng: np.random.Generator) -> PoseSample:
 
 def _below(root: Path, named: str) -> Path:
     path = root / named
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path's raises for a name too long
         raise UsageError("of the recipe's [data] does not exist", path=path, hint="check the recipe and --data")
     return path
 

@@ -131,11 +131,11 @@ def check_stages(input_size: tuple[int, int], stages: Mapping[int, StageConfig])
 
 def _check_stage(name: str, stage: StageConfig) -> None:
     check_loop(name, stage)
-    need(stage.sigma > 0, f"{name}.sigma must be above 0")
+    need(0 < stage.sigma <= 1000, f"{name}.sigma must be above 0, and 1000 at most")
     need(0 <= stage.hard_joints <= NUM_JOINTS, f"{name}.hard_joints must be in 0..{NUM_JOINTS}")
-    need(stage.swap_weight >= 0, f"{name}.swap_weight must not be negative")
+    need(0 <= stage.swap_weight <= 1e6, f"{name}.swap_weight must not be negative, and a million at most")
     need(not stage.swap_weight or stage.loss == "sum", f"{name}.swap_weight needs the loss sum")
-    need(stage.stills_share >= 0, f"{name}.stills_share must not be negative")
+    need(0 <= stage.stills_share <= 1000, f"{name}.stills_share must not be negative, and 1000 at most")
     for key, words in _WORDS.items():
         one_of(f"{name}.{key}", getattr(stage, key), words)
     shares = sum(phase.share for phase in stage.phases)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._reading import read_file
+from ...datasets.labels import require_pixels
 from ...errors import InputError
 from ...files import write_atomic
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
@@ -72,6 +73,7 @@ def as_boxes(rows: Iterable[Sequence[float]]) -> NDArray[np.float32]:
 
 
 def _xyxy(xywh: Sequence[float]) -> list[float]:
+    require_pixels(np.asarray(xywh, np.float64))
     x, y, w, h = xywh
     return [x, y, x + w, y + h]
 

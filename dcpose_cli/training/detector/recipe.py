@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from ..._schema import Text
+from ...people.detector_files import MAX_DETECT_SIDE
 from ..engine.config import LoopConfig, check_loop, need
 
 KIND = "detector"
@@ -139,8 +140,12 @@ class DetectorRecipe:
         need(abs(shares - 1) < 1e-6, f"the shares of stage1.phases add up to {shares:g}, not 1")
         sides = [side for phase in self.stage1.phases for side in (phase.size, *phase.also)]
         for key, values in (("stage1.phases: sizes", sides), ("validation_sizes", self.validation_sizes)):
-            need(all(side > 0 and side % 32 == 0 for side in values), f"{key} must be multiples of 32")
-        need(self.imgsz > 0, "imgsz must be above 0")
+            met = all(0 < side <= MAX_DETECT_SIDE and side % 32 == 0 for side in values)
+            need(met, f"{key} must be multiples of 32 up to {MAX_DETECT_SIDE}")
+        need(32 <= self.imgsz <= MAX_DETECT_SIDE, f"imgsz must be in 32..{MAX_DETECT_SIDE}")
+        batches = [self.stage1.batch, *(phase.batch for phase in self.stage1.phases if phase.batch is not None)]
+        need(all(0 < batch <= 65_536 for batch in batches), "stage1.phases: batch must be in 1..65536")
+        need(self.data.validation_limit >= 1, "data.validation_limit must be at least 1")
         need(bool(self.data.whole), "missing key data.whole")
         for name in CanvasConfig.__slots__:
             need(0 <= getattr(self.augment, name) <= 1, f"augment.{name} must be in 0..1")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 OPTIMIZERS = ("adamw", "adam", "muon")
+#: Beyond these a training never ends, or its samples fit into no memory.
+_MOST = {"steps": 10**9, "epochs": 10**6, "batch": 65_536, "warmup": 10**9, "validation_seconds": 10**9}
 SCHEDULES = ("cosine", "multistep", "trapezoid")
 
 
@@ -87,6 +89,8 @@ def check_loop(name: str, stage: LoopConfig) -> None:
     need(0 <= stage.decay <= 1, f"{name}.decay must be in 0..1")
     need(stage.validation_seconds >= 0, f"{name}.validation_seconds must not be negative")
     need(list(stage.milestones) == sorted(stage.milestones), f"{name}.milestones must rise")
+    for key, most in _MOST.items():
+        need(getattr(stage, key) <= most, f"{name}.{key} must be at most {most:,}")
     one_of(f"{name}.optimizer", stage.optimizer, OPTIMIZERS)
     one_of(f"{name}.schedule", stage.schedule, SCHEDULES)
 
