@@ -146,10 +146,11 @@ class Command:
         args[args.index(option) + 1] = str(value)
         return self("estimate", clip, "-o", out, *args)
 
-    def process(self, *args, cwd=None, env=None, timeout=100, before="", **options):
-        """Run `dcpose args` in a process of its own; before: Python code for it to run first."""
+    def process(self, *args, cwd=None, env=None, timeout=100, before="", under=(), **options):
+        """Run `dcpose args` in a process of its own; before: Python code for it to run first. under: a program, with
+        its arguments, that runs it."""
         return subprocess.run(
-            [sys.executable, "-c", f"{before}\n{ENTRY}", *map(str, args)],
+            [*map(str, under), sys.executable, "-c", f"{before}\n{ENTRY}", *map(str, args)],
             cwd=cwd,
             env=self.environment(**(env or {})),
             timeout=timeout,

@@ -1,15 +1,18 @@
 """Nothing is ever sent and nothing is written to HOME, by dcpose or by anything that it loads.
 
 An audit hook in every process, the child processes too, lists what they ask of the network. `--offline` is not given.
-Libraries that open sockets without Python are not heard by it; onnxruntime is the one known, see
-tests/checkpoints/test_onnx.py.
+Libraries that open sockets without Python are not heard by it: where strace is there, it lists every call to the
+network of every process, whatever made it. onnxruntime is known for such calls since 1.32.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -89,9 +92,74 @@ def test_the_hook_hears_child_processes(dcpose, listened):
     assert processes == 2
 
 
+#: A call to the network with an address, in the list of strace.
+CALL = re.compile(r"\d+ +(connect|bind|sendto|sendmsg|sendmmsg)\(.*sa_family=(AF_\w+)(.*)")
+LOOPBACK = re.compile(r"inet_addr\(\"127\.|inet_pton\(AF_INET6, \"::1\"")
+
+
+def tracer(log):
+    """strace, with arguments, so that it lists the calls of a program and of its children in `log`; () without it.
+
+    It stops a process at calls to the network only, which costs next to nothing.
+    """
+    if shutil.which("strace") is None:
+        return ()
+    command = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=%network", "-o", str(log))
+    able = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False).returncode == 0
+    return command if able else ()
+
+
+def sent(log):
+    """The calls in a list of strace that lead out of this machine: neither to a socket file, nor to the kernel."""
+    found = [CALL.match(line) for line in log.read_text(errors="replace").splitlines()]
+    local = ("AF_UNIX", "AF_LOCAL", "AF_NETLINK", "AF_UNSPEC")
+    return [call[0] for call in found if call and call[2] not in local and not LOOPBACK.search(call[3])]
+
+
+def test_the_tracer_hears_libraries(tmp_path):
+    """What the other tests rely on: calls without Python's sockets are in the list, and local ones are told apart."""
+    under = tracer(tmp_path / "calls.txt")
+    if not under:
+        pytest.skip("needs strace, and leave to trace")
+    code = """
+import ctypes, socket, struct
+system = ctypes.CDLL(None)
+number = system.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+for host in ("127.0.0.1", "192.0.2.1"):
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 9) + socket.inet_aton(host) + bytes(8)
+    system.connect(number, address, 16)
+socket.socket(socket.AF_UNIX).connect_ex("/nowhere")
+"""
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
+    subprocess.run([*under, sys.executable, "-c", parent], check=True)
+    (call,) = sent(tmp_path / "calls.txt")
+    assert "192.0.2.1" in call
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_export_to_onnx_sends_nothing(dcpose, listened, tmp_path):
+    """Of all libraries onnxruntime is the one that reports its use, since 1.32: an older one proves nothing."""
+    env, log, home = listened
+    under = tracer(tmp_path / "calls.txt")
+    try:
+        numbers = tuple(map(int, version("onnxruntime").split(".")[:2]))
+    except PackageNotFoundError:
+        numbers = (0, 0)
+    if not under or numbers < (1, 32):
+        pytest.skip("needs strace, and onnxruntime 1.32 or later of the extra onnx")
+    args = ("models", "export", dcpose.models[1], "-o", tmp_path / "x.onnx")
+    result = dcpose.process(*args, env=env, cwd=tmp_path, timeout=800, under=under)
+    assert result.returncode == 0, result.stderr
+    assert (heard(log)[0], sent(tmp_path / "calls.txt")) == ([], [])
+    assert [str(path) for path in home.rglob("*")] == []
+
+
 @pytest.mark.timeout(600)
 def test_no_command_sends_anything(dcpose, clip, tiny_model, posetrack_root, listened, tmp_path):
     env, log, home = listened
+    calls = tmp_path / "calls.txt"
+    under = tracer(calls)
     online = dcpose.models[:-1]
     assert "--offline" not in online
     (tmp_path / "in").mkdir()
@@ -109,9 +177,10 @@ def test_no_command_sends_anything(dcpose, clip, tiny_model, posetrack_root, lis
          tmp_path / "work", "--threads", 1, "--device", "cpu"),
     )  # fmt: skip
     for args in commands:
-        result = dcpose.process(*args, env=env, cwd=tmp_path, timeout=300)
+        result = dcpose.process(*args, env=env, cwd=tmp_path, timeout=300, under=under)
         assert result.returncode == 0, (args[0], result.stderr)
         assert heard(log)[0] == [], args[0]
+        assert not under or sent(calls) == [], args[0]
         assert [str(path) for path in home.rglob("*")] == [], args[0]
     assert heard(log)[1] >= len(commands)
     assert (out / "model").is_dir()
