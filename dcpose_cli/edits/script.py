@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from .._reading import read_file
 from .._text import printable
 from ..errors import InputError, UsageError
 from ..skeleton import JOINT_NAMES
@@ -38,8 +39,8 @@ Frame: TypeAlias = Callable[[str], int]
 def read_script(path: Path) -> list[str]:
     """The lines of a script, comments and empty lines left out. Raises InputError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_file(path, 4 * _LONGEST).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is no text"
         raise InputError(f"cannot be read: {reason}", path=path, hint="check the file") from error
     if len(text) > _LONGEST:

@@ -22,7 +22,7 @@ _LISTS: Final = ("pts", "damaged_frames")
 _MOST_LIBRARIES: Final = 100
 #: Keys of a header, and values of a key; a header of ours has about a hundred in all.
 _MOST_KEYS: Final = 1_000
-_MOST_VALUES: Final = 10_000
+_MOST_VALUES: Final = 1_000_000
 
 _Count = Annotated[int, Within(0, _INT64)]
 _Side = Annotated[int, Within(1, 1_000_000)]

@@ -227,7 +227,7 @@ def _require_range(start: float | None, end: float | None, max_frames: int | Non
     # Written so that NaN fails too.
     if start is not None and not 0 <= start < float("inf"):
         raise UsageError(f"start {start} is not a time", hint="give seconds from 0")
-    if end is not None and not end > (start or 0.0):
+    if end is not None and not (start or 0.0) < end < float("inf"):
         raise UsageError(f"end {end} is not after the start", hint="give seconds later than it")
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"a limit of {max_frames} frames leaves nothing", hint="give 1 or more")

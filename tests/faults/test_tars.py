@@ -152,13 +152,14 @@ def test_pictures_that_are_decoded_later_are_looked_at_first(tmp_path):
         read_parts(tmp_path, ["stills"], split=None, store=store)
 
 
-def test_pictures_that_are_larger_than_the_part_says(tmp_path):
+def test_pictures_that_are_larger_than_the_part_says_do_not_fill_the_memory(tmp_path):
     writer = PACK["PackWriter"](tmp_path, "stills")
-    for _ in range(2):
+    for _ in range(4):
         writer.add([PACK["person"]((8, 8, 36, 64))], width=1, height=1)
     writer.write()
-    with pytest.raises(InputError, match="larger than it says"):
-        read_parts(tmp_path, ["stills"], split=None, store=PictureStore(limit=20_000))
+    samples = read_parts(tmp_path, ["stills"], split=None, store=PictureStore(limit=20_000))
+    assert [isinstance(sample.pictures, StoredPictures) for sample in samples] == [False, False, True, True]
+    assert {sample.pictures[0].shape for sample in samples} == {(80, 60, 3)}
 
 
 def test_train_names_the_tar_file_before_its_first_step(dcpose, product, tiny_model, tmp_path):

@@ -168,7 +168,8 @@ def is_held_out(name: str, share: float) -> bool:
 
 
 class _Pictures:
-    """The pictures of a part, decoded at once; lazy: by the store on demand, and looked at here."""
+    """The pictures of a part, decoded at once; lazy: by the store on demand, and looked at here. Parts that give no or
+    wrong sizes become lazy where the limit of the store is reached."""
 
     def __init__(self, folder: Path, store: PictureStore | None, *, lazy: bool) -> None:
         self._folder, self._store, self._lazy, self._index, self._bytes = folder, store, lazy, TarIndex(), 0
@@ -182,8 +183,7 @@ class _Pictures:
             return StoredPictures(self._store, files)
         decoded = tuple(file.decode() for file in files)
         self._bytes += sum(picture.nbytes for picture in decoded)
-        if self._store is not None and self._bytes > self._store.limit:
-            raise InputError("its pictures are larger than it says", path=self._folder, hint="check width and height")
+        self._lazy = self._store is not None and self._bytes > self._store.limit
         return decoded
 
     def _find(self, image: dict[str, Any]) -> PictureFile:
