@@ -257,6 +257,11 @@ class PoseEstimator:
         with self._detecting:
             return choose_size(detector, max(sample.width, sample.height), sample.read)
 
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the joints of everybody it finds."""
+        return self.network.joints
+
     def models(self) -> dict[str, dict[str, Any]]:
         """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""
         detector = self.detector

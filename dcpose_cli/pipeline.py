@@ -139,7 +139,7 @@ def _run(
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
         run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header))
-        writer = stack.enter_context(PoseTrackWriter(result.json, header, overwrite=config.overwrite))
+        writer = stack.enter_context(PoseTrackWriter(result.json, header, config.overwrite, joints=estimator.joints))
         video = None if result.video is None else stack.enter_context(_encoder(result.video, reader, config, source))
         run.write(writer, video)
         if video is None:

@@ -156,7 +156,8 @@ class Window:
 class Person:
     """One person in one frame.
 
-    keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum).
+    keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum). Of models that
+    know COCO's eyes (19, 3), the eyes last, see skeleton.ALL_JOINTS.
     bbox: (4,) float32 xywh, the detector's box. score: the detector's confidence in 0..1.
     interpolated: the person was not detected in this frame; box and score are those the track has around it.
     """

@@ -36,8 +36,6 @@ from .clues import Clues, clues_of
 from .files import METADATA_KEY, WEIGHTS_NAME, empty_net, load_state, save_model
 from .strangers import data_with_outputs, kind_of_stranger
 
-#: Slots of the eyes in COCO's order, where PoseTrack has neck and crown.
-COCO_EYES: Final = (1, 2)
 #: Where a container keeps its tensors, in the order they are looked for.
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
 
@@ -82,7 +80,7 @@ def import_checkpoint(
     if size is None:
         size = _ask("its crop size", file, "--input-size 192x256, 288x384 or what it was trained with")
     _set_size(net, size, file)
-    predicts = tuple(i for i in range(NUM_JOINTS) if i not in (EAR_SLOTS if order == "posetrack" else COCO_EYES))
+    predicts = tuple(i for i in range(NUM_JOINTS) if order == "coco" or i not in EAR_SLOTS)
     return save_model(
         net, out, name=name or out.name, joints=order, predicts=predicts, input_size=size, source=source or found,
         decoding=decoding or said.decoding or "quarter", overwrite=overwrite,

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from ..errors import UsageError
-from ..skeleton import FLIP_ORDER, JOINT_NAMES
+from ..skeleton import ALL_FLIP_ORDER, JOINT_NAMES
 from ..types import FrameResult, Person
 
 #: Confidence of a joint that somebody moved.
@@ -116,12 +116,15 @@ class SwapSides:
     def apply(self, frames: _Frames, /) -> list[FrameResult]:
         """See Edit."""
         _require_track(frames, self.track, self.first, self.last)
-        order = list(FLIP_ORDER)
 
         def swapped(people: tuple[Person, ...]) -> tuple[Person, ...]:
-            return tuple(replace(p, keypoints=p.keypoints[order]) if p.track_id == self.track else p for p in people)
+            return tuple(_mirrored(p) if p.track_id == self.track else p for p in people)
 
         return _changed(frames, swapped, self.first, self.last)
+
+
+def _mirrored(person: Person) -> Person:
+    return replace(person, keypoints=person.keypoints[list(ALL_FLIP_ORDER[: len(person.keypoints)])])
 
 
 @dataclass(frozen=True, slots=True)

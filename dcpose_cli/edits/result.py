@@ -55,7 +55,7 @@ def edit_result(
     if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
         raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
     header = {**result.header, "video": None, "edits": history}
-    with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
+    with PoseTrackWriter(out, header, overwrite, joints=result.joints) as writer:
         for frame in frames:
             writer.write(frame)
         if save_script is not None:

@@ -163,7 +163,7 @@ def _run_process(video: Path, model: str, result: Path, settings: EstimateConfig
 
 
 def _row(model: str, figures: dict[str, Any], result: Path, truth: Path | None) -> MethodRow:
-    frames = read_posetrack(result).frames
+    frames = read_posetrack(result).in_slots().frames
     found = ap = None
     if truth is not None:
         people, labels = _truth(truth)

@@ -123,7 +123,7 @@ def _pictures(
 
 def estimate_poses(estimator: Estimator, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Keypoints (N, 17, 3) in one picture, used as all three frames with margin (1, 1)."""
-    return estimator.poses(image, image, image, boxes, margin=(1, 1))
+    return estimator.poses(image, image, image, boxes, margin=(1, 1))[:, :NUM_JOINTS]
 
 
 def estimate_poses_flipped(

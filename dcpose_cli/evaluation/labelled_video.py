@@ -109,7 +109,9 @@ def _pose(entry: dict[str, Any], slots: Sequence[int]) -> LabelledPose:
 
 def score_video(results: Iterable[FrameResult], labels: dict[int, list[LabelledPose]]) -> VideoScore:
     """A result against its labels; a frame without a result has found nobody."""
-    found = {frame.index: [person.keypoints.astype(np.float64) for person in frame.people] for frame in results}
+    found = {
+        frame.index: [person.keypoints[:NUM_JOINTS].astype(np.float64) for person in frame.people] for frame in results
+    }
     total = VideoScore()
     for number, people in labels.items():
         free = list(found.get(number, ()))

@@ -51,7 +51,7 @@ class ClipScore:
 
 def score_clip(result: Path, truth: Path) -> ClipScore:
     """Visible joints within half a head size: a result of dcpose against a sample's truth. Raises InputError."""
-    frames = read_posetrack(result).frames
+    frames = read_posetrack(result).in_slots().frames
     true_frames = read_truth(truth)
     if frames and frames[-1].index >= len(true_frames):
         raise InputError(f"has frame {frames[-1].index}, {printable(truth)} ends before it: wrong pair", path=result)

@@ -60,7 +60,7 @@ def read_run(pairs: Sequence[tuple[Path, Path, Path]]) -> SampleRun:
     frames: list[Matched] = []
     owners: dict[tuple[str, int], int] = {}
     for clip, result, truth in pairs:
-        found = {frame.index: frame.people for frame in read_posetrack(result).frames}
+        found = {frame.index: frame.people for frame in read_posetrack(result).in_slots().frames}
         for index, true_people in enumerate(read_truth(truth)):
             predicted = found.get(index, ())
             by_person = {column: row for row, column in match_people(predicted, true_people)}

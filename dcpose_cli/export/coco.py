@@ -3,7 +3,7 @@
 image_id     the id of the frame in the native PoseTrack18 JSON: 10^10 + (1 + i // 10000) * 10^4 + i % 10000
 category_id  1
 keypoints    17 x (x, y, confidence) in COCO's order: nose, left and right eye, ear, shoulder, elbow, wrist, hip, knee,
-             ankle; 0, 0, 0 for a joint that was not predicted. The eyes are always 0, 0, 0: there is no such slot.
+             ankle; 0, 0, 0 for a joint that was not predicted. The eyes are 0, 0, 0 where the model does not know them.
 score        of the detector's box
 bbox         x, y, width, height
 track_id, head_bottom, head_top
@@ -22,6 +22,7 @@ from ..results.coco import HEAD_SLOTS
 from ..results.format import image_id
 from ..results.reader import PoseTrackResult
 from ..results.serialization import write_list, written
+from ..skeleton import NUM_JOINTS
 from .format import Format, one_file
 
 
@@ -36,9 +37,10 @@ def _entries(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
     for frame in result.frames:
         for person in frame.people:
             numbers = written(person)
+            slots, eyes = numbers.joints[:NUM_JOINTS], numbers.joints[NUM_JOINTS:] or [None, None]
             keypoints: list[float] = []
-            for slot, joint in enumerate(numbers.joints):
-                keypoints += (0, 0, 0) if joint is None or slot in HEAD_SLOTS.values() else joint
+            for joint in (slots[0], *eyes, *slots[3:]):
+                keypoints += joint or (0, 0, 0)
             entry = {
                 "image_id": image_id(frame.index),
                 "category_id": 1,

@@ -167,7 +167,7 @@ def _require_distinct(result: PoseTrackResult) -> None:
 
 
 def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
-    with PoseTrackWriter(out, result.header, overwrite=options.overwrite) as writer:
+    with PoseTrackWriter(out, result.header, options.overwrite, joints=result.joints) as writer:
         for frame in within_limits(result, FRAMES_PER_SEQUENCE).frames:
             writer.write(frame)
     return [out]

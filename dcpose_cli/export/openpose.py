@@ -6,8 +6,9 @@ NAME_000000000007_keypoints.json is frame 7, counted from 0; NAME is the folder'
 
 with the empty lists that OpenPose writes for face, hands and 3D. Joints: nose, neck, right and left arm, mid-hip, right
 and left leg, eyes, ears, feet. The neck is the middle of the shoulders and the mid-hip the middle of the hips, each
-with the lower of the two confidences, as OpenPose's training labels have it; eyes and feet are 0, 0, 0, and so is a
-joint that was not predicted. Our head_bottom and head_top have no place, nor have boxes and times.
+with the lower of the two confidences, as OpenPose's training labels have it; feet are 0, 0, 0, and so is a joint that
+was not predicted: of models that do not know them, the eyes. Our head_bottom and head_top have no place, nor have boxes
+and times.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, compact_json, rounded, written
-from ..skeleton import JOINT_NAMES
+from ..skeleton import ALL_JOINTS
 from ..types import Person
 from ._outputs import AtomicFolder, require_free_folder
 from .format import Format, Options
@@ -41,13 +42,13 @@ BODY_25: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("LHip", ("left_hip",)),
     ("LKnee", ("left_knee",)),
     ("LAnkle", ("left_ankle",)),
-    ("REye", ()),
-    ("LEye", ()),
+    ("REye", ("right_eye",)),
+    ("LEye", ("left_eye",)),
     ("REar", ("right_ear",)),
     ("LEar", ("left_ear",)),
     *((name, ()) for name in ("LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel")),
 )
-_SOURCES: Final = tuple(tuple(JOINT_NAMES.index(name) for name in sources) for _, sources in BODY_25)
+_SOURCES: Final = tuple(tuple(ALL_JOINTS.index(name) for name in sources) for _, sources in BODY_25)
 _EMPTY: Final = (
     *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
     *("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
@@ -75,9 +76,10 @@ def write_openpose(result: PoseTrackResult, folder: Path, *, overwrite: bool = F
 
 def _person(person: Person) -> dict[str, Any]:
     numbers = written(person)
+    joints = [*numbers.joints, *[None] * (len(ALL_JOINTS) - len(numbers.joints))]
     keypoints: list[float] = []
     for sources in _SOURCES:
-        keypoints += _middle([numbers.joints[slot] for slot in sources])
+        keypoints += _middle([joints[slot] for slot in sources])
     return {"person_id": [numbers.track_id], "pose_keypoints_2d": keypoints} | {key: [] for key in _EMPTY}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..results.format import CATEGORY, FRAMES_PER_SEQUENCE, image_entry, image_id
+from ..results.format import FRAMES_PER_SEQUENCE, category_of, image_entry, image_id
 from ..results.reader import PoseTrackResult
 from ..results.serialization import write_lists
 from ..results.writer import annotation
@@ -20,7 +20,7 @@ from .format import Format, one_file
 
 def write_posetrack21(result: PoseTrackResult, path: Path) -> None:
     """Write a result to `path`."""
-    lists = {"images": _images(result), "annotations": _annotations(result), "categories": [CATEGORY]}
+    lists = {"images": _images(result), "annotations": _annotations(result), "categories": [category_of(result.joints)]}
     with path.open("wb") as out:
         write_lists(out, lists, {"dcpose": dict(result.header)})
 

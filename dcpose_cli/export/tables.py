@@ -23,7 +23,6 @@ from ..files import require_free_target
 from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
-from ..skeleton import JOINT_NAMES
 from ._outputs import Write, write_files
 from .angles import ALL_ANGLES, all_angles, facing_of
 from .format import Format, Options
@@ -69,7 +68,7 @@ def joints_table(result: PoseTrackResult) -> pl.DataFrame:
     there = present(keypoints)
     x, y, score = (np.where(there, keypoints[..., axis], empty) for axis, empty in ((0, np.nan), (1, np.nan), (2, 0)))
     columns = {"x": (x, COORDINATE_DECIMALS), "y": (y, COORDINATE_DECIMALS), "score": (score, SCORE_DECIMALS)}
-    return _tidy(result, "joint", JOINT_NAMES, columns)
+    return _tidy(result, "joint", result.joints, columns)
 
 
 def angles_table(result: PoseTrackResult) -> pl.DataFrame:
@@ -82,9 +81,9 @@ def angles_table(result: PoseTrackResult) -> pl.DataFrame:
 
 
 def _keypoints(result: PoseTrackResult) -> NDArray[np.float64]:
-    """(P, 17, 3) of all people in order."""
+    """(P, joints, 3) of all people in order."""
     arrays = [person.keypoints for frame in result.frames for person in frame.people]
-    return np.stack(arrays).astype(np.float64) if arrays else np.zeros((0, len(JOINT_NAMES), 3))
+    return np.stack(arrays).astype(np.float64) if arrays else np.zeros((0, len(result.joints), 3))
 
 
 def _tidy(

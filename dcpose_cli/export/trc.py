@@ -24,7 +24,7 @@ from ..errors import OutputError
 from ..files import require_free_target
 from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
-from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..skeleton import ALL_JOINTS
 from ..types import FrameResult
 from ._outputs import Write, write_files
 from .format import Format, Options, Track, tracks_of, written_rate
@@ -66,21 +66,21 @@ def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
         out.write(f"PathFileType\t4\t(X/Y/Z)\t{first_line}\n")
         out.write("\t".join(_HEADER) + "\n")
         out.write("\t".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) + "\n")
-        out.write("Frame#\tTime\t" + "\t\t\t".join(JOINT_NAMES[slot] for slot in slots) + "\t\t\n")
+        out.write("Frame#\tTime\t" + "\t\t\t".join(ALL_JOINTS[slot] for slot in slots) + "\t\t\n")
         out.write("\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(slots) + 1)) + "\n")
         out.write("\n")
         for position, frame in enumerate(frames, start=first):
-            joints = written(track[position]).joints if position in track else [None] * NUM_JOINTS
+            joints = written(track[position]).joints if position in track else [None] * len(ALL_JOINTS)
             cells = [_cells(joints[slot], markers.space) for slot in slots]
             out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
 
 
 def _predicted_slots(result: PoseTrackResult) -> list[int]:
-    there: NDArray[np.bool_] = np.zeros(NUM_JOINTS, bool)
+    there: NDArray[np.bool_] = np.zeros(len(result.joints), bool)
     for frame in result.frames:
         for person in frame.people:
             there |= present(person.keypoints)
-    return np.flatnonzero(there).tolist() or list(range(NUM_JOINTS))
+    return np.flatnonzero(there).tolist() or list(range(len(result.joints)))
 
 
 def _cells(joint: tuple[float, float, float] | None, space: Space) -> str:

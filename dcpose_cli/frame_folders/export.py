@@ -14,6 +14,7 @@ from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
 from ..files import output_error, require_free_target, require_writable_folder, write_atomic
 from ..pictures import PictureFile
+from ..skeleton import NUM_JOINTS
 from ..types import Frame, Progress, Report, Window
 from ..window import window_at
 from .boxes import LEAST_SCORE, ScoredBoxes, read_boxes
@@ -112,7 +113,7 @@ def _estimate(estimator: PoseEstimator, video: FrameVideo, interval: int) -> Ite
         people = [_boxes_of(video, window) for window in chunk]
         joints = keypoints_of(chunk, [found.boxes for found in people], estimator.network)
         for window, found, keypoints in zip(chunk, people, joints, strict=True):
-            yield window.current.index, FramePeople(found.boxes, found.scores, keypoints)
+            yield window.current.index, FramePeople(found.boxes, found.scores, keypoints[:, :NUM_JOINTS])
 
 
 def _chunks(video: FrameVideo, interval: int, reach: int) -> Iterator[list[Window]]:

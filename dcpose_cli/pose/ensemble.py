@@ -28,7 +28,8 @@ class PoseEnsemble(PoseNetwork):
     def __init__(self, models: Sequence[LoadedModel], *, device: torch.device, **options: Any) -> None:
         super().__init__(models[0], device=device, **options)
         for model in models[1:]:
-            if model.header.joints != models[0].header.joints:
+            first = models[0].header
+            if (model.header.joints, model.header.has_eyes) != (first.joints, first.has_eyes):
                 raise UsageError(
                     f"the models {models[0].header.name} and {model.header.name} have different joints",
                     hint="leave one out of --ensemble",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -140,14 +140,15 @@ def _kernel(side: int, sigma: float, device: torch.device) -> Tensor:
     return torch.exp(-(apart**2) / (2 * sigma**2)) * (apart <= reach) / total
 
 
-def unmirrored(heatmaps: Tensor, *, udp: bool = False) -> Tensor:
+def unmirrored(heatmaps: Tensor, *, udp: bool = False, order: Sequence[int] = FLIP_ORDER) -> Tensor:
     """Heatmaps (N, 17, h, w) of mirrored crops -> heatmaps of the crops, for a flip test.
 
     Left and right joints change places. Pixel i of a heatmap lies on pixel 4 i of a crop of 4 w pixels, so that the
     mirrored map lies 3/4 of a pixel too far left; it is moved to the right by one pixel, as published for HRNet. Its
     first column stays. udp: the last pixels of map and crop lie on each other too (see Decoder), and nothing is moved.
+    order: the channel of the mirrored person for every channel.
     """
-    flipped = heatmaps[:, list(FLIP_ORDER)].flip(3)
+    flipped = heatmaps[:, list(order)].flip(3)
     return flipped if udp else torch.cat([flipped[..., :1], flipped[..., :-1]], dim=3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ..nets import (
     DSTA,
@@ -17,9 +18,14 @@ from ..nets import (
     SimpleBaseline,
     SimpleBaselineConfig,
 )
+from ..skeleton import FLIP_ORDER
 
 #: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
 JOINT_ORDERS = ("posetrack", "coco")
+#: Channels of the eyes in COCO's order; from the ears on it is that of the slots.
+COCO_EYES: Final = (1, 2)
+#: Channel of the mirrored person for every channel in COCO's order.
+COCO_FLIP_ORDER: Final = (0, 2, 1, *FLIP_ORDER[3:])
 
 PoseNet = DCPose | DSTA | HRNet | PoseWarper | SimpleBaseline
 PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig | PoseWarperConfig | SimpleBaselineConfig
@@ -44,6 +50,11 @@ class ModelHeader:
     network: PoseConfig
     source: str = ""
     decoding: str = "quarter"
+
+    @property
+    def has_eyes(self) -> bool:
+        """Whether the model knows COCO's eyes, which stand behind the 17 slots in arrays and results."""
+        return self.joints == "coco" and set(COCO_EYES) <= set(self.predicts)
 
 
 @dataclass(frozen=True, slots=True)

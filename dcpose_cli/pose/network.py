@@ -18,11 +18,12 @@ from .._text import one_line
 from ..devices import require_one_device
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
+from ..skeleton import ALL_JOINTS, JOINT_NAMES, NUM_JOINTS
 from .crop import crop_affines, sample_crops
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .heatmaps import to_image
 from .methods import method_of, reach_of
-from .model import LoadedModel
+from .model import COCO_EYES, LoadedModel
 
 #: Person windows in one pass, by device.
 DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}
@@ -115,12 +116,14 @@ class PoseNetwork:
         self.input_size = model.header.input_size
         #: Crops that went through the backbone so far; with a flip test their mirror images, too.
         self.encoded = 0
+        #: Names of the joints that `poses` returns: the 17 slots, with the eyes behind them where the model knows them.
+        self.joints = ALL_JOINTS if model.header.has_eyes else JOINT_NAMES
         self._absent = [j for j in range(17) if j not in model.header.predicts]
         try:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {one_line(error)}", hint=memory_hint(device)) from error
-        self.method = method_of(self._net, model.header.decoding, flip_test=flip_test)
+        self.method = method_of(self._net, model.header.decoding, flip_test=flip_test, joints=model.header.joints)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
@@ -146,12 +149,12 @@ class PoseNetwork:
         boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height; crops show
         people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one person then
         share crops where one box fits several; None: every window has crops of its own.
-        Returns (N, 17, 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
+        Returns (N, len(joints), 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
         Raises DeviceError.
         """
-        out = np.zeros((len(boxes), 17, 3), np.float32)
+        out = np.zeros((len(boxes), NUM_JOINTS, 3), np.float32)
         if not len(boxes):
-            return out
+            return np.zeros((0, len(self.joints), 3), np.float32)
         began = time.perf_counter()
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
         middle = windows.shape[1] // 2
@@ -172,7 +175,7 @@ class PoseNetwork:
         out[:, self._absent] = 0
         self.seconds += time.perf_counter() - began
         self.people += len(boxes)
-        return out
+        return _in_slots(out) if self.model.header.has_eyes else out
 
     def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor | list[Tensor]:
         """The frames on the device, in one piece there; on a CPU where they are."""
@@ -253,6 +256,14 @@ class PoseNetwork:
 
     def _pieces(self, items: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
         return pieces(items, most, self._cores) if self.device.type == "cpu" else [items]
+
+
+def _in_slots(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Joints (N, 17, 3) in COCO's order -> (N, 19, 3): the slots, of which neck and crown are absent, then the eyes."""
+    eyes = channels[:, COCO_EYES]
+    slots = channels.copy()
+    slots[:, COCO_EYES] = 0
+    return np.concatenate([slots, eyes], axis=1)
 
 
 class _Work:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..skeleton import NUM_JOINTS
 from ..types import FrameResult, Person
 
 #: Slots of the head: nose, head_bottom, head_top, ears.
@@ -49,7 +50,7 @@ def head_circle(person: Person) -> _Circle:
     """Centre x, y and radius, in pixels, of a circle that covers the person's head."""
     x, y, width, height = (float(v) for v in person.bbox)
     size = max(width, height)
-    points = person.keypoints[list(_HEAD)]
+    points = np.concatenate([person.keypoints[list(_HEAD)], person.keypoints[NUM_JOINTS:]])  # the eyes, where known
     known = points[(points[:, 2] > 0) & np.isfinite(points).all(axis=1), :2].astype(np.float64)
     if not len(known):
         return x + width / 2, y + _TOP_SHARE * height / 2, _TOP_SHARE * size / 2

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import EDGES, JOINT_NAMES
+from ..skeleton import ALL_JOINTS, limbs
 from ..types import Person
 
 _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
@@ -44,7 +44,7 @@ class Palette:
 
     def of_joint(self, slot: int) -> Colour:
         """The shade of a joint slot, by the person's own left and right."""
-        name = JOINT_NAMES[slot]
+        name = ALL_JOINTS[slot]
         if name.startswith("left_"):
             return self.left
         return self.right if name.startswith("right_") else self.centre
@@ -156,16 +156,16 @@ def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, 
     shown = drawn_joints(person.keypoints, kpt_thr) & (style != "none")
     width = _limb_width(canvas, person.bbox) * (0.5 if style == "lines" else 1.0)
     border = max(width * 0.4, 0.8)
-    limbs = [edge for edge in EDGES if shown[edge[0]] and shown[edge[1]] and style != "dots"]
+    edges = [(a, b) for a, b in limbs(len(shown)) if shown[a] and shown[b] and style != "dots"]
     points = [_fixed(x, y) if ok else (0, 0) for (x, y, _), ok in zip(person.keypoints, shown, strict=True)]
     joints = [slot for slot in range(len(points)) if shown[slot] and style != "lines"]
     radius = width * 0.95
     # All outlines first: one person reads as one figure, without dark seams where limbs meet.
-    for start, end in limbs:
+    for start, end in edges:
         _draw_limb(canvas, points[start], points[end], width + 2 * border, OUTLINE)
     for slot in joints:
         _draw_disc(canvas, points[slot], radius + border, OUTLINE)
-    for start, end in limbs:
+    for start, end in edges:
         _draw_limb(canvas, points[start], points[end], width, palette.of_joint(end))
     for slot in joints:
         _draw_disc(canvas, points[slot], radius, palette.of_joint(slot))

@@ -78,7 +78,7 @@ def smoothed_copy(
     header = copied_header(result) | {"smoothing": by.header() | {"fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}}
     before = list(repair_results(result.frames)) if fix_swaps else result.frames
     after = filtered(before, by)
-    with PoseTrackWriter(out, header, overwrite=overwrite) as writer:
+    with PoseTrackWriter(out, header, overwrite, joints=result.joints) as writer:
         for frame in after:
             writer.write(frame)
     return SmoothSummary(out, len(after), said_of(before, by) if by.method != "none" else "")

@@ -61,7 +61,7 @@ def write_report(
     require_not_input(out, [result, *([video] if video else [])])
     require_free_target(out, overwrite=overwrite)
     require_writable_folder(out.parent)
-    found = selected(read_posetrack(result), selection)
+    found = selected(read_posetrack(result).in_slots(), selection)
     if not found.frames:
         raise InputError("holds no frames", path=result, hint="there is nothing to show")
     played = Path(video) if video is not None else _find_video(found, result)

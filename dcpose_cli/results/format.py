@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
-from ..skeleton import EDGES, JOINT_NAMES
+from ..skeleton import JOINT_NAMES, limbs
 
 #: Version of the `dcpose` object for readers of 0.6, which refuse any other; `schema_version` takes its place.
 FORMAT_VERSION: Final = 1
@@ -63,11 +64,16 @@ def file_name_matches(name: str, index: int) -> bool:
     return (int(found[1]) - 1) * FRAMES_PER_SEQUENCE + int(found[2]) == index
 
 
-#: The one category: 17 joint names and the limbs, numbered from 1 as COCO does.
-CATEGORY: Final[dict[str, Any]] = {
-    "supercategory": "person",
-    "id": 1,
-    "name": "person",
-    "keypoints": list(JOINT_NAMES),
-    "skeleton": [[start + 1, end + 1] for start, end in EDGES],
-}
+def category_of(joints: Sequence[str]) -> dict[str, Any]:
+    """The one category: joint names and the limbs, numbered from 1 as COCO does."""
+    return {
+        "supercategory": "person",
+        "id": 1,
+        "name": "person",
+        "keypoints": list(joints),
+        "skeleton": [[start + 1, end + 1] for start, end in limbs(len(joints))],
+    }
+
+
+#: That of the 17 slots.
+CATEGORY: Final[dict[str, Any]] = category_of(JOINT_NAMES)

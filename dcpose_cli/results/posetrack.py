@@ -7,10 +7,11 @@ images         one entry per decoded frame, in order, people or not: `file_name`
                10^10 + (1 + i // 10000) * 10^4 + i % 10000.
 annotations    one entry per person and frame: `image_id`, `id` (unique in the file), `track_id`, `category_id` 1,
                `keypoints` (17 x (x, y, visible): pixels of the upright frame, (0, 0) the centre of the first pixel;
-               visible is 1, or 0 with x = y = 0 for a joint that was not predicted), `scores` (17 confidences),
+               visible is 1, or 0 with x = y = 0 for a joint that was not predicted), `scores` (17 confidences; 19 of
+               both where the model knows the eyes, which come last),
                `bbox` (x, y, width, height) and `score` of the detector. `interpolated` is there, and true, where the
                person was not detected in the frame: in a gap of the track, or just before it ends.
-categories     the one category `person` with the 17 joint names in order and the limbs.
+categories     the one category `person` with the joint names in order and the limbs.
 dcpose         what other readers ignore. The writer sets
                  format          1; readers of 0.6 refuse any other number
                  schema_version  version of the whole file (1); results of 0.6 have none

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._reading import read_file
 from ..errors import InputError
 from ..files import complete_set
-from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..skeleton import ALL_JOINTS, JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
 from .schema import require_header
@@ -28,12 +28,24 @@ _INT64 = 2**63
 class PoseTrackResult:
     """A result file. header: its `dcpose` object (dcpose_cli.results.posetrack). frames: every frame, in order.
 
+    joints: names of everybody's joints: the 17 slots, or these and the eyes.
     assumed_fps: the file was another tool's and says no times; they come from an assumed frame rate.
     """
 
     header: Mapping[str, Any]
     frames: list[FrameResult]
     assumed_fps: bool = False
+    joints: tuple[str, ...] = JOINT_NAMES
+
+    def in_slots(self) -> PoseTrackResult:
+        """The same with the 17 slots alone."""
+        if self.joints == JOINT_NAMES:
+            return self
+        frames = [
+            replace(f, people=tuple(replace(p, keypoints=p.keypoints[:NUM_JOINTS]) for p in f.people))
+            for f in self.frames
+        ]
+        return replace(self, frames=frames, joints=JOINT_NAMES)
 
 
 def read_posetrack(path: Path) -> PoseTrackResult:
@@ -96,11 +108,8 @@ def _result(data: Any) -> PoseTrackResult:
         raise InputError("schema_version is negative")
     seconds = time_base(header) * time_scale(header)
     categories = _member(data, "categories", list, "the file")
-    if (
-        len(categories) != 1
-        or not isinstance(categories[0], dict)
-        or categories[0].get("keypoints") != list(JOINT_NAMES)
-    ):
+    names = categories[0].get("keypoints") if len(categories) == 1 and isinstance(categories[0], dict) else None
+    if names not in (list(JOINT_NAMES), list(ALL_JOINTS)):
         raise InputError("categories must be one person with the 17 PoseTrack joints")
     images = _member(data, "images", list, "the file")
     indexes = [_image(entry, number) for number, entry in enumerate(images)]
@@ -111,7 +120,7 @@ def _result(data: Any) -> PoseTrackResult:
     damaged = set(header["damaged_frames"])
     people: dict[int, list[Person]] = {index: [] for index in indexes}
     for number, entry in enumerate(annotations):
-        index, person = _annotation(entry, f"annotation {number}")
+        index, person = _annotation(entry, f"annotation {number}", len(names))
         if index not in people:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
@@ -119,7 +128,7 @@ def _result(data: Any) -> PoseTrackResult:
         FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
         for index, tick in zip(indexes, header["pts"], strict=True)
     ]
-    return PoseTrackResult(header, frames)
+    return PoseTrackResult(header, frames, joints=tuple(names))
 
 
 def _member(value: Any, key: str, kind: type, what: str) -> Any:
@@ -178,11 +187,11 @@ def _numbers(entry: Mapping[str, Any], key: str, count: int, what: str) -> NDArr
     return np.array(values, np.float32)
 
 
-def _annotation(entry: Any, what: str) -> tuple[int, Person]:
+def _annotation(entry: Any, what: str, joints: int) -> tuple[int, Person]:
     if not isinstance(entry, dict):
         raise InputError(f"{what} is not an object")
-    keypoints = _numbers(entry, "keypoints", NUM_JOINTS * 3, what).reshape(NUM_JOINTS, 3)
-    keypoints[:, 2] = _numbers(entry, "scores", NUM_JOINTS, what)
+    keypoints = _numbers(entry, "keypoints", joints * 3, what).reshape(joints, 3)
+    keypoints[:, 2] = _numbers(entry, "scores", joints, what)
     score = entry.get("score")
     person = Person(
         track_id=_whole(entry.get("track_id"), f"track_id of {what}"),

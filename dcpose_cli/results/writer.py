@@ -7,14 +7,23 @@ import shutil
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from ..files import AtomicFile, output_error
+from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
-from .format import CATEGORY, FORMAT_VERSION, FRAMES_PER_SEQUENCE, SCHEMA_VERSION, annotation_id, image_entry, image_id
+from .format import (
+    FORMAT_VERSION,
+    FRAMES_PER_SEQUENCE,
+    SCHEMA_VERSION,
+    annotation_id,
+    category_of,
+    image_entry,
+    image_id,
+)
 from .serialization import compact_json, written
 
 _OWN_KEYS: Final = ("format", "schema_version", "frames", "people", "pts", "damaged_frames")
@@ -28,13 +37,15 @@ class PoseTrackWriter:
     the context by an exception removes everything. Equal input gives equal bytes.
 
     path: the target. header: what is known at the start of the `dcpose` object (dcpose_cli.results.posetrack); must
-    be JSON without NaN. overwrite: replace an existing target.
+    be JSON without NaN. overwrite: replace an existing target. joints: names of the joints of everybody.
     Raises OutputError when the target exists (without overwrite), its folder is missing or read-only, or the disk is
     full.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], overwrite: bool = False) -> None:
-        self._path = Path(path)
+    def __init__(
+        self, path: Path, header: Mapping[str, Any], overwrite: bool = False, *, joints: Sequence[str] = JOINT_NAMES
+    ) -> None:
+        self._path, self._joints = Path(path), tuple(joints)
         self._header = dict(header)
         _check_header(self._header)
         self._indexes = array("q")
@@ -59,6 +70,8 @@ class PoseTrackWriter:
         try:
             for number, person in enumerate(result.people):
                 separator = ",\n" if self._people else "\n"
+                if len(person.keypoints) != len(self._joints):
+                    raise ValueError(f"a person has {len(person.keypoints)} joints, the file {len(self._joints)}")
                 entry = annotation(person, image, number)
                 self._spool.write((separator + compact_json(entry)).encode())
                 self._people += 1
@@ -134,7 +147,7 @@ class PoseTrackWriter:
         out.write(b'],\n"annotations":[')
         self._spool.seek(0)
         shutil.copyfileobj(self._spool, out, 1 << 20)
-        out.write(b'],\n"categories":[' + compact_json(CATEGORY).encode() + b"]}\n")
+        out.write(b'],\n"categories":[' + compact_json(category_of(self._joints)).encode() + b"]}\n")
 
 
 def _check_header(header: Mapping[str, Any]) -> None:

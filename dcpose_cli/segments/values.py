@@ -57,7 +57,7 @@ def people_entry(result: FrameResult) -> Entry:
         scores=np.array([person.score for person in people], np.float64),
         ids=np.array([person.track_id for person in people], np.int64),
         interpolated=np.array([person.interpolated for person in people], np.bool_),
-        keypoints=np.array([person.keypoints for person in people], np.float32).reshape(-1, NUM_JOINTS, 3),
+        keypoints=np.array([p.keypoints for p in people] or np.zeros((0, NUM_JOINTS, 3)), np.float32),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from torch import nn
 
 from ..heatmaps import DECODERS
+from ..model import COCO_FLIP_ORDER
 from . import dcpose, dsta, posewarper, single_frame
 from .base import HeatmapMethod, Kind, Method, keypoints_of_heatmaps
 from .flip_test import FlipTest
@@ -37,13 +38,17 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
-def method_of(net: nn.Module, decoding: str = "quarter", *, flip_test: bool = False) -> Method:
+def method_of(
+    net: nn.Module, decoding: str = "quarter", *, flip_test: bool = False, joints: str = "posetrack"
+) -> Method:
     """How to run a pose network. decoding: how its joints are read from heatmaps, see `DECODERS`.
 
-    flip_test: average with what it says of the mirrored crops.
+    flip_test: average with what it says of the mirrored crops. joints: the order of its channels, see JOINT_ORDERS.
     """
     kind = next(kind for kind in KINDS.values() if kind.config is type(net.config))
     method = kind.method(net, DECODERS[decoding])
+    if isinstance(method, HeatmapMethod) and joints == "coco":
+        method.flip_order = COCO_FLIP_ORDER
     return FlipTest(method) if flip_test else method
 
 

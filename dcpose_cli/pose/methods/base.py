@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...skeleton import FLIP_ORDER
 from ..heatmaps import Decoder, unmirrored
 
 
@@ -78,6 +79,8 @@ class HeatmapMethod(Method):
     """A network that draws a heatmap per joint."""
 
     decoder: Decoder
+    #: The channel of the mirrored person for every channel.
+    flip_order: Sequence[int] = FLIP_ORDER
 
     @property
     def udp(self) -> bool:
@@ -86,7 +89,7 @@ class HeatmapMethod(Method):
 
     def unmirror(self, predicted: Tensor) -> Tensor:
         """As in Method."""
-        return unmirrored(predicted, udp=self.udp)
+        return unmirrored(predicted, udp=self.udp, order=self.flip_order)
 
     def read(self, predicted: Tensor, size: tuple[int, int]) -> Tensor:
         """As in Method; the score is the heatmap's value at the joint."""
