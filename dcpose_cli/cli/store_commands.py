@@ -25,14 +25,14 @@ def show_available(*, details: bool) -> None:
             say(f"    {entry.url}")
             say(f"    sha256 {' or '.join(entry.sha256)}")
         return
-    table = Table(Column("name", no_wrap=True), "crop", "decoding", "size", "licence", "published score", box=None)
+    table = Table(Column("name", no_wrap=True), "crop", "size", "published AP", "", box=None)
     for entry in PUBLISHED.values():
         width, height = entry.input_size
         crop = "-" if entry.kind == DETECTOR else f"{width}x{height}"
         size = f"{entry.size / 1e6:.0f} MB" if entry.size else "?"
-        note = f"{entry.score}{' ' if entry.score else ''}(fetched)" if is_fetched(entry) else entry.score
-        table.add_row(entry.name, crop, entry.decoding or "-", size, entry.code_licence, note)
+        table.add_row(entry.name, crop, size, entry.ap or "-", "fetched" if is_fetched(entry) else "")
     show(table)
+    say("Conditions of the scores, licences, hashes and addresses: dcpose models available --details")
 
 
 def get_models(names: list[str], file: Path | None, mirror: str | None, *, offline: bool, quiet: bool) -> None:

@@ -56,6 +56,17 @@ class PublishedModel:
         return self.folder + self.file
 
     @property
+    def ap(self) -> str:
+        """Benchmark and AP in per cent, the first figure of the score; "" without a score."""
+        if not self.score:
+            return ""
+        benchmark, _, rest = self.score.partition(" AP ")
+        value, _, conditions = rest.partition(" ")
+        number = float(value.rstrip(","))
+        boxes = " (true boxes)" if conditions.startswith("true boxes") else ""
+        return f"{benchmark.split()[0]} {number if number > 1 else 100 * number:.1f}{boxes}"
+
+    @property
     def option(self) -> str:
         """How the model is used once it is there."""
         return f"--detector {self.name}.pt" if self.kind == DETECTOR else f"--model {self.name}"

@@ -311,7 +311,7 @@ def test_every_name_is_fetched_and_used(shelf, layouts, dcpose, clip, tmp_path, 
     content = (
         layouts.detector_content()
         if entry.kind == DETECTOR
-        else layouts.content_of(layouts.state_of(entry, short=True))
+        else layouts.content_of(layouts.state_of(entry, depth=50, short=True))
     )
     shelf.files[entry.file] = content
     monkeypatch.setitem(PUBLISHED, name, relabelled(entry, content))

@@ -32,7 +32,8 @@ def test_what_a_file_is_called_is_what_its_entry_says(entry):
     assert entry.joints == ("coco" if "coco" in entry.file else "posetrack")
     assert entry.decoding == next((way for way in ("udp", "dark") if way in entry.file), "quarter")
     assert entry.name.endswith("-256x192") == (height == 256) or entry.kind == "simplebaseline"
-    assert "AP" in entry.score
+    assert re.fullmatch(r"(PoseTrack18|COCO) [78]\d\.\d( \(true boxes\))?", entry.ap)
+    assert entry.score.startswith(entry.ap.split()[0])
     assert len({e.sha256 for e in POSE}) == len({e.url for e in POSE}) == len(POSE)
 
 
