@@ -52,4 +52,4 @@ def _entries(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
             yield entry | {name: list(joint) for name, slot in HEAD_SLOTS.items() if (joint := numbers.joints[slot])}
 
 
-FORMAT = Format("COCO keypoint results", ".json", one_file(write_coco))
+FORMAT = Format("COCO keypoint results", ".json", one_file(write_coco), eyes=True)

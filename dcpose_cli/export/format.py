@@ -54,7 +54,8 @@ class RequireFree(Protocol):
 class Format:
     """An output format. about: one line for users. suffix: of the output file, "" for a folder.
 
-    measures: it can hold metres (space.py). fixed_rate: its readers go by one frame rate.
+    measures: it can hold metres (space.py). fixed_rate: its readers go by one frame rate. eyes: it takes results with
+    the extra joints (skeleton.EXTRA_JOINTS); others get the 17 slots alone.
     needs: package that must be installed, with the extra that brings it: ("pynwb", "formats"); None for none.
     write: writes a result to the output and returns all files written; raises UsageError or OutputError and leaves
     nothing then. require_free: called before a video is analysed.
@@ -67,6 +68,7 @@ class Format:
     needs: tuple[str, str] | None = None
     measures: bool = False
     fixed_rate: bool = False
+    eyes: bool = False
 
     def require_installed(self) -> None:
         """Raises UsageError when the package of the format is missing."""

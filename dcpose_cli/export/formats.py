@@ -107,7 +107,7 @@ def write_result(
         result = selected(result, Selection(tracks=(options.track,)))
     result = selected(result, options.selection)
     _require_distinct(result)
-    return kind.write(result, out, options)
+    return kind.write(result if kind.eyes else result.in_slots(), out, options)
 
 
 def format_named(name: str) -> Format:
@@ -175,7 +175,7 @@ def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
 
 #: Every format by the name users give. A new one is a file of this package and a line here.
 FORMATS: Final[dict[str, Format]] = {
-    "posetrack18": Format("PoseTrack18 JSON, dcpose's own", ".json", _native),
+    "posetrack18": Format("PoseTrack18 JSON, dcpose's own", ".json", _native, eyes=True),
     "posetrack21": posetrack21.FORMAT,
     "posetrack17": posetrack17.FORMAT,
     "coco": coco.FORMAT,

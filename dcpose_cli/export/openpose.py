@@ -100,4 +100,4 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
     require_free_folder(out, is_openpose_file, overwrite=overwrite)
 
 
-FORMAT = Format("OpenPose: a folder with a JSON per frame", "", _write, _require_free)
+FORMAT = Format("OpenPose: a folder with a JSON per frame", "", _write, _require_free, eyes=True)

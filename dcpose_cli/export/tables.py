@@ -115,5 +115,5 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
         require_free_target(path, overwrite=overwrite)
 
 
-CSV = Format("tidy tables of joints and angles", ".csv", _write, _require_free)
-PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free)
+CSV = Format("tidy tables of joints and angles", ".csv", _write, _require_free, eyes=True)
+PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free, eyes=True)

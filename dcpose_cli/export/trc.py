@@ -134,5 +134,6 @@ def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
 
 
 FORMAT = Format(
-    "marker files for biomechanics, one per person", ".trc", _write, require_each_free, measures=True, fixed_rate=True
-)
+    "marker files for biomechanics, one per person", ".trc", _write, require_each_free, measures=True, fixed_rate=True,
+    eyes=True,
+)  # fmt: skip

@@ -122,7 +122,10 @@ def test_every_command_keeps_them(result, dcpose, clip, tmp_path):
 def test_formats_have_them(result, dcpose, tmp_path):
     person = read_posetrack(result).frames[0].people[0]
     left, right = ([round(float(v), 4) for v in person.keypoints[slot]] for slot in (17, 18))
-    for form, name in (("coco", "c.json"), ("openpose", "folder"), ("csv", "t.csv"), ("trc", "t.trc")):
+    for form, name in (
+        *(("coco", "c.json"), ("openpose", "folder"), ("csv", "t.csv"), ("trc", "t.trc")),
+        *(("jsonl", "l.jsonl"), ("bvh", "b.bvh"), ("posetrack17", "17.json")),  # have no eyes, and are written without
+    ):
         done = dcpose("convert", result, "-f", form, "-o", tmp_path / name)
         assert done.returncode == 0, done.stderr
     entry = json.loads((tmp_path / "c.json").read_text())[0]
