@@ -79,3 +79,12 @@ def test_callers_need_not_parse_text(tmp_path):
         find_weights("no-such-model")
     assert missing.value.path == "no-such-model"
     assert "shipped models" in missing.value.hint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reasons_and_names_have_an_end(kind):
+    error = kind(f"begins {'x' * 10_000_000} ends", path="/" + "a" * 10_000_000 + ".json")
+    assert len(str(error)) < 7_000
+    assert error.reason.startswith("begins xxx")
+    assert error.reason.endswith("xxx ends")
+    assert "aaa.json: begins" in str(error)

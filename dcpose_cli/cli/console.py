@@ -23,6 +23,7 @@ from ..errors import (
     EXIT_USAGE,
     DCPoseError,
     DeviceError,
+    InputError,
     OutputError,
 )
 from ..files import is_full, output_error
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from ..types import Progress as State
     from ..video.live import StopRequest
 
+#: Errors of looking for a file that say something of the file or its folder: a name no file system takes, a folder
+#: that may not be entered, links in a circle, a disk or server that fails.
+_OUT_OF_REACH: Final = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO, errno.ESTALE)
 _STOPPED: Final = {EXIT_SIGINT: "interrupted", EXIT_SIGTERM: "terminated"}
 
 
@@ -89,6 +93,8 @@ def of_surroundings(error: BaseException) -> DCPoseError | None:
     name = error.filename if isinstance(error.filename, str) else "<stdout>"
     if is_full(error) or error.errno == errno.EROFS:
         return output_error(error, Path(name))
+    if error.errno in _OUT_OF_REACH and error.filename is not None:
+        return InputError(f"cannot be reached: {error.strerror}", path=str(error.filename), hint="check the path")
     return None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dcpose_cli.cli import terminal
 from dcpose_cli.cli.console import of_surroundings, run
-from dcpose_cli.errors import OutputError
+from dcpose_cli.errors import InputError, OutputError
 
 ESCAPE = "\x1b]0;TITLE\x07\x1b[2J\u202e\x9b31m"
 #: Who may write to stdout or stderr, and how: the door, and the worker whose streams another process reads.
@@ -92,6 +92,8 @@ def test_full_stdout(product, args):
         (ImportError("libtorch.so: failed to map segment from shared object"), 6, "out of memory"),
         (RuntimeError("can't start new thread"), 6, "out of memory"),
         (RuntimeError("operator torchvision::nms does not exist"), 6, "one pip command"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 9_000), 3, "File name too long"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 3, "/x/y: cannot be reached"),
         (OSError(errno.EIO, "Input/output error"), 1, "internal error"),
         (ValueError("a bug"), 1, "internal error"),
     ],
@@ -103,6 +105,18 @@ def test_errors_of_the_surroundings(capsys, error, code, says):
     assert run(main) == code
     assert says in capsys.readouterr().err
     assert (of_surroundings(error) is None) == (code == 1)
+
+
+def test_messages_have_an_end(capsys):
+    """Whatever a file names: the middle of what is very long is left out."""
+
+    def main():
+        raise InputError(f"begins {'x' * 10_000_000} ends", path="a" * 10_000_000, hint="y" * 10_000_000)
+
+    assert run(main) == 3
+    said = capsys.readouterr().err
+    assert len(said) < 11_000
+    assert said.startswith("dcpose: aaaa")
 
 
 def test_stdout_that_fails(monkeypatch):

@@ -181,3 +181,10 @@ def test_train_names_the_tar_file_before_its_first_step(dcpose, product, tiny_mo
     assert "stills-000.tar" in product.one_line(result)
     assert not out.exists()
     assert json.dumps([path.name for path in work.glob("*.csv")]) == "[]"
+
+
+@pytest.mark.parametrize("part", ["x" * 5_000, "\0", "none"])
+def test_parts_with_names_no_file_has(tmp_path, part):
+    with pytest.raises(InputError) as caught:
+        read_parts(tmp_path, [part], split=None)
+    assert "\n" not in str(caught.value)

@@ -122,8 +122,9 @@ def _open_part(
 ) -> _Part:
     path = root / f"{part}.json"
     folder = root / "images"
-    if not path.is_file() and (root / part / f"{part}.json").is_file():
-        path, folder = root / part / f"{part}.json", root / part
+    with named_part(path):
+        if not path.is_file() and (root / part / f"{part}.json").is_file():
+            path, folder = root / part / f"{part}.json", root / part
     with named_part(path):
         data = json.loads(read_file(path))
         return _Part(path, folder, _chosen(data, split, exclude, limit, held_out))
