@@ -42,7 +42,7 @@ def publish(outputs: Sequence[AtomicFile], *, of: Path | None = None, gone: Sequ
             for output in outputs:
                 names.give(output)
             for path in obsolete:
-                names.take_away(path)
+                names.take_away(path, like=outputs[0].target)
             remove_journals(journals)
         except BaseException:
             names.restore()
@@ -100,9 +100,12 @@ class _Names:
         except OSError as error:
             raise output_error(error, output.target) from error
 
-    def take_away(self, target: Path) -> None:
-        """Take the name of a file away. Raises OutputError."""
-        old = temporary_name(target, claimed=True)
+    def take_away(self, target: Path, *, like: Path) -> None:
+        """Take the name of a file away; it gets a temporary one of `like`, which the next run looks for.
+
+        Raises OutputError.
+        """
+        old = temporary_name(like, claimed=True)
         try:
             target.rename(old)
             self._changes.append(_Change(target, None, old))

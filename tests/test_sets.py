@@ -82,6 +82,20 @@ def test_a_kill_at_any_step_leaves_one_whole_set(tmp_path, overwrite):
     assert seen == ({3, 4} if overwrite else {0, 3})
 
 
+def test_nothing_is_left_of_files_that_the_new_set_does_not_have(tmp_path):
+    """A run that is killed after the last step; the next one knows the names of the new set only."""
+    steps = publish_in_child(tmp_path / "whole", 0, True)[1]
+    for step in range(steps // 2, steps + 1):
+        folder = tmp_path / str(step)
+        publish_in_child(folder, step, True)
+        (folder / "z.json").unlink(missing_ok=True)
+        for name in NEW:
+            write_atomic(folder / name, "newer", overwrite=True)
+        for name in ("x", "y"):
+            remove_stale(folder, f"..{name}.set.part.")
+        assert [name for name in state(folder) if ".z." in name] == [], step
+
+
 def journal(folder, **changes):
     """A journal of x.json, as a killed process leaves it, and its temporary file."""
     temp = folder / f".x.json.{claimed_token()}.part"
