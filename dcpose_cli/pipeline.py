@@ -29,13 +29,13 @@ from .selection import chosen, in_frame, options_of, require_selection
 from .settings import ResolvedSettings
 from .sides import repair_sides
 from .smooth import require_method, smooth
+from .sources import open_source, sample_of
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.deinterlace import require_mode
 from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
 from .video.live import LiveReader, StopRequest
-from .video.opening import open_video, rate_warnings
+from .video.opening import rate_warnings
 from .video.reader import VideoReader
-from .video.sample import VideoSample
 from .video.source import is_live
 from .video.writer import VideoWriter, require_encodable
 
@@ -151,40 +151,6 @@ def _run(
     warnings = [*(video.warnings if video else ()), *_reading_warnings(reader, config), *run.selection_warnings()]
     warnings += result.warnings if isinstance(result, Converted) else []
     return run.summary(result, exports, warnings, time.monotonic() - started)
-
-
-def open_source(
-    path: str | PathLike[str], config: EstimateConfig, stop: StopRequest | None
-) -> VideoReader | LiveReader:
-    """The input of a run, open with the reader it needs. Raises as open_video."""
-    return open_video(
-        path,
-        start=config.start,
-        end=config.end,
-        max_frames=config.max_frames,
-        allow_network=config.allow_network,
-        stop=stop,
-        hwaccel=config.hwaccel,
-        device=config.device,
-        deinterlace=config.deinterlace,
-        fps=None if config.fps is None else shot_rate(config.fps),
-    )
-
-
-def sample_of(
-    path: str | PathLike[str], reader: VideoReader | LiveReader, config: EstimateConfig
-) -> VideoSample | None:
-    """Frames for automatic choices; a live source has none to spare."""
-    if isinstance(reader, LiveReader):
-        return None
-    return VideoSample.of(
-        path,
-        reader.info,
-        start=config.start,
-        end=config.end,
-        max_frames=config.max_frames,
-        allow_network=config.allow_network,
-    )
 
 
 def _stored(

@@ -13,10 +13,10 @@ from .chunks import chunk_frames
 from .config import EstimateConfig
 from .devices import require_one_device
 from .errors import UsageError
-from .pipeline import open_source, sample_of
 from .results.measures import shot_rate
 from .selection import in_frame, options_of, require_selection
 from .sides import repair_sides
+from .sources import open_source, sample_of
 from .types import FrameResult
 from .video.hwaccel import require_hwaccel
 from .video.live import LiveReader, StopRequest
