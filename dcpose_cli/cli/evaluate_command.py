@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from ..config import Selection
 from ..errors import UsageError
+from ..evaluation.coco_files import PCK_SHARE
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
 from ..evaluation.poseval_files import clip_of
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
@@ -68,8 +68,8 @@ def _show(result: Evaluation) -> None:
     table = Table("%", *(name.capitalize() for name in GROUPS.values()), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    rows = _rows(result.total, result.metrics)
-    fewer = _rows(result.detected.total, result.metrics) if result.detected is not None else {}
+    rows = _rows(result.total, result)
+    fewer = _rows(result.detected.total, result) if result.detected is not None else {}
     for name, cells in rows.items():
         table.add_row(name, *cells)
         if fewer:
@@ -84,17 +84,22 @@ def _show(result: Evaluation) -> None:
         show(_by_sequence(result))
 
 
-def _rows(scores: Scores, metrics: Sequence[str]) -> dict[str, list[str]]:
+def _rows(scores: Scores, result: Evaluation) -> dict[str, list[str]]:
     """Cells of each metric by joint group."""
     rows = {}
-    if "ap" in metrics:
+    if "ap" in result.metrics:
         rows["AP"] = _cells(scores.ap.table())
-    if "pckh" in metrics:
-        rows["PCKh"] = _cells(scores.ap.pckh_table())
+    if "pckh" in result.metrics:
+        rows[_pck(result)] = _cells(scores.ap.pckh_table())
     if scores.tracking is not None:
         rows["MOTA"] = _cells(scores.tracking.table(scores.tracking.mota))
         rows["IDF1"] = _cells(scores.tracking.table(scores.tracking.idf1))
     return rows
+
+
+def _pck(result: Evaluation) -> str:
+    """What the share of joints found is called: by the head's size, or by that of the person's box."""
+    return "PCKh" if result.head_boxes else f"PCK@{PCK_SHARE:g}"
 
 
 def _line(scores: Scores) -> str:
@@ -108,14 +113,14 @@ def _line(scores: Scores) -> str:
 
 
 def _by_sequence(result: Evaluation) -> Table:
-    table = Table("sequence", "frames", *_totals(result.total, result.metrics), box=None)
+    table = Table("sequence", "frames", *_totals(result.total, result), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     fewer = [None] * (len(result.sequences) + 1) if result.detected is None else _by_name(result.detected)
     for (name, scores), detected in zip(_by_name(result), fewer, strict=True):
-        _add(table, name, scores, result.metrics)
+        _add(table, name, scores, result)
         if detected is not None:
-            _add(table, f"{name}{DETECTED}", detected[1], result.metrics)
+            _add(table, f"{name}{DETECTED}", detected[1], result)
     return table
 
 
@@ -123,18 +128,18 @@ def _by_name(result: Evaluation) -> list[tuple[str, Scores]]:
     return [*result.sequences.items(), ("all", result.total)]
 
 
-def _add(table: Table, name: str, scores: Scores, metrics: Sequence[str]) -> None:
-    cells = map(_cell, _totals(scores, metrics).values())
+def _add(table: Table, name: str, scores: Scores, result: Evaluation) -> None:
+    cells = map(_cell, _totals(scores, result).values())
     table.add_row(escape(printable(name)), str(scores.ap.frames), *cells)
 
 
-def _totals(scores: Scores, metrics: Sequence[str]) -> dict[str, float]:
+def _totals(scores: Scores, result: Evaluation) -> dict[str, float]:
     """The one figure of each metric."""
     figures = {}
-    if "ap" in metrics:
+    if "ap" in result.metrics:
         figures["AP"] = scores.ap.total
-    if "pckh" in metrics:
-        figures["PCKh"] = scores.ap.pckh_table()["Total"]
+    if "pckh" in result.metrics:
+        figures[_pck(result)] = scores.ap.pckh_table()["Total"]
     if scores.oks is not None:
         figures["OKS-AP"] = scores.oks.ap
     if scores.tracking is not None:

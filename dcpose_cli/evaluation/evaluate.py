@@ -13,9 +13,10 @@ from typing import Any, Final
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..skeleton import JOINT_GROUPS
+from .coco_files import is_coco_truth
 from .oks_ap import OksApResult, evaluate_oks
 from .poseval import TABLE, ApResult, Video, evaluate_videos, file_pairs, read_pair
-from .poseval_files import EVAL_JOINTS, chosen_frames
+from .poseval_files import EVAL_JOINTS, chosen_frames, load
 from .tracking import TrackingResult, evaluate_tracking, has_tracks
 
 #: The metrics there are; those with a package need it installed.
@@ -38,12 +39,14 @@ class Evaluation:
     """metrics: those that were computed. total: all sequences together. sequences: by name, in order.
 
     detected: the same figures without the predicted people who are marked `interpolated`; None where nobody is.
+    head_boxes: the truth has them; without (COCO labels) `pckh` is PCK within coco_files.PCK_SHARE of a person's box.
     """
 
     metrics: tuple[str, ...]
     total: Scores
     sequences: dict[str, Scores]
     detected: Evaluation | None = None
+    head_boxes: bool = True
 
 
 def evaluate(
@@ -56,23 +59,35 @@ def evaluate(
 ) -> Evaluation:
     """Figures of prediction files against ground truth.
 
-    truth, predicted: files, or folders of sequences with equal names. truth: PoseTrack17, 18 or 21 JSON, or the
-    truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose among them. metrics: keys of
+    truth, predicted: files, or folders of sequences with equal names. truth: PoseTrack17, 18 or 21 JSON, COCO labels
+    (only PCK and OKS-AP then), or the truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose
+    among them, or COCO results. metrics: keys of
     METRICS; None for all that are possible here. kpt_thr: least confidence of a joint that counts for tracking.
     selection: which people of the predictions count; everybody in the truth does.
     Raises InputError, and UsageError when a package for one of `metrics` is missing.
     """
     chosen = available_metrics() if metrics is None else _known(metrics)
-    videos = {pair[0].stem: _chosen(pair, selection) for pair in file_pairs(Path(truth), Path(predicted))}
+    pairs = file_pairs(Path(truth), Path(predicted))
+    coco = any(is_coco_truth(load(pair[0])) for pair in pairs)
+    if coco:
+        chosen = _of_coco(chosen, asked=metrics is not None)
+    videos = {pair[0].stem: _chosen(pair, selection) for pair in pairs}
     if metrics is None and not all(map(has_tracks, videos.values())):
         chosen = tuple(name for name in chosen if name != "tracking")
     elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
         raise UsageError("tracking needs a track_id for everybody on both sides, distinct in each frame")
-    whole = _evaluation(videos, chosen, kpt_thr)
+    whole = replace(_evaluation(videos, chosen, kpt_thr), head_boxes=not coco)
     if not any(person.interpolated for _, frames in videos.values() for frame in frames for person in frame.people):
         return whole
     detected = {name: _without_interpolated(video) for name, video in videos.items()}
-    return replace(whole, detected=_evaluation(detected, chosen, kpt_thr))
+    return replace(whole, detected=replace(_evaluation(detected, chosen, kpt_thr), head_boxes=not coco))
+
+
+def _of_coco(chosen: tuple[str, ...], *, asked: bool) -> tuple[str, ...]:
+    """The metrics that COCO labels allow. Raises UsageError where another one was asked for."""
+    if asked and "ap" in chosen:
+        raise UsageError("PoseTrack AP needs head boxes, which COCO labels lack", hint="use --metrics oks,pckh")
+    return tuple(name for name in chosen if name != "ap")
 
 
 def _chosen(pair: tuple[Path, Path], selection: Selection) -> Video:
@@ -120,24 +135,25 @@ def _scores(videos: Sequence[Video], metrics: Sequence[str], kpt_thr: float) -> 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """The figures as a JSON object, percent throughout; what has no figure is null.
 
-    The keys of the total, then `sequences`: {name: the same keys}. `ap`, `pckh`, `mota`, `idf1`: head, shoulder,
-    elbow, wrist, hip, knee, ankle, total. `oks`: ap, ap50, ap75, recall. `joints`: per joint ap, precision, recall
-    (percent) and annotated (a count). `frames`: those with annotated people. `switches`: a count.
-    `without_interpolated`: all of these keys without the people marked `interpolated`; absent where nobody is.
+    The keys of the total, then `sequences`: {name: the same keys}. `ap`, `pckh` (`pck` without head boxes), `mota`,
+    `idf1`: head, shoulder, elbow, wrist, hip, knee, ankle, total. `oks`: ap, ap50, ap75, recall. `joints`: per joint
+    ap, precision, recall (percent) and annotated (a count). `frames`: those with annotated people. `switches`: a
+    count. `without_interpolated`: all of these keys without the people marked `interpolated`; absent where nobody is.
     """
-    sequences = {name: _figures(scores, evaluation.metrics) for name, scores in evaluation.sequences.items()}
-    figures = {**_figures(evaluation.total, evaluation.metrics), "sequences": sequences}
+    sequences = {name: _figures(scores, evaluation) for name, scores in evaluation.sequences.items()}
+    figures = {**_figures(evaluation.total, evaluation), "sequences": sequences}
     if evaluation.detected is not None:
         figures["without_interpolated"] = as_json(evaluation.detected)
     return figures
 
 
-def _figures(scores: Scores, metrics: Sequence[str]) -> dict[str, Any]:
+def _figures(scores: Scores, evaluation: Evaluation) -> dict[str, Any]:
+    metrics = evaluation.metrics
     figures: dict[str, Any] = {"frames": scores.ap.frames}
     if "ap" in metrics:
         figures["ap"] = _groups(scores.ap.table())
     if "pckh" in metrics:
-        figures["pckh"] = _groups(scores.ap.pckh_table())
+        figures["pckh" if evaluation.head_boxes else "pck"] = _groups(scores.ap.pckh_table())
     if scores.oks is not None:
         oks = scores.oks
         figures["oks"] = {key: _number(getattr(oks, key)) for key in ("ap", "ap50", "ap75", "recall")}

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files import printable
 from .average_precision import average_precision
+from .coco_files import is_coco_truth, read_coco_pair, result_frames
 from .ground_truth import read_ground_truth
 from .polygons import strictly_inside
-from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson, read_frames
+from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson, load, read_frames
 
 #: A predicted joint is right within this share of a head size.
 MATCH: Final = 0.5
@@ -105,7 +106,14 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
 
 def read_pair(truth: Path, prediction: Path) -> Video:
     """Frames of a ground truth file and of its predictions. Raises InputError when they do not belong together."""
-    pair = read_ground_truth(truth), read_frames(prediction)
+    labels, predictions = load(truth), load(prediction)
+    if is_coco_truth(labels):
+        return read_coco_pair(truth, labels, prediction, predictions)
+    if isinstance(labels, dict) and isinstance(labels.get("dcpose"), dict) and "input" in labels["dcpose"]:
+        hint = "the ground truth comes first: labels of PoseTrack or COCO, or the truth of a sample clip"
+        raise InputError("is a result of dcpose, not ground truth", path=truth, hint=hint)
+    frames = read_ground_truth(truth)
+    pair = frames, result_frames(prediction, len(frames)) if isinstance(predictions, list) else read_frames(prediction)
     if len(pair[0]) != len(pair[1]):
         counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
         raise InputError(f"has {counts}", path=prediction, hint="list every frame, people or not")

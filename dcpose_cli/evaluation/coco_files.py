@@ -1,0 +1,116 @@
+"""Evaluation against labels in COCO's form, and of predictions in COCO's form.
+
+COCO labels have no head boxes: instead of PCKh there is PCK, within PCK_SHARE of the longer side of a person's box.
+Pictures of the labels and frames of the predictions belong together by their ids, where both are COCO; else by the
+numbers that end the names of the pictures: `clip/000012.jpg` is frame 12. Names that count from 1 are recognised by the
+last one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+
+from ..datasets.coco import people_by_picture
+from ..datasets.labels import LabelledPerson
+from ..errors import InputError
+from ..results.foreign import read_result
+from ..skeleton import EVAL_SLOTS, standard_name
+from ..types import FrameResult, Person
+from .poseval_files import EvalFrame, EvalPerson
+
+#: A joint is found within this share of the longer side of its person's box.
+PCK_SHARE: Final = 0.1
+#: What poseval takes of the diagonal of a head box: its share for a head size, and for a match.
+_OF_DIAGONAL: Final = 0.6 * 0.5
+_NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
+_SLOTS: Final = list(EVAL_SLOTS)
+
+
+def is_coco_truth(data: Any) -> bool:
+    """Whether parsed JSON is COCO labels: of its form, and without PoseTrack's joint of the neck."""
+    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys() or "dcpose" in data:
+        return False
+    names = [n for c in data["categories"] if isinstance(c, dict) for n in c.get("keypoints") or ()]
+    return not any(standard_name(str(name)) == "head_bottom" for name in names)
+
+
+def read_coco_pair(path: Path, data: Mapping[str, Any], predicted: Path, prediction: Any) -> tuple[
+    list[EvalFrame], list[EvalFrame]
+]:  # fmt: skip
+    """Frames of COCO labels (`data`, parsed) in list order, and of their predictions. Raises InputError."""
+    try:
+        people = people_by_picture(data)
+        truth = [EvalFrame([_labelled(p) for p in people.get(image["id"], ())], []) for image in data["images"]]
+        names = [str(image.get("file_name", "")) for image in data["images"]]
+        ids = [image["id"] for image in data["images"]]
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        raise InputError(f"not COCO labels: {reason}", path=path, hint="check the file") from error
+    frames = read_result(predicted).frames
+    by_id = _by_id(frames, prediction, ids)
+    found = by_id if by_id is not None else _by_number(frames, names, path)
+    return truth, [EvalFrame([_predicted(p) for p in frame.people] if frame else [], []) for frame in found]
+
+
+def result_frames(predicted: Path, count: int) -> list[EvalFrame]:
+    """Predictions in COCO's form, for a truth of so many frames. Raises InputError."""
+    frames = {frame.index: frame for frame in read_result(predicted).frames}
+    if frames and max(frames) >= count:
+        raise InputError(f"has frame {max(frames)}, its ground truth {count} frames", path=predicted)
+    return [EvalFrame([_predicted(p) for p in frames[i].people] if i in frames else [], []) for i in range(count)]
+
+
+def _by_id(frames: Sequence[FrameResult], prediction: Any, ids: Sequence[Any]) -> list[FrameResult | None] | None:
+    """Frames by the ids of a COCO result; None where they are not those of the truth."""
+    if not isinstance(prediction, list):
+        return None
+    numbers = sorted({entry["image_id"] for entry in prediction if isinstance(entry.get("image_id"), int)})
+    if len(numbers) != len(frames) or not set(numbers) <= set(ids):
+        return None
+    known = dict(zip(numbers, frames, strict=True))
+    return [known.get(number) for number in ids]
+
+
+def _by_number(frames: Sequence[FrameResult], names: Sequence[str], path: Path) -> list[FrameResult | None]:
+    matches = [_NUMBER.search(PurePosixPath(name).stem) for name in names]
+    numbers = [int(match[1]) for match in matches if match]
+    known: dict[int, FrameResult | None] = {frame.index: frame for frame in frames}
+    if len(set(numbers)) != len(names) or not known:
+        raise InputError(
+            "its pictures have no frame numbers in their names", path=path, hint="name them like clip/000012.jpg"
+        )
+    last = max(known)
+    first = 1 if min(numbers) > 0 and max(numbers) == last + 1 else 0
+    if max(numbers) - first > last:
+        raise InputError(f"has a picture of frame {max(numbers)}, the predictions end with frame {last}", path=path)
+    return [known.get(number - first) for number in numbers]
+
+
+def _labelled(person: LabelledPerson) -> EvalPerson:
+    joints = person.joints[_SLOTS].astype(np.float64)
+    points = np.where(joints[:, 2:] > 0, joints[:, :2], np.nan)
+    x, y, width, height = (float(value) for value in person.box)
+    # The box whose share of a head is PCK_SHARE of the longer side.
+    side = PCK_SHARE * max(width, height) / (_OF_DIAGONAL * float(np.sqrt(2)))
+    head = (0.0, 0.0, side, side)
+    return EvalPerson(points, np.ones(len(_SLOTS)), head, (x, y, width, height), person.track_id)
+
+
+def _predicted(person: Person) -> EvalPerson:
+    joints = person.keypoints[_SLOTS].astype(np.float64)
+    absent = (joints == 0).all(axis=1)
+    x, y, width, height = (float(value) for value in person.bbox)
+    return EvalPerson(
+        np.where(absent[:, None], np.nan, joints[:, :2]),
+        joints[:, 2],
+        None,
+        (x, y, width, height),
+        person.track_id,
+        float(person.score),
+        person.interpolated,
+    )
