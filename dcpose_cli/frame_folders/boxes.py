@@ -1,6 +1,8 @@
 """The box file of a data set: a list of people, each in a picture (SPEC 7.2).
 
 [{"image_name", "bbox": [x, y, width, height], "score", "category_id": 1, "nframes", "frame_id"}, ...]
+
+Detections of mmpose for PoseTrack18 have `image_id` instead of `image_name`: an id of the ground truth.
 """
 
 from __future__ import annotations
@@ -44,8 +46,11 @@ class BoxFile:
     dropped: int
 
 
-def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
-    """Boxes of people that score at least `least_score`, in file order. Raises InputError."""
+def read_boxes(path: Path, least_score: float = LEAST_SCORE, *, names: Mapping[int, str] | None = None) -> BoxFile:
+    """Boxes of people that score at least `least_score`, in file order.
+
+    names: of the pictures by their id in the ground truth, where there is one. Raises InputError.
+    """
     try:
         data = json.loads(read_file(path))
     except OSError as error:
@@ -61,7 +66,7 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
     dropped = 0
     for number, entry in enumerate(data):
         try:
-            name, box, score = _entry(entry)
+            name, box, score = _entry(entry if "image_name" in entry else _named(entry, names))
             frames = entry.get("nframes")
             if isinstance(frames, int) and not isinstance(frames, bool) and 0 < frames < 1_000_000:
                 lengths[name.parent] = max(frames, lengths.get(name.parent, 0))
@@ -81,6 +86,16 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE) -> BoxFile:
     if not rows:
         raise InputError("the boxes contain no people", path=path, hint="check the file")
     return BoxFile({name: _arrays(people) for name, people in rows.items()}, lengths, dropped)
+
+
+def _named(entry: Mapping[str, Any], names: Mapping[int, str] | None) -> Mapping[str, Any]:
+    """An entry with the name of its picture. Raises KeyError or ValueError."""
+    identity = entry["image_id"]
+    if names is None:
+        raise ValueError("it has an image_id and no image_name: give the ground truth with --gt")
+    if identity not in names:
+        raise ValueError(f"no picture of the ground truth has the id {identity!r:.40}")
+    return {**entry, "image_name": names[identity]}
 
 
 def _entry(entry: Mapping[str, Any]) -> tuple[PurePosixPath, list[float], float]:

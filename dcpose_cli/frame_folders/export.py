@@ -19,7 +19,7 @@ from ..types import Frame, Progress, Report, Window
 from ..window import window_at
 from .boxes import LEAST_SCORE, ScoredBoxes, read_boxes
 from .predictions import STYLES, FramePeople, People
-from .truth import read_truth_files
+from .truth import names_by_id, read_truth_files
 from .videos import FrameVideo, find_videos
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def export_dataset(
         )
     if not 0 <= least_score <= 1:
         raise UsageError(f"the least score of a box must lie between 0 and 1, got {least_score}")
-    people = read_boxes(boxes, least_score)
-    videos = find_videos(frames, people, read_truth_files(truth) if truth is not None else ())
+    truths = read_truth_files(truth) if truth is not None else []
+    people = read_boxes(boxes, least_score, names=names_by_id(truths) if truths else None)
+    videos = find_videos(frames, people, truths)
     targets = [out / video.result for video in videos]
     _require_targets(out, targets, overwrite=settings.overwrite)
     estimator = estimator or _load(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from ..errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class TruthFrame:
-    """name: of the picture, as the file writes it. image_id: None in PoseTrack17's style."""
+    """name: of the picture, as the file writes it. image_id, frame_id: None in PoseTrack17's style."""
 
     name: str
     image_id: int | None
+    frame_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,13 @@ def read_truth_files(path: Path) -> list[TruthFile]:
     if not files:
         raise InputError("holds no .json file", path=path, hint="give the folder of the ground truth")
     return [_read(file) for file in files]
+
+
+def names_by_id(files: Iterable[TruthFile]) -> dict[int, str]:
+    """The names of pictures by their `id` and `frame_id`."""
+    frames = [frame for file in files for frame in file.frames]
+    names = {frame.frame_id: frame.name for frame in frames} | {frame.image_id: frame.name for frame in frames}
+    return {number: name for number, name in names.items() if number is not None}
 
 
 def _read(path: Path) -> TruthFile:
@@ -53,4 +62,7 @@ def _frames(data: Any) -> list[TruthFrame]:
     if "annolist" in data:
         images = [frame["image"] for frame in data["annolist"]]
         return [TruthFrame(str((i[0] if isinstance(i, list) else i)["name"]), None) for i in images]
-    return [TruthFrame(str(image["file_name"]), int(image["id"])) for image in data["images"]]
+    return [
+        TruthFrame(str(image["file_name"]), int(image["id"]), int(image.get("frame_id", image["id"])))
+        for image in data["images"]
+    ]

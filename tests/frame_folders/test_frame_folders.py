@@ -364,3 +364,30 @@ def test_a_real_network(tmp_path: Path, tiny_folder: Path, kind: str) -> None:
         assert keep.sum() >= 13
         np.testing.assert_allclose(got[keep, :2], points[keep, :2], atol=1e-3)
         np.testing.assert_allclose(np.array(entry["scores"])[keep], points[keep, 2] * entry["score"], atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["id", "frame_id"])
+def test_boxes_that_name_pictures_by_the_ids_of_the_truth(tmp_path: Path, key: str) -> None:
+    """The layout of mmpose's detections for PoseTrack18."""
+    frames, boxes, truth = make(tmp_path, "posetrack18")
+    export_dataset(frames, boxes, tmp_path / "a", to="posetrack18", truth=truth, estimator=StandIn())
+    ids: dict[str, int] = {}
+    for file in truth.iterdir():
+        data = read(file)
+        for image in data["images"]:
+            image["frame_id"] += 1_000_000  # told apart from the id
+            ids[image["file_name"]] = image[key]
+        file.write_text(json.dumps(data))
+    entries = [{k: v for k, v in e.items() if k in ("bbox", "score", "category_id")} for e in read(boxes)]
+    for entry, named in zip(entries, read(boxes), strict=True):
+        entry["image_id"] = ids[named["image_name"]]
+    boxes.write_text(json.dumps(entries))
+    export_dataset(frames, boxes, tmp_path / "b", to="posetrack18", truth=truth, estimator=StandIn())
+    for video in LENGTHS:
+        assert read(tmp_path / "a" / f"{video}.json") == read(tmp_path / "b" / f"{video}.json")
+    with pytest.raises(InputError, match=r"entry 0 .*image_id and no image_name: give the ground truth with --gt"):
+        export_dataset(frames, boxes, tmp_path / "c", to="posetrack18", estimator=StandIn())
+    entries[0]["image_id"] = 5
+    boxes.write_text(json.dumps(entries))
+    with pytest.raises(InputError, match="no picture of the ground truth has the id 5"):
+        export_dataset(frames, boxes, tmp_path / "c", to="posetrack18", truth=truth, estimator=StandIn())
