@@ -12,6 +12,7 @@ from typing import Final
 
 from dcpose_cli._claims import claim, claimed_token, release
 from dcpose_cli._recovery import remove_stale
+from dcpose_cli.errors import OutputError
 
 #: Begins the names of these folders.
 _STEM: Final = ".dcpose-"
@@ -24,9 +25,12 @@ def remove_scratch() -> list[Path]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder of this process. Raises OSError when no temporary folder can be written."""
-    remove_scratch()
-    folder, handle = _claimed(Path(tempfile.gettempdir()))
+    """An empty folder of this process. Raises OutputError when no temporary folder can be written."""
+    try:
+        remove_scratch()
+        folder, handle = _claimed(Path(tempfile.gettempdir()))
+    except OSError as error:
+        raise OutputError("no folder for temporary files can be written", hint="set TMPDIR to one that can") from error
     try:
         yield folder
     finally:

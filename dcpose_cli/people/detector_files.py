@@ -21,7 +21,7 @@ from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir, shipped_model
 from dcpose_cli._schema import Text, Within, build
 from dcpose_cli._text import one_line, printable
-from dcpose_cli.errors import WeightsError
+from dcpose_cli.errors import OutputError, WeightsError
 from dcpose_cli.files import output_error, write_atomic
 from dcpose_cli.people.download import file_sha256, is_published, is_stock, stock_detector, stock_name
 
@@ -78,6 +78,8 @@ def _built(checkpoint: _ultralytics.Checkpoint, path: Path) -> nn.Module:
             return _ultralytics.detection_model(architecture, classes)
         except WeightsError as error:
             raise error if error.path else WeightsError(error.reason, path=path, hint=error.hint) from error
+        except OutputError:  # there is no folder for temporary files
+            raise
         except Exception as error:  # ultralytics raises anything for a dictionary that makes no network
             raise WeightsError(
                 f"its network cannot be built ({type(error).__name__}: {one_line(error)})",

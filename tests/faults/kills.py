@@ -32,6 +32,8 @@ _EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", 
 
 #: Commands that take long; they have their turn in every fourth round.
 _SLOW = ("compare", "train", "models export")
+#: A training that goes on after a kill logs some steps again; its weights are compared.
+_LOGS = ("work/log.csv", "work/validation.csv", "work/curves.png")
 _RECIPE = """
 name = "own"
 [data]
@@ -77,7 +79,7 @@ def commands(kit, out, models):
         "models export": (("models", "export", single, "-o", out / "x.onnx", over), True),
         "train": (
             ("train", kit / "recipe.toml", "--data", kit / "posetrack", "--out", out / "model", "--work", out / "work",
-             "--threads", 1, "--device", "cpu"),
+             "--threads", 1, "--device", "cpu", over),
             False,
         ),
     }  # fmt: skip
@@ -151,7 +153,7 @@ class Case:
         first = self._clean()
         second = self._clean()
         assert first.keys() == second.keys(), sorted(first.keys() ^ second.keys())
-        self.changing = {name for name in first if first[name] != second[name]}
+        self.changing = {name for name in first if first[name] != second[name] or name in _LOGS}
         self.new = first
         self.old = self._clean(older) if replaces else {}
 

@@ -12,6 +12,8 @@ import pytest
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
 from dcpose_cli._recovery import remove_stale
 from dcpose_cli._scratch import scratch_folder
+from dcpose_cli.cli.doctor import clean_folders
+from dcpose_cli.errors import OutputError
 from dcpose_cli.export._outputs import AtomicFolder
 from dcpose_cli.files import AtomicFile, write_atomic
 from dcpose_cli.segments import remove_all_finished, segments_folder
@@ -83,6 +85,16 @@ def test_scratch_folders_of_dead_processes_are_removed(dcpose, tmp_path, monkeyp
         (tmp_path / "other").mkdir(exist_ok=True)
         clean()
         assert not dead.exists()
+
+
+def test_no_temporary_folder(tmp_path, monkeypatch):
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    with pytest.raises(OutputError, match="set TMPDIR"), scratch_folder():
+        pass
+    assert clean_folders([tmp_path]) == 0
 
 
 def test_import_of_torchvision_leaves_no_folder(dcpose, tmp_path):
