@@ -229,9 +229,14 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="none"):
-        PoseTrackWriter(tmp_path / "none" / "a.json", HEADER)
+def test_a_missing_folder_is_made_and_removed_when_nothing_is_written(tmp_path: Path) -> None:
+    writer = PoseTrackWriter(tmp_path / "new" / "a.json", HEADER)
+    assert (tmp_path / "new").is_dir()
+    writer.abort()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="not a folder"):
+        PoseTrackWriter(tmp_path / "file" / "a.json", HEADER)
 
 
 def test_disk_full_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
