@@ -188,3 +188,15 @@ def test_parts_with_names_no_file_has(tmp_path, part):
     with pytest.raises(InputError) as caught:
         read_parts(tmp_path, [part], split=None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width": float("inf")}, {"width": [60]}, {"file_name": 5}, {"id": {}}, {"shard": None}, {"triplet": [1]}],
+)
+def test_parts_with_values_nobody_writes(tmp_path, change):
+    writer = PACK["PackWriter"](tmp_path, "stills")
+    writer.add([PACK["person"]((8, 8, 36, 64))], **{"width": 60, "height": 80} | change)
+    writer.write()
+    with pytest.raises(InputError, match=r"stills"):
+        read_parts(tmp_path, ["stills"], split=None, store=PictureStore(limit=1000))

@@ -109,7 +109,8 @@ class _Part:
     def decoded_bytes(self) -> int:
         """Of all pictures together, as far as the part gives their sizes."""
         images = (image for group in self.groups for image, _ in group)
-        return sum(3 * int(image.get("width", 0)) * int(image.get("height", 0)) for image in images)
+        with named_part(self.path):
+            return sum(3 * int(image.get("width", 0)) * int(image.get("height", 0)) for image in images)
 
 
 def _open_part(
