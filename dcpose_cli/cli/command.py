@@ -13,7 +13,7 @@ import typer
 from ..config import DEFAULTS, EVERYBODY, EstimateConfig
 from ..selection import selection_of
 from .console import show_details
-from .options import CONFIG_OPTIONS, SELECTION_OPTIONS, Debug
+from .options import CONFIG_OPTIONS, SELECTION_OPTIONS, Debug, Settings
 
 #: Parameters of a body that are several options.
 _MANY: Final = ("config", "selection")
@@ -57,6 +57,8 @@ def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[.
             Parameter(field, Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, field), annotation=CONFIG_OPTIONS[field])
             for field in fields
         ]
+        parameters.insert(0, Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context))
+        parameters.append(Parameter("settings", Parameter.KEYWORD_ONLY, default=None, annotation=Settings))
     if selects:
         parameters += [
             Parameter(field, Parameter.KEYWORD_ONLY, default=_unchosen(field), annotation=annotation)
@@ -66,6 +68,11 @@ def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[.
 
     def callback(**values: Any) -> None:
         begin(debug=values.pop("debug"))
+        file, context = values.pop("settings", None), values.pop("context", None)
+        if file is not None:
+            from .settings_file import with_file
+
+            with_file(values, file, context)
         selection = selection_of({field: values.pop(field) for field in SELECTION_OPTIONS}) if selects else EVERYBODY
         if "config" in own:
             values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields}, selection=selection)

@@ -25,6 +25,14 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing o
 NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel="Output")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
+Settings = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Options from a TOML file (conf = 0.4), or those that made a result. The command line comes first.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")]
 ShotFps = Annotated[
     str | None,

@@ -1,0 +1,104 @@
+"""`--config FILE`: the options of a command from a TOML file, or from the result that they made."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, get_args
+
+import typer
+
+from ..errors import InputError, UsageError
+from ..files import printable
+from .options import CONFIG_OPTIONS, SELECTION_OPTIONS
+
+#: Precision in the header of a result -> the option.
+_PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+#: Settings of a header that are options of the same name; an older result lacks some.
+_SETTINGS: Final = (
+    *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
+    *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames"),
+)
+
+
+def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> None:
+    """Put the settings of a file in the place of the options that the command line does not give.
+
+    values: of the command's parameters, by name. context: of the call. Raises InputError for a file that cannot be
+    read, UsageError for a setting that the command does not have or that cannot be meant.
+    """
+    kinds = {name: kind for name, kind in (CONFIG_OPTIONS | SELECTION_OPTIONS).items() if name in values}
+    settings = _of_result(path) if path.suffix.lower() == ".json" else _of_toml(path)
+    for key, value in settings.items():
+        name = {"track": "tracks"}.get(key, key).replace("-", "_")
+        if name not in kinds:
+            options = ", ".join(sorted(known.replace("_", "-") for known in kinds))
+            raise UsageError(f"unknown setting {printable(key)!r:.60}", path=path, hint=f"known are {options}")
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            continue
+        try:
+            values[name] = _as_kind(value, kinds[name].__origin__)
+        except TypeError as error:
+            raise UsageError(f"{printable(key)} cannot be {value!r:.40}", path=path) from error
+
+
+def _as_kind(value: Any, kind: Any) -> Any:
+    """A value of a file as the option's type. Raises TypeError."""
+    one = next((part for part in get_args(kind) if part is not NoneType), kind) if NoneType in get_args(kind) else kind
+    if one == list[int] and all(type(part) is int for part in (value if isinstance(value, list) else [value])):
+        return value if isinstance(value, list) else [value]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if one is float and number:
+        return float(value)
+    if one is str and (number or isinstance(value, str)):
+        return str(value)
+    if one is Path and isinstance(value, str):
+        return Path(value)
+    if one in (int, bool) and type(value) is one:
+        return value
+    raise TypeError
+
+
+def _of_toml(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"not valid TOML: {printable(str(error))}", path=path, hint="write option = value") from error
+    for key, value in data.items():
+        if isinstance(value, dict):
+            raise UsageError(f"{printable(key)} is a table, settings stand alone", path=path, hint="option = value")
+    return data
+
+
+def _of_result(path: Path) -> dict[str, Any]:
+    """The options that made a result, as far as its header tells; the device is that of this machine."""
+    from ..results.posetrack import read_posetrack
+
+    header = read_posetrack(path).header
+    made = _table(header, "settings")
+    settings = {name: made[name] for name in _SETTINGS if made.get(name) is not None}
+    if "detect_size" in settings:
+        settings["detect_size"] = str(settings["detect_size"] or "auto")
+    if made.get("precision") in _PRECISIONS:
+        settings["precision"] = _PRECISIONS[made["precision"]]
+    for key in ("model", "detector"):
+        name = _table(header, key).get("name")
+        if isinstance(name, str):
+            settings[key] = name
+    chosen = _table(header, "selection")
+    settings |= {"track" if name == "tracks" else name: value for name, value in chosen.items() if name != "roi"}
+    if isinstance(chosen.get("roi"), list):
+        settings["roi"] = ",".join(f"{value:g}" for value in chosen["roi"])
+    if header.get("shot_fps") is not None:
+        settings["shot_fps"] = header["shot_fps"]
+    return settings
+
+
+def _table(header: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = header.get(key)
+    return value if isinstance(value, dict) else {}

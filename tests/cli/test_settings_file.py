@@ -1,0 +1,46 @@
+"""`--config`: options from a file, and from the result that they made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def header(path):
+    return json.loads(path.read_text())["dcpose"]
+
+
+def test_a_file_and_the_command_line(dcpose, clip, tmp_path):
+    (tmp_path / "lab.toml").write_text("conf = 0.02\nkeep-conf = 0.01\ndetect_every = 2\nfix-swaps = true\nend = 0.3\n")
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, "--config", tmp_path / "lab.toml",
+                  "--keep-conf", "0.015")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    settings = header(tmp_path / "a.json")["settings"]
+    assert (settings["conf"], settings["keep_conf"], settings["detect_every"]) == (0.02, 0.015, 2)
+    assert (settings["fix_swaps"], settings["end"]) == (True, 0.3)
+    # The result repeats itself; what the command line says counts more.
+    options = ["--model", dcpose.models[1], "--detector", dcpose.models[3], "--offline", "--device", "cpu"]
+    done = dcpose("export-json", clip, "-o", tmp_path / "b.json", "--config", tmp_path / "a.json", *options)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "says"),
+    [
+        ("x.toml", "colour = 3", 2, "unknown setting 'colour'"),
+        ("x.toml", 'conf = "much"', 2, "conf"),
+        ("x.toml", "[estimate]\nconf = 0.3", 2, "is a table"),
+        ("x.toml", "conf =", 3, "not valid TOML"),
+        ("x.json", "{}", 3, "not a result"),
+    ],
+)
+def test_files_that_cannot_be_meant(dcpose, product, clip, tmp_path, name, text, code, says):
+    (tmp_path / name).write_text(text)
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, "--config", tmp_path / name)
+    assert done.returncode == code, done.stderr
+    assert says in product.one_line(done)
+    assert product.files_in(tmp_path) == [name]
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", "--config", tmp_path / "none.toml")
+    assert done.returncode == 3
