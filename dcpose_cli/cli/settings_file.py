@@ -19,7 +19,7 @@ _PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 #: Settings of a header that are options of the same name; an older result lacks some.
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
-    *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames"),
+    *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames", "deinterlace"),
 )
 
 
