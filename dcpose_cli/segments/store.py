@@ -49,7 +49,7 @@ def remove_finished(target: Path) -> Path | None:
     complete_set(target)
     folder = segments_folder(target)
     with contextlib.suppress(OSError, OutputError):
-        if is_own_folder(folder) and target.lstat().st_mtime_ns >= max(p.lstat().st_mtime_ns for p in _parts(folder)):
+        if is_own_folder(folder) and target.lstat().st_mtime_ns >= _latest(folder):
             store = SegmentFolder(folder, {})
             if store.lock():
                 store.remove()
@@ -57,16 +57,16 @@ def remove_finished(target: Path) -> Path | None:
     return None
 
 
+def _latest(folder: Path) -> int:
+    """When the last part was made, in ns; 0 where there is none. Every run touches the lock."""
+    return max((path.lstat().st_mtime_ns for path in folder.iterdir() if path.name != "lock"), default=0)
+
+
 def remove_all_finished(folder: Path) -> list[Path]:
     """`remove_finished` for every result in a folder; what was removed."""
     stores = [path.name for path in folder.iterdir() if path.name.endswith(FOLDER_ENDING)]
     targets = [folder / name.removeprefix(".").removesuffix(FOLDER_ENDING) for name in stores]
     return [store for store in map(remove_finished, targets) if store is not None]
-
-
-def _parts(folder: Path) -> list[Path]:
-    """All but the lock, which every run touches."""
-    return [path for path in folder.iterdir() if path.name != "lock"] or [folder]
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def test_import_of_torchvision_leaves_no_folder(dcpose, tmp_path):
 
 def test_parts_of_a_result_that_is_there_are_removed(dcpose, tmp_path):
     """A run was killed after it gave its outputs their names, or made parts beside an older result."""
-    finished, under_way = (segments_folder(tmp_path / f"{name}.json") for name in ("finished", "under way"))
+    names = ("finished", "under way", "nearly removed")
+    finished, under_way, empty = (segments_folder(tmp_path / f"{name}.json") for name in names)
     (tmp_path / "under way.json").write_text("{}")
     for folder in (finished, under_way):
         folder.mkdir()
@@ -116,7 +117,10 @@ def test_parts_of_a_result_that_is_there_are_removed(dcpose, tmp_path):
         (folder / "lock").write_text("")
     os.utime(tmp_path / "under way.json", ns=(1, 1))
     (tmp_path / "finished.json").write_text("{}")
-    assert remove_all_finished(tmp_path) == [finished]
+    (tmp_path / "nearly removed.json").write_text("{}")
+    empty.mkdir()
+    (empty / "lock").write_text("")
+    assert sorted(remove_all_finished(tmp_path)) == sorted([finished, empty])
     assert not finished.exists()
     assert under_way.exists()
 
