@@ -178,7 +178,8 @@ def track(
 
     def follow(item: tuple[T, Observation]) -> TrackedBoxes:
         seen, size = item[1], (stream.width, stream.height)
-        return tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
+        people = tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
+        return people if settings.fill else people.detected()
 
     searched = ((item, item[1].searched) for item in observed)
     complete = filled(

@@ -125,6 +125,12 @@ class TrackedBoxes:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def detected(self) -> TrackedBoxes:
+        """Those who were detected in this frame."""
+        count = len(self) - self.predicted
+        boxes, scores, track_ids = self.boxes[:count], self.scores[:count], self.track_ids[:count]
+        return TrackedBoxes(boxes, scores, track_ids, between=self.between, cut=self.cut)
+
     @staticmethod
     def empty() -> TrackedBoxes:
         """No people."""

@@ -11,7 +11,8 @@ import pytest
 
 from dcpose_cli import Detections, Frame, PoseEstimator, TrackedBoxes
 from dcpose_cli.segments import SegmentFolder, SegmentLog
-from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, with_windows
+from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, track, with_windows
+from dcpose_cli.types import Observation
 from dcpose_cli.window import windows
 
 KEY = {"input": {"sha256": "a"}}
@@ -91,6 +92,24 @@ def test_stored_observations_are_those_that_were_passed_on(settings, tmp_path):
 def people(*ids):
     count = len(ids)
     return TrackedBoxes(np.full((count, 4), 8, np.float32), np.full(count, 0.9, np.float32), np.array(ids, np.int64))
+
+
+@pytest.mark.parametrize("together", [1, 16])
+@pytest.mark.parametrize("every", [1, 4])
+def test_without_filling_nobody_is_where_no_detection_is_near(settings, together, every):
+    """Live, too, and not between two frames in which nobody was detected."""
+
+    def observed():
+        for number in range(40):
+            searched = number % every == 0
+            boxes = np.array([[10, 4, 20, 30]] * (searched and not 14 <= number < 22), np.float32).reshape(-1, 4)
+            found = Detections(boxes, np.full(len(boxes), 0.9, np.float32))
+            yield number, Observation(number / 25, False, searched, found, [None] * len(boxes))
+
+    stream = replace(STREAM, together=together)
+    people = dict(track(observed(), stream, replace(settings, fill=False)))
+    empty = range(14, 22) if every == 1 else range(15, 23)
+    assert [number for number, who in people.items() if not len(who)] == list(empty)
 
 
 def test_windows_keep_their_people():

@@ -7,6 +7,7 @@ Tracks that were lost come back by motion for a second, and by appearance for as
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -73,6 +74,10 @@ LEARNT_SHARE: Final = 0.1
 LEARNT_LIKENESS: Final = 0.4
 #: Time goes on by this share of a frame at least.
 LEAST_STEP: Final = 0.25
+#: Where frames are far apart (time lapse, --detect-every), motion and memory reach over so many steps of the stream: of
+#: the median of the last ones, so that a pause is none.
+LEAST_STEPS: Final = 2
+USUAL_STEPS: Final = 9
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +100,7 @@ class AssociationTracker:
 
     fps: frames per second, for streams without times. start_score, keep_score: least score of a detection that starts
     a track and of one that continues it. match_iou: least overlap of a detection with the predicted box.
-    memory: seconds for which somebody out of sight is remembered.
+    memory: seconds for which somebody out of sight is remembered; from one frame to the next everybody is.
     """
 
     def __init__(
@@ -112,6 +117,7 @@ class AssociationTracker:
         self._match_iou, self._memory = match_iou, memory
         self._next_id = 0
         self._now: float | None = None
+        self._steps: deque[float] = deque(maxlen=USUAL_STEPS)  # between the last frames, seconds
         self._forget_everybody()
 
     def _forget_everybody(self) -> None:
@@ -132,7 +138,8 @@ class AssociationTracker:
         if cut:
             self._forget_everybody()
         self._advance(time)
-        self._tracks = [track for track in self._tracks if self._age(track) <= self._memory]
+        memory = max(self._memory, self._least_reach())
+        self._tracks = [track for track in self._tracks if self._age(track) <= memory]
         owners = self._assign(detections, appearances)
         self._correct(detections, appearances, owners)
         self._start(detections, appearances, owners)
@@ -147,6 +154,11 @@ class AssociationTracker:
             return
         self._before = last
         self._now = max(last + self._step if time is None else time, last + LEAST_STEP * self._step)
+        self._steps.append(self._now - last)
+
+    def _least_reach(self) -> float:
+        """Seconds that motion and memory reach at least."""
+        return LEAST_STEPS * max(float(np.median(self._steps)), self._step) if self._steps else 0.0
 
     def _age(self, track: _Track) -> float:
         assert self._now is not None
@@ -165,7 +177,8 @@ class AssociationTracker:
         weak = np.flatnonzero((dets.scores >= self._keep_score) & (dets.scores < self._start_score))
         overlap, alike, same = self._compare(dets, appearances, strong)
         fresh = np.array([self._is_fresh(track) for track in self._tracks])[:, None]
-        recent = np.array([self._age(track) <= MOTION_SECONDS for track in self._tracks])[:, None]
+        reach = max(MOTION_SECONDS, self._least_reach())
+        recent = np.array([self._age(track) <= reach for track in self._tracks])[:, None]
         known = np.array([track.hits >= KNOWN_HITS for track in self._tracks])
         handicap = np.where(fresh, 0, LOST_HANDICAP)
         allowed = (overlap >= self._match_iou + handicap) & recent & same

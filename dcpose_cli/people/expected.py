@@ -22,13 +22,13 @@ def frame_result(frame: Frame, people: TrackedBoxes, keypoints: NDArray[np.float
     detected = len(people) - people.predicted
     persons = []
     for number, points in enumerate(keypoints):
+        is_filled = number >= len(people) - people.filled
         if number >= detected:
             points = _own_joints(points, float(people.boxes[number, 3]), keypoints[:detected])
-            is_filled = number >= len(people) - people.filled
             if not is_filled and (points[:, 2] >= EXPECTED_SCORE).sum() < EXPECTED_JOINTS:
                 continue
         score, box = float(people.scores[number]), people.boxes[number]
-        interpolated = number >= detected and not people.between
+        interpolated = is_filled or (number >= detected and not people.between)
         persons.append(Person(int(people.track_ids[number]), box, score, points, interpolated))
     return FrameResult(frame.index, frame.pts, frame.time, tuple(persons), frame.damaged)
 

@@ -7,6 +7,7 @@ last one: it does not drift, and frames stay independent of one another and fit 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -54,7 +55,8 @@ def interpolate_frames(
             waiting.append(item)
             continue
         people = follow(item)
-        yield from _between(waiting, last or people, last if last is not None and people.cut else people)
+        before = people if last is None else last  # which may hold nobody
+        yield from _between(waiting, before, before if people.cut else people)
         yield item, people
         last, waiting = people, []
     if last is not None:
@@ -126,4 +128,4 @@ def corrected(people: TrackedBoxes, wanted: NDArray[np.bool_], found: Detections
         if len(overlap) and overlap.max() >= SAME_PERSON_IOU:
             best = int(overlap.argmax())
             boxes[number], scores[number], free[best] = found.boxes[best], found.scores[best], False
-    return TrackedBoxes(boxes, scores, people.track_ids, people.predicted, between=people.between)
+    return replace(people, boxes=boxes, scores=scores)

@@ -98,3 +98,17 @@ def test_who_comes_back_elsewhere_has_the_size_they_had(height: float, identity:
     tracker = AssociationTracker(FPS)
     now = away(tracker, standing(tracker, (100, 0.9, looks(1))), 0.5)
     assert step(tracker, now, (160, 0.9, looks(0.95)), height=height) == [identity]
+
+
+@pytest.mark.parametrize(("seconds", "memory"), [(0.04, 0.0), (0.04, 0.03), (1.6, 4.0), (5.0, 4.0)])
+def test_nobody_is_forgotten_from_one_frame_to_the_next(seconds: float, memory: float) -> None:
+    """However far apart the frames are: time lapse, a large --detect-every, --track-memory 0."""
+    tracker = AssociationTracker(1 / seconds, memory=memory)
+    both = [(100, 0.9, looks(1)), (300, 0.9, looks(1))]
+    assert [step(tracker, seconds * number, *both) for number in range(6)] == [[0, 1]] * 6
+
+
+def test_a_pause_is_no_step() -> None:
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)))
+    assert step(tracker, now + 5, (100, 0.9, looks(1))) == [1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcpose_cli import Frame, TrackedBoxes
+from dcpose_cli import Detections, Frame, TrackedBoxes
 from dcpose_cli.people.expected import frame_result
+from dcpose_cli.people.interpolation import corrected
 
 
 def test_someone_expected_keeps_only_joints_of_their_own():
@@ -28,3 +29,14 @@ def test_someone_expected_keeps_only_joints_of_their_own():
     seen = frame_result(frame, tracked, np.stack([front, behind])).people
     assert [person.track_id for person in seen] == [3]
     np.testing.assert_array_equal(seen[0].keypoints, front)
+
+
+def test_who_fills_a_gap_is_marked_in_frames_between_detections_too():
+    frame = Frame(0, 0, 0.0, np.zeros((48, 64, 3), np.uint8))
+    boxes = np.array([[0, 0, 20, 40], [30, 0, 20, 40]], np.float32)
+    tracked = TrackedBoxes(boxes, np.array([0.9, 0.5], np.float32), np.array([3, 4]), 2, between=True, filled=1)
+    tracked = corrected(tracked, np.array([True, True]), Detections.empty())
+    points = np.zeros((2, 17, 3), np.float32)
+    points[0, :, 2] = 0.9
+    seen = frame_result(frame, tracked, points).people
+    assert [(person.track_id, person.interpolated) for person in seen] == [(3, False), (4, True)]

@@ -52,6 +52,14 @@ def test_nobody_moves_across_a_cut():
     ]
 
 
+def test_who_comes_into_an_empty_scene_is_expected_for_half_of_the_way():
+    def follow(frame):
+        return people() if frame.index == 0 else people((0, 50))
+
+    found = list(interpolate_frames([(frame, frame.index in (0, 4)) for frame in frames(5)], follow))
+    assert [(len(who), who.predicted) for _, who in found] == [(0, 0), (0, 0), (0, 0), (1, 1), (1, 0)]
+
+
 @pytest.mark.parametrize("looks", [[0], [0, 5, 10], [3, 4, 9, 20], list(range(21))])
 def test_every_frame_comes_once_with_people_who_move_evenly(looks):
     asked = []
