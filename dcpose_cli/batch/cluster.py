@@ -9,6 +9,7 @@ does nothing twice. All machines must see the folders under the same paths, and 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -34,8 +35,13 @@ from .run import CORES_PER_WORKER, Listener, Outcome, Runner, failed_line, run_j
 if TYPE_CHECKING:
     from ..estimator import PoseEstimator
 
-#: Segments from which on a video is cut into parts, and the least that a part has.
+#: Segments from which on a video is cut into parts.
 LONG_SEGMENTS: Final = 2
+#: Most parts of a video. Each decodes from the beginning: with more, CPUs spend more time on that than they gain, and
+#: GPUs always do (docs/scale.md).
+MOST_PARTS: Final = 8
+#: A part is at most this share of what each worker has to do in the batch, so that slow workers hold up little.
+PART_SHARE: Final = 0.25
 #: Times a task is done again when its machine or process is lost.
 _RETRIES: Final = 5
 _CONNECT_SECONDS: Final = 10.0
@@ -120,6 +126,7 @@ class _Cluster:
             hwaccel=NONE,
         )
         needs, self._workers = _shares(ray.cluster_resources(), _cores(ray.nodes()), config.device)
+        self._most_parts = 1 if "num_gpus" in needs else MOST_PARTS
         task = ray.remote(max_retries=_RETRIES, **needs)
         self._whole, self._prepare, self._detect = task(_whole), task(_prepare), task(_detect)
         self._track, self._pose = task(_track), task(_pose)
@@ -172,7 +179,7 @@ class _Cluster:
         segments = -(-info.frame_count // segment_frames(info.width, info.height))
         if segments < LONG_SEGMENTS:
             return []
-        count = min(self._workers, segments)
+        count = part_count(job.share, segments, self._workers, self._most_parts)
         firsts = [segments * number // count for number in range(count)]
         return list(zip(firsts, [*firsts[1:], None], strict=True))
 
@@ -189,6 +196,11 @@ class _Cluster:
         if isinstance(outcome, DCPoseError):  # the models or the device, not the video
             raise outcome
         return outcome
+
+
+def part_count(share: float, segments: int, workers: int, most: int = MOST_PARTS) -> int:
+    """Parts of a video that has this share of the batch and so many segments."""
+    return max(1, min(most, segments, workers, math.ceil(share * workers / PART_SHARE)))
 
 
 def _absolute(job: Job) -> Job:

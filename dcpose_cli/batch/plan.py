@@ -7,7 +7,7 @@ import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ class Job:
     name, output: paths of the video and its result below the two folders, as the manifest has them. done: its result
     is complete and belongs to this input. outdated: it is done, but was made with other models or settings than those
     asked for now. before: what the manifest said of it. remote: the URLs of
-    its files, if they are not local (remote.py).
+    its files, if they are not local (remote.py). share: of the bytes that the batch has to go through.
     """
 
     source: Path
@@ -76,6 +76,7 @@ class Job:
     outdated: bool = False
     before: Line | None = None
     remote: RemoteFiles | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,23 @@ class Plan:
     skipped: list[tuple[Path, str]]
     publish: Callable[[], None] = lambda: None
     others: list[Path] = field(default_factory=list)
+
+    def longest_first(self) -> Plan:
+        """The same jobs in the order for several at a time: the largest file first, so that none is left for the end.
+
+        Files that cannot be asked for their size come last, in the order they have.
+        """
+        sizes = {job.name: 0 if job.done else _size(job.source) for job in self.jobs}
+        total = sum(sizes.values()) or 1
+        jobs = [replace(job, share=sizes[job.name] / total) for job in self.jobs]
+        return replace(self, jobs=sorted(jobs, key=lambda job: -job.share))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None) -> Plan:

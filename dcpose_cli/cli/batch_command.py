@@ -78,7 +78,7 @@ def _carry_out(
 
 
 def _run(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None, *, quiet: bool) -> list[Outcome]:
-    runner = _runner(plan, config, workers, ray)
+    plan, runner = _ordered(plan, config, workers, ray)
     outcomes = []
     with batch_display(len(plan.jobs), quiet=quiet) as display:
         for outcome in outcomes_of(
@@ -93,19 +93,23 @@ def _run(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | Non
     return outcomes
 
 
-def _runner(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None) -> Runner | None:
-    """Who does the jobs; found out without loading torch when there is nothing to do."""
+def _ordered(plan: Plan, config: EstimateConfig, workers: int | None, ray: str | None) -> tuple[Plan, Runner | None]:
+    """The plan in the order in which its jobs are done, and who does them.
+
+    Found out without loading torch when there is nothing to do.
+    """
     if all(job.done for job in plan.jobs):
-        return None
+        return plan, None
     if ray is not None:
         from ..batch.cluster import on_ray
 
-        return on_ray(ray)
+        return plan.longest_first(), on_ray(ray)
     from ..batch.run import worker_devices
     from ..batch.workers import processes
 
     left = sum(not job.done for job in plan.jobs)
-    return processes(worker_devices(config.device, workers)[:left])
+    devices = worker_devices(config.device, workers)[:left]
+    return plan.longest_first() if len(devices) > 1 else plan, processes(devices)
 
 
 def _print_plan(plan: Plan) -> None:

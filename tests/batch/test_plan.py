@@ -122,3 +122,16 @@ def test_what_macos_leaves_is_passed_over_and_other_names_are_given(tree, tmp_pa
 def test_a_folder_with_nothing_but_what_macos_leaves_has_no_videos(tree, tmp_path):
     with pytest.raises(InputError, match="no videos"):
         plan_batch(tree("._IMG_1.MOV"), tmp_path / "out")
+
+
+def test_longest_first(tree, tmp_path):
+    folder = tree("a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    for name, size in (("a", 100), ("b", 600), ("d", 300)):
+        (folder / f"{name}.mp4").write_bytes(b"x" * size)
+    plan = plan_batch(folder, tmp_path / "out").longest_first()
+    assert [(job.name, job.share) for job in plan.jobs] == [
+        ("b.mp4", 0.6),
+        ("d.mp4", 0.3),
+        ("a.mp4", 0.1),
+        ("c.mp4", 0),
+    ]
