@@ -33,6 +33,11 @@ blocks = [1, 1, 1]
 """
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: many tests wait for processes, time-outs and signals."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

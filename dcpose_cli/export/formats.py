@@ -95,12 +95,12 @@ def write_result(
 ) -> list[Path]:
     """`convert` for a result in memory. Raises UsageError, InputError or OutputError."""
     kind = format_named(to)
-    kind.require_installed()
     if not kind.measures and (options.metres_per_pixel, options.person_height, options.floor_angle) != (None,) * 3:
         raise UsageError(
             f"metres per pixel, person height and floor angle are not for the format {to}",
             hint=f"they are for {', '.join(name for name, one in FORMATS.items() if one.measures)}",
         )
+    kind.require_installed()
     if kpt_thr is not None:
         result = _map_people(result, lambda person: _above(person, kpt_thr))
     if options.track is not None:

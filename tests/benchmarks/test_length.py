@@ -6,7 +6,10 @@ import importlib.util
 import json
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_clip_and_twice_the_clip(root, monkeypatch, product, tiny_folder, tmp_path, capsys):
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     spec = importlib.util.spec_from_file_location("length_benchmark", root / "benchmarks" / "length.py")

@@ -96,7 +96,8 @@ def test_debug_and_the_fallback_of_apples_gpus_are_set_in_every_command(dcpose, 
 
 def test_a_setting_is_one_option_with_one_default():
     fields = {field.name for field in dataclasses.fields(EstimateConfig)}
-    assert fields - set(CONFIG_OPTIONS) == {"box_scale"}  # the paper's number; the library has it
+    # The paper's number, which the library has; and the selectors, which are options of their own.
+    assert fields - set(CONFIG_OPTIONS) == {"box_scale", "selection"}
     assert set(CONFIG_OPTIONS) <= fields
 
 

@@ -82,7 +82,7 @@ def test_convert_refuses(dcpose, product, result, clip, tmp_path):
     for code, args, says in (
         (3, [tmp_path / "none.json", "--to", "csv", "-o", tmp_path / "x.csv"], "none.json"),
         (3, [clip, "--to", "csv", "-o", tmp_path / "x.csv"], "clip.mp4"),
-        (3, [tmp_path, "--to", "csv", "-o", tmp_path / "x.csv"], "cannot be read"),
+        (3, [tmp_path, "--to", "csv", "-o", tmp_path / "x.csv"], "no files like NAME_"),
         (2, [result, "--to", "xml", "-o", tmp_path / "x.csv"], "xml"),
         (2, [result, "--to", "csv"], "--out"),
         (2, [tmp_path / "r.json", "--to", "coco", "-o", tmp_path / "same.json", "--overwrite"], "is the input"),

@@ -58,5 +58,5 @@ def test_box_files(posetrack, posetrack_root, tmp_path):
 
 
 def test_missing_pictures_are_named(posetrack, posetrack_root, tmp_path):
-    with pytest.raises(InputError, match=r"000000\.jpg: No such file"):
+    with pytest.raises(InputError, match=r"000000\.jpg: cannot be read: No such file"):
         evaluate_set(Knowing(posetrack), posetrack_root / "annotations" / "val", tmp_path, tmp_path / "out")

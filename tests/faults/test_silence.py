@@ -155,6 +155,7 @@ def test_export_to_onnx_sends_nothing(dcpose, listened, tmp_path):
     assert [str(path) for path in home.rglob("*")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_command_sends_anything(dcpose, clip, tiny_model, posetrack_root, listened, tmp_path):
     env, log, home = listened

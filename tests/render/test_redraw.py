@@ -169,8 +169,11 @@ def test_outputs_are_protected(made, tmp_path):
     assert (tmp_path / "out.mp4").read_bytes() == b"precious"
 
 
-def test_strange_settings_in_a_result_are_left_alone(made, tmp_path):
+@pytest.mark.parametrize("name", ["start", "end", "max_frames", "interval"])
+def test_strange_settings_in_a_result_are_named(made, tmp_path, name):
     data = json.loads((made / "whole.json").read_text())
-    data["dcpose"]["settings"] = {"start": "yes", "end": [], "max_frames": True, "interval": {}}
+    data["dcpose"]["settings"] = {name: {}}
     (tmp_path / "odd.json").write_text(json.dumps(data))
-    assert render(made / "clip.mp4", tmp_path / "odd.json", tmp_path / "out.mp4").frames == 30
+    with pytest.raises(InputError, match=rf"odd\.json: .*settings\.{name} must be"):
+        render(made / "clip.mp4", tmp_path / "odd.json", tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()

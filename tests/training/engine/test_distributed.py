@@ -99,6 +99,7 @@ def test_a_place_is_what_torchrun_says(monkeypatch):
     assert str(own_ranks().device("cpu")) == "cpu"
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does_and_stop_together(tmp_path):
     script = tmp_path / "trains.py"
     script.write_text(TRAINS)
