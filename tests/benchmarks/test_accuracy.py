@@ -44,6 +44,7 @@ def perfect_run(clip: Path, folder: Path) -> Path:
     return result
 
 
+@pytest.mark.slow
 def test_figures_are_printed_and_written(
     accuracy: ModuleType, heldout_set: Path, oracle: Any, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ def benchmark(root, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_the_clip_shows_twenty_people_of_sixty_pixels(benchmark, root):
     frames, truth = benchmark.clip(root / "sample_videos", 2)
     assert [frame.shape for frame in frames] == [(2160, 3840, 3)] * 2

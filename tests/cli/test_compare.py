@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_a_worker_of_its_own_for_each_method(dcpose, product, clip, tiny_folder, tmp_path):
     models = dcpose.models[2:]  # detector, device, offline
     name = f"{tiny_folder}:single"

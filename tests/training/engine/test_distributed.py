@@ -119,6 +119,7 @@ def test_two_processes_do_what_one_does_and_stop_together(tmp_path):
         torch.testing.assert_close(two["average"][name], value, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_command_started_by_torchrun(tiny_pack, tiny_recipe, tmp_path):
     dcpose = Path(sys.executable).with_name("dcpose")
     done = together(
