@@ -64,6 +64,10 @@ def edit(
     delete: Annotated[
         _Edits, typer.Option(help="A track to take out: '5', '5 from 100 to 200'.", show_default=False)
     ] = None,
+    separate: Annotated[
+        _Edits,
+        typer.Option(help="A track id that several people of a frame have: '3', or 'all'.", show_default=False),
+    ] = None,
     swap_ids: Annotated[
         _Edits, typer.Option(help="Tracks that exchange their ids: '3 7 from 120'.", show_default=False)
     ] = None,
@@ -83,8 +87,8 @@ def edit(
     """
     from .edit_command import edit_file
 
-    options = {"merge": merge, "split": split, "delete": delete, "swap-ids": swap_ids, "swap-sides": swap_sides,
-               "move": move}  # fmt: skip
+    options = {"merge": merge, "split": split, "delete": delete, "separate": separate, "swap-ids": swap_ids,
+               "swap-sides": swap_sides, "move": move}  # fmt: skip
     lines = [f"{verb} {text}" for verb, texts in options.items() for text in texts or ()]
     edit_file(result, out, script, lines, save_script=save_script, overwrite=overwrite, quiet=quiet)
 

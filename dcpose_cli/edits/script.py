@@ -4,6 +4,7 @@
     split 3 at 120 as 12                 track 3 is track 12 from frame 120 on; without `as` it gets a new id
     delete 5                             track 5 is taken out
     delete 5 from 100 to 4.8s            the same, in frame 100 to second 4.8
+    separate 3                           people of one frame who are all track 3 get ids of their own; `all`: any track
     swap-ids 3 7 from 120                tracks 3 and 7 exchange their ids from frame 120 on
     swap-sides 3 from 120 to 150         the left and right joints of track 3 change places in these frames
     move 3 left_wrist at 120 to 410.5 220   a joint is put to this place, in pixels
@@ -27,6 +28,7 @@ from ..errors import InputError, UsageError
 from ..skeleton import JOINT_NAMES
 from ..types import FrameResult
 from .operations import END, Delete, Edit, Merge, Move, Split, SwapIds, SwapSides
+from .separation import Separate
 
 #: Longest script, characters.
 _LONGEST: Final = 10_000_000
@@ -124,6 +126,14 @@ def _delete(words: Sequence[str], frame: Frame) -> Edit:
     return Delete(_whole(words[0]), *_range(words[1:], frame))
 
 
+def _separate(words: Sequence[str], frame: Frame) -> Edit:
+    del frame
+    tracks = () if list(words) == ["all"] else tuple(map(_whole, words))
+    if not words or len(set(tracks)) < len(tracks):
+        raise ValueError(words)
+    return Separate(tracks)
+
+
 def _swap_ids(words: Sequence[str], frame: Frame) -> Edit:
     one, other = _whole(words[0]), _whole(words[1])
     if one == other:
@@ -150,6 +160,7 @@ _VERBS: Final[dict[str, tuple[str, Callable[[Sequence[str], Frame], Edit]]]] = {
     "merge": ("merge TRACK TRACK ...", _merge),
     "split": ("split TRACK at FRAME [as TRACK]", _split),
     "delete": ("delete TRACK [from FRAME] [to FRAME]", _delete),
+    "separate": ("separate TRACK ... | all", _separate),
     "swap-ids": ("swap-ids TRACK TRACK [from FRAME] [to FRAME]", _swap_ids),
     "swap-sides": ("swap-sides TRACK [from FRAME] [to FRAME]", _swap_sides),
     "move": ("move TRACK JOINT at FRAME to X Y", _move),

@@ -11,10 +11,11 @@ from typing import Final
 import numpy as np
 
 from ..config import EVERYBODY, Selection
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..files import output_error, printable, require_not_input, require_writable_folder
 from ..results.foreign import read_result
 from ..results.format import FRAMES_PER_SEQUENCE
+from ..results.identities import require_distinct_ids
 from ..results.measures import shot_with
 from ..results.reader import PoseTrackResult
 from ..results.resample import irregular_times, resample
@@ -106,7 +107,7 @@ def write_result(
     if options.track is not None:
         result = selected(result, Selection(tracks=(options.track,)))
     result = selected(result, options.selection)
-    _require_distinct(result)
+    require_distinct_ids(result)
     return kind.write(result if kind.eyes else result.in_slots(), out, options)
 
 
@@ -154,16 +155,6 @@ def _map_people(result: PoseTrackResult, change: Callable[[Person], Person]) -> 
 def _above(person: Person, threshold: float) -> Person:
     keep = person.keypoints[:, 2:] >= threshold
     return replace(person, keypoints=np.where(keep, person.keypoints, np.float32(0)))
-
-
-def _require_distinct(result: PoseTrackResult) -> None:
-    """Track ids that formats can hold: not negative, and once per frame. Raises InputError."""
-    for frame in result.frames:
-        ids = [person.track_id for person in frame.people]
-        if len(set(ids)) != len(ids) or min(ids, default=0) < 0:
-            raise InputError(
-                f"frame {frame.index} has track ids that are negative or not distinct", hint="check the file"
-            )
 
 
 def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:

@@ -17,6 +17,7 @@ from ..errors import InputError, UsageError
 from ..files import printable
 from ..filters import Filter, filtered, require_filter
 from ..outputs import require_video
+from ..results.identities import require_distinct_ids
 from ..results.measures import frame_rate_of
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.selected import selected
@@ -202,7 +203,10 @@ class _Painter:
     def __init__(self, result: PoseTrackResult, settings: RenderConfig) -> None:
         self._settings = settings
         self._everybody = {frame.index: frame for frame in result.frames}
-        self._chosen = iter(filtered(selected(result, settings.choice).frames, Filter(method=settings.smooth)))
+        chosen = selected(result, settings.choice)
+        if settings.smooth != "none" or settings.trails:
+            require_distinct_ids(chosen)
+        self._chosen = iter(filtered(chosen.frames, Filter(method=settings.smooth)))
         self._next = next(self._chosen, None)
         self._blur = FaceBlur(result.frames) if settings.blur_faces else None
         self._trails = Trails(settings.trails, settings.kpt_thr) if settings.trails else None

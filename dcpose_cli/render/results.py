@@ -11,6 +11,7 @@ from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
 from ..filters import ALL_METHODS, Filter, filtered, require_filter, said_of
+from ..results.identities import require_distinct_ids
 from ..results.measures import shot_with
 from ..results.posetrack import PoseTrackResult, PoseTrackWriter, read_posetrack
 from ..results.selected import selected
@@ -75,6 +76,7 @@ def smoothed_copy(
         result = shot_with(result, shot_fps)
     if "smoothing" in result.header:
         raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
+    require_distinct_ids(result)
     header = copied_header(result) | {"smoothing": by.header() | {"fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}}
     before = list(repair_results(result.frames)) if fix_swaps else result.frames
     after = filtered(before, by)

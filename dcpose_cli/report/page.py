@@ -15,6 +15,7 @@ from ..config import EVERYBODY, Selection
 from ..errors import InputError, OutputError, UsageError
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, sha256_of, write_atomic
 from ..render import track_palette
+from ..results.identities import require_distinct_ids
 from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.selected import selected
@@ -62,6 +63,7 @@ def write_report(
     require_free_target(out, overwrite=overwrite)
     require_writable_folder(out.parent)
     found = selected(read_posetrack(result).in_slots(), selection)
+    require_distinct_ids(found)
     if not found.frames:
         raise InputError("holds no frames", path=result, hint="there is nothing to show")
     played = Path(video) if video is not None else _find_video(found, result)

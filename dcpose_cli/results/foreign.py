@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -61,7 +62,7 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     if isinstance(data, dict):
         require_known_schema(data.get("dcpose"), path)
     try:
-        return _checked(_foreign(data, fps or DEFAULT_FPS))
+        return replace(_checked(_foreign(data, fps or DEFAULT_FPS)), path=path)
     except InputError as error:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -76,7 +77,7 @@ def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
             "holds no files like NAME_000000000000_keypoints.json of OpenPose", path=folder, hint=_READABLE
         )
     try:
-        return _timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps)
+        return replace(_timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps), path=folder)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"its files are none of OpenPose: {reason}", path=folder, hint=_READABLE) from error

@@ -30,12 +30,14 @@ class PoseTrackResult:
 
     joints: names of everybody's joints: the 17 slots, or these and the eyes.
     assumed_fps: the file was another tool's and says no times; they come from an assumed frame rate.
+    path: the file or folder it was read from, for messages; None for a result made in memory.
     """
 
     header: Mapping[str, Any]
     frames: list[FrameResult]
     assumed_fps: bool = False
     joints: tuple[str, ...] = JOINT_NAMES
+    path: Path | None = None
 
     def in_slots(self) -> PoseTrackResult:
         """The same with the 17 slots alone."""
@@ -79,7 +81,7 @@ def own_result(data: Any, path: Path) -> PoseTrackResult:
     """The result in parsed JSON; path: for the message of the InputError when dcpose did not write it."""
     require_known_schema(data.get("dcpose") if isinstance(data, dict) else None, path)
     try:
-        return _result(data)
+        return replace(_result(data), path=path)
     except InputError as error:
         failure = InputError(f"not a result of dcpose: {error}", path=path, hint="run `dcpose estimate` again")
     raise failure

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..smooth import GAP_SECONDS
 from ..types import FrameResult, Person
+from .identities import require_distinct_ids
 from .reader import PoseTrackResult
 from .serialization import present
 from .validation import frame_rate
@@ -44,12 +45,13 @@ def resample(result: PoseTrackResult, fps: str | float | Fraction) -> PoseTrackR
 
     Joints and boxes lie on straight lines between the two frames around a moment; confidences are the lower of the two.
     Whoever is in one of them only, or whose frames lie more than GAP_SECONDS apart, is left out. Frames are numbered
-    from 0 and no frame is marked damaged. Raises UsageError.
+    from 0 and no frame is marked damaged. Raises UsageError, and InputError where a track id is twice in a frame.
     """
     try:
         rate = frame_rate(fps)
     except (ValueError, ZeroDivisionError) as error:
         raise UsageError(f"{fps!r:.40} is not a frame rate", hint="write 100, 29.97 or 30000/1001") from error
+    require_distinct_ids(result)
     old = result.frames
     if not old:
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..config import Selection
@@ -24,4 +25,4 @@ def selected(result: PoseTrackResult, selection: Selection) -> PoseTrackResult:
     people = sum(len(frame.people) for frame in frames)
     # The annotated video of the whole result shows others, too.
     header = {**result.header, "video": None, "people": people, "selection": selection.header()}
-    return PoseTrackResult(header, frames, result.assumed_fps)
+    return replace(result, header=header, frames=frames)

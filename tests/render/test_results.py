@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dcpose_cli import OutputError, UsageError, read_posetrack
 from dcpose_cli.render.results import Choice, smooth_result
 from dcpose_cli.results import PoseTrackWriter
+from dcpose_cli.skeleton import ALL_JOINTS
 from dcpose_cli.types import FrameResult, Person
 
 
@@ -89,3 +91,12 @@ def test_a_smoothed_copy_replaces_nothing(result, tmp_path):
     assert (tmp_path / "out.json").read_text() == "precious"
     smooth_result(result, tmp_path / "out.json", overwrite=True)
     assert json.loads((tmp_path / "out.json").read_text())["dcpose"]["frames"] == 30
+
+
+def test_a_choice_of_people_keeps_the_eyes(tmp_path):
+    with_eyes = Person(3, np.array([1, 0, 9, 9], np.float32), 0.9, np.full((19, 3), 0.5, np.float32))
+    with PoseTrackWriter(tmp_path / "in.json", {"time_base": "1/25"}, joints=ALL_JOINTS) as writer:
+        writer.write(FrameResult(0, 0, 0.0, (with_eyes, replace(with_eyes, track_id=4))))
+    smooth_result(tmp_path / "in.json", tmp_path / "out.json", selection=Choice(tracks=(4,)))
+    out = read_posetrack(tmp_path / "out.json")
+    assert (out.joints, ids(out.frames)) == (ALL_JOINTS, [[4]])
