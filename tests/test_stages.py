@@ -112,6 +112,25 @@ def test_without_filling_nobody_is_where_no_detection_is_near(settings, together
     assert [number for number, who in people.items() if not len(who)] == list(empty)
 
 
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_scenes_of_few_frames_have_their_people(settings, every, count):
+    """Two frames between hard cuts are too few for a track that needs three detections."""
+    cuts = (20, 20 + count, 20 + 2 * count)
+
+    def observed():
+        box = np.array([[10, 4, 20, 30]], np.float32)
+        for number in range(40):
+            begins = max((cut for cut in cuts if cut <= number), default=0)
+            searched = (number - begins) % every == 0
+            found = Detections(box[:searched], np.full(int(searched), 0.9, np.float32))
+            yield number, Observation(number / 25, number in cuts, searched, found, [None] * int(searched))
+
+    who = dict(track(observed(), STREAM, settings))
+    assert [who[number].track_ids.tolist() for number in (0, *cuts)] == [[0], [1], [2], [3]]
+    assert all(len(people) == 1 for number, people in who.items() if number < 40 - every)
+
+
 def test_windows_keep_their_people():
     tracked = [(frame, people(frame.index)) for frame in frames(5)]
     pairs = list(with_windows(iter(tracked), 1, 1))

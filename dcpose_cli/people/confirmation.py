@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Final, TypeVar
 
 import numpy as np
@@ -32,7 +33,7 @@ def confirmed(
     """The items in order, `ahead` of them later, without people of tracks that are not confirmed by then.
 
     items: frames, or what stands for them, with their people. Detections needed: HITS of at least `least_score`, or as
-    many as there are frames with detections in that time, where that is fewer. Identities are numbered anew, from 0 in
+    many as the scene has searched frames in that time, where that is fewer. Identities are numbered anew, from 0 in
     order of appearance. 0 frames ahead: every track is confirmed, and keeps its identity.
     """
     if ahead < 1:
@@ -40,14 +41,22 @@ def confirmed(
         return
     names: dict[int, int] = {}
     waiting: deque[tuple[T, TrackedBoxes]] = deque()
-    most = 0
-    for pair in items:
-        waiting.append(pair)
-        most = max(most, sum(not people.between for _, people in waiting))
-        if len(waiting) > ahead:
-            yield _first(waiting, names, min(HITS, most), least_score)
-    while waiting:
-        yield _first(waiting, names, min(HITS, most), least_score)
+    needed = 0
+    pairs = iter(items)
+    while True:
+        waiting.extend(islice(pairs, ahead + 1 - len(waiting)))
+        if not waiting:
+            return
+        if waiting[0][1].cut:
+            needed = 0
+        needed = min(HITS, max(needed, _searched(waiting)))
+        yield _first(waiting, names, needed, least_score)
+
+
+def _searched(waiting: deque[tuple[T, TrackedBoxes]]) -> int:
+    """Frames of the first one's scene that the detector ran on."""
+    scene = takewhile(lambda people: not people.cut, (people for _, people in islice(waiting, 1, None)))
+    return sum(not people.between for people in (waiting[0][1], *scene))
 
 
 def _first(

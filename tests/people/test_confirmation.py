@@ -11,9 +11,9 @@ from dcpose_cli.people.confirmation import confirmed, frames_ahead
 from dcpose_cli.types import TrackedBoxes
 
 
-def people(*ids: int, predicted: int = 0, between: bool = False) -> TrackedBoxes:
+def people(*ids: int, predicted: int = 0, between: bool = False, cut: bool = False) -> TrackedBoxes:
     boxes = np.array([[10 * i, 0, 8, 20] for i in ids], np.float32).reshape(-1, 4)
-    return TrackedBoxes(boxes, np.full(len(ids), 0.5, np.float32), np.array(ids, np.int64), predicted, between)
+    return TrackedBoxes(boxes, np.full(len(ids), 0.5, np.float32), np.array(ids, np.int64), predicted, between, cut)
 
 
 def ids_of(stream: list[TrackedBoxes], ahead: int) -> list[list[int]]:
@@ -44,6 +44,32 @@ def test_boxes_and_scores_stay_with_their_people():
 @pytest.mark.parametrize("count", [1, 2])
 def test_in_a_clip_of_few_frames_few_detections_do(count):
     assert ids_of([people(3)] * count, 8) == [[0]] * count
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_short_scene_asks_for_as_many_detections_as_it_has_frames(count):
+    """Between two long ones, and at the end; ids of one scene are not those of another."""
+    long = [people(1)] * 8
+    short = [people(2, cut=True), *[people(2)] * (count - 1)]
+    after = [people(3, cut=True), *[people(3)] * 7]
+    assert ids_of([*long, *short, *after], 8) == [[0]] * 8 + [[1]] * count + [[2]] * 8
+    assert ids_of([*long, *short], 8) == [[0]] * 8 + [[1]] * count
+    assert ids_of([*short, *after], 8) == [[0]] * count + [[1]] * 8
+
+
+def test_in_a_short_scene_who_is_seen_less_than_it_lasts_does_not_count():
+    stream = [*[people(1)] * 8, people(2, cut=True), people(2, 3), people(4, cut=True), *[people(4)] * 7]
+    assert ids_of(stream, 8) == [[0]] * 8 + [[1]] * 2 + [[2]] * 8
+
+
+def test_in_a_short_scene_only_frames_with_a_detection_are_asked_for():
+    stream = [*[people(1)] * 8, people(2, cut=True), *[people(2, between=True)] * 3, people(3, cut=True)]
+    assert ids_of(stream, 8) == [[0]] * 8 + [[1]] * 4 + [[2]]
+
+
+def test_a_long_scene_after_a_short_one_asks_for_all_detections():
+    stream = [people(1, cut=True), people(2, cut=True), people(2, 3), *[people(2)] * 9]
+    assert ids_of(stream, 8) == [[0]] + [[1]] * 11
 
 
 def test_who_comes_in_the_last_frames_does_not_count():
