@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from dcpose_cli.datasets.coco import read_coco
-from dcpose_cli.training.recipes import load_recipe
 
 
 def test_notebook_runs_from_top_to_bottom(root, monkeypatch, capsys):
@@ -42,23 +41,27 @@ def test_steps_of_a_known_walk(root):
     assert found == pytest.approx(expected, abs=0.025)
 
 
-def test_labels_of_a_sample_clip_can_be_trained_on(root, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "labels"
-    script = root / "examples/sample_labels.py"
-    monkeypatch.setattr(sys, "argv", [str(script), str(root / "sample_videos/sprint.mp4"), "--out", str(out)])
-    runpy.run_path(str(script), run_name="__main__")
-    assert "30 pictures for training, 15 for validation" in capsys.readouterr().out
-    for part, count in (("train", 30), ("val", 15)):
-        videos = read_coco(out / f"annotations/{part}.json", out / "images")
-        assert len(videos) == count
-        person = videos[0].frames[0].people[0]
-        assert (person.joints[:, 2] > 0).sum() == 15  # the truth has no ears
+def test_labels_of_a_sample_clip_become_the_true_joints(root, tmp_path, monkeypatch):
+    """A folder of wrong labels, corrected by the script, holds the truth and can be read by the trainer."""
     truth = json.loads((root / "sample_videos/sprint.json").read_text(encoding="utf-8"))
-    assert person.joints[0, :2].tolist() == pytest.approx(
-        truth["frames"][0]["persons"][0]["keypoints"][0][:2], abs=0.51
-    )
-    recipe = load_recipe(out / "recipe.toml")
-    assert recipe.model == load_recipe(root / "models/dcpose-s/recipe.toml").model
+    names = ["nose", "left_ear", "right_ear", *truth["joints"][1:]]
+    labels = tmp_path / "annotations/person_keypoints_default.json"
+    labels.parent.mkdir()
+    images = [{"id": n, "file_name": f"sprint_{n:06d}.jpg", "width": 640, "height": 360, "frame": n} for n in (3, 40)]
+    wrong = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [5, 5, 2] * len(names)}]
+    categories = [{"id": 1, "name": "person", "keypoints": names}]
+    labels.write_text(json.dumps({"images": images, "annotations": wrong, "categories": categories}))
+    script = root / "examples/sample_labels.py"
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), str(root / "sample_videos/sprint.json")])
+    runpy.run_path(str(script), run_name="__main__")
+    videos = read_coco(labels, tmp_path / "images")
+    assert [video.name for video in videos] == ["sprint_000003.jpg", "sprint_000040.jpg"]
+    for video, frame in zip(videos, (3, 40), strict=True):
+        people = truth["frames"][frame]["persons"]
+        assert len(video.frames[0].people) == len(people)
+        for found, person in zip(video.frames[0].people, people, strict=True):
+            assert (found.joints[:, 2] > 0).sum() == 15  # the truth has no ears
+            assert found.joints[0, :2].tolist() == pytest.approx(person["keypoints"][0][:2], abs=1e-4)
 
 
 def test_hosted_checks_are_those_of_ci_run(root):

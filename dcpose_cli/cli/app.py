@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import model_app, result_app, video_app, view_app
+from . import dataset_app, model_app, result_app, video_app, view_app
 from .console import run
 from .terminal import say
 
@@ -42,5 +42,5 @@ def _root(
     pass
 
 
-for part in (video_app, result_app, view_app, model_app):
+for part in (video_app, result_app, view_app, model_app, dataset_app):
     part.register(app)

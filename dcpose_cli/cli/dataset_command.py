@@ -1,10 +1,10 @@
-"""Body of `dcpose export-json FRAMES_DIR --boxes FILE`."""
+"""Bodies of `dcpose export-json FRAMES_DIR --boxes FILE` and `dcpose dataset from-result`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import DEFAULTS, EstimateConfig
+from ..config import DEFAULTS, EstimateConfig, Selection
 from ..errors import EXIT_OK, UsageError
 from ..files import printable
 from .console import progress_display
@@ -30,3 +30,26 @@ def export_frames(
         count = "1 file" if len(summary.files) == 1 else f"{len(summary.files)} files"
         message(f"{printable(out)}: {count}, {summary.frames} frames, {summary.people} poses ({summary.seconds:.1f} s)")
     return EXIT_OK
+
+
+def label_frames(
+    result: Path,
+    video: Path,
+    out: Path,
+    *,
+    frames: int,
+    other: Path | None,
+    selection: Selection,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Write a folder of labels to correct, and say what is in it."""
+    from ..preannotation import write_labels
+
+    summary = write_labels(result, video, out, frames=frames, other=other, selection=selection, overwrite=overwrite)
+    for warning in summary.warnings:
+        message(f"dcpose: warning: {warning}")
+    if not quiet:
+        count = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+        why = ", ".join(f"{reason} in {number}" for reason, number in summary.reasons.items())
+        message(f"{printable(summary.folder)}: {count}, {summary.people} people" + (f" ({why})" if why else ""))

@@ -55,7 +55,7 @@ def write_files(
 
 def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:
     """Raise OutputError unless `target` can become a folder of outputs: it is missing or empty, or, with `overwrite`,
-    holds nothing but files whose names are ours.
+    holds nothing but what `is_ours` names, by its path relative to the folder.
 
     A replacement that a dead process left unfinished is completed first.
     """
@@ -64,7 +64,7 @@ def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwri
         return
     if not target.is_dir() or target.is_symlink():
         raise OutputError("exists and is no folder", path=target, hint="choose another name")
-    names = sorted(entry.name for entry in target.iterdir())
+    names = sorted(entry.relative_to(target).as_posix() for entry in target.rglob("*"))
     strangers = [name for name in names if not is_ours(name)]
     if strangers:
         raise OutputError(f"holds other files ({printable(strangers[0])})", path=target, hint="choose another name")
@@ -76,7 +76,7 @@ class AtomicFolder:
     """A folder under construction: fill `temp`, then `commit()` puts it at `target` or `discard()` removes it.
 
     As a context manager it commits on success and discards when the block raises; an OSError inside the block becomes
-    OutputError. is_ours: of the files of an older result, which may be replaced with `overwrite`.
+    OutputError. is_ours: of the files and folders of an older result, which may be replaced with `overwrite`.
     """
 
     def __init__(self, target: Path, is_ours: Callable[[str], bool], *, overwrite: bool = False) -> None:
@@ -110,9 +110,11 @@ class AtomicFolder:
     def commit(self) -> None:
         """Sync what was written and give the folder its name, in place of an older result."""
         try:
-            for path in self.temp.iterdir():
-                sync_file(path)
-            sync_folder(self.temp)
+            for path in (*self.temp.rglob("*"), self.temp):
+                if path.is_dir():
+                    sync_folder(path)
+                else:
+                    sync_file(path)
             require_free_folder(self.target, self._is_ours, overwrite=self._overwrite)
             self._publish()
         except OSError as error:

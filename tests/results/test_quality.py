@@ -1,0 +1,75 @@
+"""Doubtful people: by frame and by second."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcpose_cli.results.quality import LOW_CONFIDENCE, doubts, per_second
+from dcpose_cli.sides import LEFT, RIGHT
+from dcpose_cli.skeleton import JOINT_NAMES
+from dcpose_cli.types import FrameResult, Person
+
+
+def walker(time, confidence=0.8):
+    """Somebody who walks on the spot in profile, 200 pixels tall, without ears."""
+    points = np.zeros((17, 3), np.float32)
+    points[:, :2] = np.random.default_rng(1).uniform(0, 60, (17, 2))
+    swing = np.sin(2 * np.pi * time)
+    for part, reach, y in (("knee", 20, 150), ("ankle", 40, 195)):
+        for sign, side in ((1, "left"), (-1, "right")):
+            points[JOINT_NAMES.index(f"{side}_{part}"), :2] = 50 + sign * reach * swing, y
+    points[:, 2] = confidence
+    points[3:5] = 0
+    return points
+
+
+def clip(*, swapped=(), low=(), filled=(), absent=(), frames=100):
+    """Track 4 at 25 frames per second; a second track 7, always sure, in the frames from 50 on."""
+    out = []
+    for index in range(frames):
+        points = walker(index / 25, 0.2 if index in low else 0.8)
+        if index in swapped:
+            points[LEFT + RIGHT] = points[RIGHT + LEFT]
+        box = np.array([0, 0, 100, 200], np.float32)
+        people = [] if index in absent else [Person(4, box, 0.9, points, index in filled)]
+        people += [Person(7, box, 0.9, walker(index / 25))] if index >= 50 else []
+        out.append(FrameResult(index, index, index / 25, tuple(people)))
+    return out
+
+
+def test_every_frame_keeps_its_place_and_its_doubts():
+    frames = clip(swapped=range(30, 33), low=range(60, 63), filled=(80, 81), absent=(90,))
+    found = list(doubts(frames))
+    assert [frame for frame, _ in found] == frames
+    flags = {
+        name: [frame.index for frame, people in found if people and getattr(people[0], name)]
+        for name in ("swap", "low", "filled")
+    }
+    assert flags == {"swap": [30, 31, 32], "low": [60, 61, 62], "filled": [80, 81]}
+    assert {len(people) for _, people in found[50:90]} == {2}
+    assert not any(people[1].any for _, people in found[50:90])
+
+
+def test_confidence_is_that_of_the_predicted_joints():
+    _, (doubt,) = next(iter(doubts(clip(frames=1))))
+    assert round(doubt.confidence, 6) == 0.8  # the ears, which nobody predicts, do not count
+    nobody = FrameResult(0, 0, 0.0, (Person(0, np.ones(4, np.float32), 0.5, np.zeros((17, 3), np.float32)),))
+    assert next(iter(doubts([nobody])))[1][0].confidence == 0
+
+
+def test_seconds_of_every_track():
+    seconds = per_second(clip(swapped=range(30, 33), low=range(55, 75), filled=(80,), absent=range(76, 79)))
+    assert [(s.second, s.track_id, s.frames) for s in seconds] == [
+        *((0, 4, 25), (1, 4, 25), (2, 4, 25), (2, 7, 25), (3, 4, 22), (3, 7, 25)),
+    ]
+    flags = {(s.second, s.track_id): (s.low, s.swap, s.filled) for s in seconds}
+    assert flags == {
+        (0, 4): (False, False, False),
+        (1, 4): (False, True, False),
+        (2, 4): (False, False, False) if LOW_CONFIDENCE <= 0.32 else (True, False, False),
+        (2, 7): (False, False, False),
+        (3, 4): (False, False, True),
+        (3, 7): (False, False, False),
+    }
+    low = per_second(clip(low=range(50, 75)))
+    assert [(s.second, s.track_id) for s in low if s.doubtful] == [(2, 4)]
