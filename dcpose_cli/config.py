@@ -53,9 +53,10 @@ class EstimateConfig:
     precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
     conf: least confidence of a detected person. keep_conf: the same for somebody who is tracked already, so that nobody
-    comes and goes at the threshold. tracker: "dcpose", or "bytetrack" of the package `trackers`. track_iou: least
-    overlap of a detection with the box where a track expects it. track_memory: seconds after which somebody out of
-    sight is forgotten. fill: gaps of up to a second in a track are filled and marked `interpolated` in the JSON.
+    comes and goes at the threshold; its default follows a lower conf. tracker: "dcpose", or "bytetrack" of the package
+    `trackers`. track_iou: least overlap of a detection with the box where a track expects it. track_memory: seconds
+    after which somebody out of sight is forgotten. fill: gaps of up to a second in a track are filled and marked
+    `interpolated` in the JSON.
     kpt_thr: least confidence of a joint that is drawn.
     interval: frames between the current frame and its neighbours (T of the paper).
     box_scale: enlargement of the person box before cropping (1.25 in the paper).
@@ -117,6 +118,11 @@ class EstimateConfig:
     offline: bool = False
     allow_network: bool = False
     resume: bool | None = False
+
+    @property
+    def tracked_conf(self) -> float:
+        """The `keep_conf` that holds: a lower `conf` lowers it."""
+        return min(self.keep_conf, self.conf)
 
 
 #: Nobody is left out.

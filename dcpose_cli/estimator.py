@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from .checkpoints.files import open_model
 from .chunks import CHUNK_FRAMES
 from .config import DEFAULTS, EstimateConfig
+from .config_checks import require_settings
 from .errors import UsageError
 from .people.detectors import new_detector
 from .people.protocols import Detector
-from .people.search import LARGEST_SIZE, SMALLEST_SIZE, choose_size, has_sizes, search
-from .people.tracker import require_tracker
+from .people.search import choose_size, has_sizes, require_detect_size, search
 from .pose.ensemble import PoseEnsemble
 from .pose.network import resolve_device
 from .segments import SegmentFolder
@@ -66,19 +66,20 @@ class PoseEstimator:
         fill: bool = True,
         ensemble: str | Sequence[str | Path] = "",
     ) -> None:
-        _require_sane(conf, interval, box_scale)
-        _require_tracking(tracker, keep_conf, track_iou, track_memory)
-        if detect_every < 1:
-            raise UsageError(f"--detect-every must be at least 1, got {detect_every}")
-        self.share_crops, self.detect_every = share_crops, detect_every
-        self.detect_size = _size_of(detect_size)
         self.tracking: dict[str, Any] = {
             "tracker": tracker,
-            "keep_conf": min(float(keep_conf), float(conf)),
+            "keep_conf": float(keep_conf),
             "track_iou": float(track_iou),
             "track_memory": float(track_memory),
             "fill": fill,
         }
+        require_settings(
+            device=device, precision=precision, batch=batch, conf=conf, interval=interval, box_scale=box_scale,
+            detect_every=detect_every, detect_size=detect_size, **self.tracking,
+        )  # fmt: skip
+        self.tracking["keep_conf"] = EstimateConfig(conf=float(conf), keep_conf=float(keep_conf)).tracked_conf
+        self.share_crops, self.detect_every = share_crops, detect_every
+        self.detect_size = require_detect_size(detect_size)
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
         others = [name for name in ensemble.split(",") if name] if isinstance(ensemble, str) else ensemble
@@ -275,38 +276,8 @@ class PoseEstimator:
         }
 
 
-def _size_of(detect_size: str | int) -> int:
-    """Pixels; 0 for "auto". Raises UsageError."""
-    text = str(detect_size)
-    if text == "auto":
-        return 0
-    if not (text.isascii() and text.isdigit() and SMALLEST_SIZE <= int(text) <= LARGEST_SIZE):
-        raise UsageError(
-            f"--detect-size must be auto or a number of pixels from {SMALLEST_SIZE} to {LARGEST_SIZE}, got {text!r}"
-        )
-    return int(text)
-
-
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise UsageError(f"a frame must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
     return array
-
-
-def _require_sane(conf: float, interval: int, box_scale: float) -> None:
-    if not 0 <= conf <= 1:
-        raise UsageError(f"--conf must lie between 0 and 1, got {conf}")
-    if interval < 1:
-        raise UsageError(f"--interval must be at least 1, got {interval}")
-    if not 0.1 <= box_scale <= 10:
-        raise UsageError(f"the box scale must lie between 0.1 and 10, got {box_scale}")
-
-
-def _require_tracking(tracker: str, keep_conf: float, track_iou: float, track_memory: float) -> None:
-    require_tracker(tracker)
-    for option, share in (("--keep-conf", keep_conf), ("--track-iou", track_iou)):
-        if not 0 <= share <= 1:
-            raise UsageError(f"{option} must lie between 0 and 1, got {share}")
-    if not 0 <= track_memory <= 3600:
-        raise UsageError(f"--track-memory must lie between 0 and 3600 seconds, got {track_memory}")

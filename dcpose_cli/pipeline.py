@@ -15,24 +15,22 @@ from ._sets import publish
 from ._threads import ReadAhead, WriteBehind
 from .chunks import chunk_frames
 from .config import EstimateConfig
-from .devices import require_one_device
+from .config_checks import require_config
 from .errors import UsageError
 from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
 from .render import draw_people
 from .results.header import result_header
-from .results.measures import shot_rate
 from .results.posetrack import PoseTrackWriter
 from .results.reader import time_scale
 from .segments import SegmentFolder, open_store, segment_key, stored_settings
-from .selection import chosen, in_frame, options_of, require_selection
+from .selection import chosen, in_frame, options_of
 from .settings import ResolvedSettings
 from .sides import repair_sides
-from .smooth import require_method, smooth
+from .smooth import smooth
 from .sources import open_source, sample_of
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
-from .video.deinterlace import require_mode
-from .video.hwaccel import AUTO, NONE, Choice, require_hwaccel
+from .video.hwaccel import AUTO, NONE, Choice
 from .video.live import LiveReader, StopRequest
 from .video.opening import rate_warnings
 from .video.reader import VideoReader
@@ -96,13 +94,7 @@ def _settings(config: EstimateConfig | None, options: Mapping[str, Any]) -> Esti
         raise UsageError(
             f"unknown setting {', '.join(sorted(set(options) - known))}", hint="see EstimateConfig"
         ) from error
-    require_method(settings.smooth)
-    require_one_device(settings.device)
-    require_hwaccel(settings.hwaccel)
-    require_mode(settings.deinterlace)
-    for rate in filter(None, (settings.fps, settings.shot_fps)):
-        shot_rate(rate)
-    require_selection(settings.selection)
+    require_config(settings)
     return settings
 
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ._threads import ReadAhead
 from .chunks import chunk_frames
 from .config import EstimateConfig
-from .devices import require_one_device
+from .config_checks import require_config
 from .errors import UsageError
 from .results.measures import shot_rate
-from .selection import in_frame, options_of, require_selection
+from .selection import in_frame, options_of
 from .sides import repair_sides
 from .sources import open_source, sample_of
 from .types import FrameResult
-from .video.hwaccel import require_hwaccel
 from .video.live import LiveReader, StopRequest
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def stream(
     refused. Raises as `export_json`.
     """
     settings = config or EstimateConfig()
-    require_one_device(settings.device)
-    require_hwaccel(settings.hwaccel)
-    require_selection(settings.selection)
+    require_config(settings)
     if settings.selection.needs_all:
         raise UsageError(f"{options_of(settings.selection)} needs the whole video", hint="use --track and --roi here")
     if estimator is None:

@@ -133,6 +133,8 @@ class Manifest:
         try:
             if kind is None:
                 self._compact()
+            else:
+                self._remove_empty()
         finally:
             os.close(self._handle)
 
@@ -196,3 +198,9 @@ class Manifest:
         if len(text.encode()) != os.fstat(self._handle).st_size:
             with contextlib.suppress(OutputError):  # only tidiness is lost
                 write_atomic(self._path, text, overwrite=True)
+
+    def _remove_empty(self) -> None:
+        """A run that fails before its first line leaves no file, if it was the last run on the folder."""
+        with contextlib.suppress(OSError):  # some systems do not remove open files
+            if try_lock(self._handle, _RUNNING) and os.fstat(self._handle).st_size == 0:
+                self._path.unlink(missing_ok=True)

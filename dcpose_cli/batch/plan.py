@@ -195,7 +195,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     from ..checkpoints.files import find_weights  # late: it loads torch
 
     names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps", "deinterlace")
-    out: dict[str, Any] = {name: getattr(config, name) for name in names}
+    out: dict[str, Any] = {name: getattr(config, name) for name in names} | {"keep_conf": config.tracked_conf}
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size
     out["model"] = sha256_of(find_weights(config.model))

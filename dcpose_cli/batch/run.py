@@ -63,6 +63,9 @@ def run_batch(
     are raised. Jobs that another run on the same folder is doing are left to it. runner: who does them; in this
     process, one by one, when none is given. Raises OutputError, WeightsError, DeviceError or UsageError.
     """
+    from ..config_checks import require_config  # late: it loads the video library
+
+    require_config(config, one_device=False)
     _make_folder(plan.out)
     run = secrets.token_hex(6)
     with Manifest(plan.out) as manifest:

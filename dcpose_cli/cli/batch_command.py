@@ -12,7 +12,6 @@ from ..config import DEFAULTS, EstimateConfig
 from ..devices import ALL, device_names
 from ..errors import EXIT_BATCH, EXIT_OK, DCPoseError, UsageError
 from ..files import printable
-from ..smooth import require_method
 from .commands import report_error, report_summary
 from .console import batch_display
 from .terminal import message
@@ -35,17 +34,13 @@ def run_batch(
     quiet: bool,
 ) -> int:
     """All videos of a folder; both folders may be URLs that fsspec knows. Returns the exit code."""
-    from ..video.hwaccel import require_hwaccel
-
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, got {workers}")
-    require_method(config.smooth)
     names = device_names(config.device)
     if ray is not None and (config.device == ALL or len(names) > 1):
         raise UsageError("--ray shares out the devices of the cluster itself", hint="name one kind with --device")
     if ray is not None and config.hwaccel != DEFAULTS.hwaccel:
         raise UsageError("--hwaccel is for this machine's own work", hint="leave it out with --ray")
-    require_hwaccel(config.hwaccel)
     if not (is_url(folder) or is_url(out)):
         plan = plan_batch(Path(folder), Path(out), config=config)
         return _carry_out(plan, config, workers, ray, dry_run=dry_run, quiet=quiet)

@@ -28,25 +28,27 @@ def command(
     panel: str | None = None,
     without: Iterable[str] = (),
     also: Sequence[str] = (),
+    one_device: bool = True,
 ) -> Callable[[Body], Body]:
     """Register the decorated function as a command of `app`.
 
     name: of the command, when the function has another. panel: heading under which `--help` lists it.
     A parameter `config: EstimateConfig` becomes one option per entry of `options.CONFIG_OPTIONS`, except the fields in
     `without`; its `selection` and a parameter `selection: Selection` become those of `options.SELECTION_OPTIONS`. Every
-    command gets `--debug`. also: other names of the command, which `--help` does not list.
+    command gets `--debug`. also: other names of the command, which `--help` does not list. The config is checked before
+    the body is called (config_checks.py); one_device: as there.
     """
 
     def register(body: Body) -> Body:
-        app.command(name, rich_help_panel=panel)(_callback(body, tuple(without)))
+        app.command(name, rich_help_panel=panel)(_callback(body, tuple(without), one_device))
         for other in also:
-            app.command(other, hidden=True)(_callback(body, tuple(without)))
+            app.command(other, hidden=True)(_callback(body, tuple(without), one_device))
         return body
 
     return register
 
 
-def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[..., None]:
+def _callback(body: Callable[..., None], without: tuple[str, ...], one_device: bool) -> Callable[..., None]:
     """What Typer calls: the body, with its options declared in the signature."""
     fields = [field for field in CONFIG_OPTIONS if field not in without]
     own = inspect.signature(body, eval_str=True).parameters
@@ -76,6 +78,7 @@ def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[.
         selection = selection_of({field: values.pop(field) for field in SELECTION_OPTIONS}) if selects else EVERYBODY
         if "config" in own:
             values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields}, selection=selection)
+            _require(values["config"], one_device=one_device)
         if "selection" in own:
             values["selection"] = selection
         body(**values)
@@ -84,6 +87,12 @@ def _callback(body: Callable[..., None], without: tuple[str, ...]) -> Callable[.
     callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     vars(callback)["__signature__"] = inspect.Signature(parameters)
     return callback
+
+
+def _require(config: EstimateConfig, *, one_device: bool) -> None:
+    from ..config_checks import require_config  # late: it loads the video library
+
+    require_config(config, one_device=one_device)
 
 
 def _unchosen(field: str) -> Any:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..config import EstimateConfig
-from ..devices import require_one_device
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, UsageError
 from ..files import printable, short_name
-from ..smooth import require_method
 from ..types import EstimateSummary
 from .console import finish_on_interrupt, progress_display, show_traceback
 from .terminal import message, say
@@ -25,16 +23,12 @@ _Pair = tuple[str, Path]
 
 def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig, *, dry_run: bool, quiet: bool) -> int:
     """One video into a file, or several into a folder. Returns the exit code."""
-    from ..video.hwaccel import require_hwaccel
-
-    require_method(config.smooth)
-    require_one_device(config.device)
-    require_hwaccel(config.hwaccel)
     pairs = _pairs(inputs, out, config)
     # All inputs and outputs are looked at first: a typing error must not cost the loading of a model.
     good = _each(pairs, lambda pair: _check(*pair, config), alone=len(pairs) == 1)
     codes: list[int] = []
     if dry_run:
+        _require_models(config)
         for source, target in good:
             message(f"{printable(source)} -> {printable(target)}")
     elif good:
@@ -54,16 +48,21 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     return EXIT_BATCH if len(good) < len(pairs) else max(codes, default=EXIT_OK)
 
 
+def _require_models(config: EstimateConfig) -> None:
+    """Raises WeightsError for a pose model that is not there; nothing is loaded."""
+    from ..checkpoints.files import find_weights
+
+    for name in (config.model, *filter(None, config.ensemble.split(","))):
+        find_weights(name)
+
+
 def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
     """A result in a file format, without rendering. Returns the exit code."""
     from ..export.formats import require_target
     from ..pipeline import export_json
     from ..segments import is_unfinished
-    from ..video.hwaccel import require_hwaccel
     from ..video.live import StopRequest
 
-    require_one_device(config.device)
-    require_hwaccel(config.hwaccel)
     overwrite = config.overwrite or (to == "posetrack18" and is_unfinished(out, config))
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     _look_at(video, config)

@@ -8,7 +8,6 @@ from typing import Any
 from rich.table import Table
 
 from ..config import EstimateConfig
-from ..devices import require_one_device
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
 from ..files import printable, require_free_target
@@ -44,7 +43,6 @@ def compare_models(
     quiet: bool,
 ) -> None:
     """Run the models, write the video, print the table."""
-    require_one_device(config.device)
     names = [name.strip() for name in models.split(",") if name.strip()]
     if out is None and json is None and quiet:
         raise UsageError("nothing to do", hint="give --out or --json, or leave out --quiet")

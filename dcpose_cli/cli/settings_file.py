@@ -10,12 +10,13 @@ from typing import Any, Final, get_args
 
 import typer
 
+from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
 from .options import CONFIG_OPTIONS, SELECTION_OPTIONS
 
 #: Precision in the header of a result -> the option.
-_PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.items()}
 #: Settings of a header that are options of the same name; an older result lacks some.
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     panel = o.VIDEOS_PANEL
     command(app, panel=panel)(estimate)
     command(app, "export-json", panel=panel, without=("json", "audio", "smooth", "kpt_thr"), also=("export",))(export)
-    command(app, panel=panel, without=("json", "start", "end", "allow_network"))(batch)
+    command(app, panel=panel, without=("json", "start", "end", "allow_network"), one_device=False)(batch)
     left_out = (
         "json",
         "resume",

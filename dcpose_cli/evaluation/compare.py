@@ -18,6 +18,7 @@ from .._scratch import scratch_folder
 from .._sets import publish
 from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
+from ..config_checks import require_config
 from ..errors import DCPoseError, InputError, UsageError
 from ..files import AtomicFile, output_error, sha256_of
 from ..outputs import require_outputs
@@ -121,6 +122,7 @@ def _require(
     video: Path, models: Sequence[str], out: Path | None, truth: Path | None, settings: EstimateConfig
 ) -> None:
     """Check inputs and outputs before the first model runs."""
+    require_config(settings)
     if len(models) < 1 or len(set(models)) != len(models):
         raise UsageError("--models must name one model or more, each once, with commas between them")
     for model in models:

@@ -56,8 +56,11 @@ def export_dataset(
     folders. The neighbours of a frame are those `config.interval` frames before and after, or as far as the video
     goes; scene cuts are not detected. Raises UsageError, InputError, OutputError, WeightsError or DeviceError.
     """
+    from ..config_checks import require_config  # late: it loads the video library
+
     started = time.monotonic()
     settings = config or EstimateConfig()
+    require_config(settings)
     if to not in STYLES:
         raise UsageError(
             f"a data set is written as {' or '.join(STYLES)}, not as {to!r:.40}", hint="choose with --format"

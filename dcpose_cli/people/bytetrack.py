@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._text import one_line
 from ..errors import UsageError
 from ..types import Detections, TrackedBoxes
 
@@ -15,8 +16,10 @@ from ..types import Detections, TrackedBoxes
 class ByteTracker:
     """Gives identities to the people of one video, as protocols.Tracker says; the options are those of `new_tracker`.
 
-    Raises UsageError where the package is not installed.
+    Raises UsageError where a package is not installed.
     """
+
+    needs: ClassVar = ("trackers", "trackers")
 
     def __init__(
         self,
@@ -31,7 +34,8 @@ class ByteTracker:
             import supervision
             import trackers
         except ImportError as error:
-            raise UsageError("the tracker bytetrack needs a package: pip install 'dcpose[trackers]'") from error
+            reason = f"the tracker bytetrack cannot be imported: {one_line(error)}"
+            raise UsageError(reason, hint="pip install 'dcpose[trackers]'") from error
         self._boxes_of: Any = supervision.Detections
         self._keep_score = keep_score
         package: Any = trackers

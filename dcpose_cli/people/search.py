@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..types import Detections
 from .boxes import areas, iou, pairwise_intersection
 
@@ -51,6 +52,18 @@ INSIDE: Final = 0.8
 PART_OF: Final = 0.4
 #: A box this near to a border between parts of a frame was cut by it; pixels as the network sees them.
 CUT_PIXELS: Final = 2.0
+
+
+def require_detect_size(detect_size: str | int) -> int:
+    """The pixels that `--detect-size` names, 0 for "auto". Raises UsageError."""
+    text = str(detect_size)
+    if text == "auto":
+        return 0
+    if not (text.isascii() and text.isdigit() and SMALLEST_SIZE <= int(text) <= LARGEST_SIZE):
+        raise UsageError(
+            f"--detect-size must be auto or a number of pixels from {SMALLEST_SIZE} to {LARGEST_SIZE}, got {text!r:.40}"
+        )
+    return int(text)
 
 
 class SizedDetector(Protocol):

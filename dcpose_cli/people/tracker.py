@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Final
 
 from ..errors import UsageError
@@ -14,7 +15,8 @@ from .bytetrack import ByteTracker
 Tracker = AssociationTracker
 
 DEFAULT: Final = "dcpose"
-#: Name -> what builds the tracker of one video, from its frames per second and the options of `new_tracker`.
+#: Name -> what builds the tracker of one video, from its frames per second and the options of `new_tracker`. `needs` of
+#: a class: a package that must be installed, with the extra that brings it.
 TRACKERS: Final[dict[str, Callable[..., protocols.Tracker]]] = {DEFAULT: AssociationTracker, "bytetrack": ByteTracker}
 
 
@@ -32,6 +34,9 @@ def new_tracker(
 
 
 def require_tracker(name: str) -> None:
-    """Raises UsageError for a name that is none."""
+    """Raises UsageError for a name that is none, and for a tracker whose packages are not installed."""
     if name not in TRACKERS:
         raise UsageError(f"there is no tracker {name!r:.40}", hint=f"use {' or '.join(TRACKERS)}")
+    package, extra = getattr(TRACKERS[name], "needs", None) or ("", "")
+    if package and find_spec(package) is None:
+        raise UsageError(f"the tracker {name} needs the package {package}", hint=f"pip install 'dcpose[{extra}]'")

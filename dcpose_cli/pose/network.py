@@ -15,7 +15,7 @@ from torch import Tensor
 from .._cores import cores_for, on_cores, pieces
 from .._memory import is_out_of_memory, keep_freed_memory
 from .._text import one_line
-from ..devices import require_one_device
+from ..devices import PRECISIONS, require_device_name, require_one_device, require_precision
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
 from ..skeleton import ALL_JOINTS, JOINT_NAMES, NUM_JOINTS
@@ -31,11 +31,6 @@ DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}
 #: needs 4.6 ms a crop at 6, 4.2 at 24, and 14 ms a person at 2, 24 at 4).
 CROPS_AT_ONCE: Final = 6
 PEOPLE_AT_ONCE: Final = 2
-_PRECISIONS: Final[dict[str, torch.dtype]] = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
 
 
 def memory_hint(device: torch.device) -> str:
@@ -52,12 +47,8 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}", hint="use auto, cpu, cuda, cuda:N or mps") from error
-    if device.type not in DEFAULT_BATCH:
-        raise UsageError(f"unknown device {name!r}", hint="use auto, cpu, cuda, cuda:N or mps")
+    require_device_name(name)
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"{name} was asked for, but {torch.cuda.device_count()} CUDA devices are here", hint="use --device cpu"
@@ -73,11 +64,11 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return torch.bfloat16 if device.type == "cpu" and _cpu_computes_in_bf16() else torch.float32
-    if name not in _PRECISIONS:
-        raise UsageError(f"unknown precision {name!r}", hint=f"use auto, {', '.join(_PRECISIONS)}")
+    require_precision(name)
     if name == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is slow and inexact on a CPU", hint="use --precision fp32 or bf16")
-    return _PRECISIONS[name]
+    dtype: torch.dtype = getattr(torch, PRECISIONS[name])
+    return dtype
 
 
 def _cpu_computes_in_bf16() -> bool:

@@ -56,7 +56,7 @@ class VideoReader:
         deinterlace: str = "auto",
         probed: Probe | None = None,
     ) -> None:
-        _require_range(start, end, max_frames)
+        require_range(start, end, max_frames)
         self._deinterlacer, self._to_rgb = Deinterlacer(deinterlace), ToRgb()
         self._first, self._last = first, last
         self._path = path
@@ -223,7 +223,8 @@ class VideoReader:
         return f"{decoded} frames" if seconds is None else f"{seconds:.1f} s"
 
 
-def _require_range(start: float | None, end: float | None, max_frames: int | None) -> None:
+def require_range(start: float | None, end: float | None, max_frames: int | None) -> None:
+    """Raises UsageError for a range, in seconds, or a number of frames that cannot be."""
     # Written so that NaN fails too.
     if start is not None and not 0 <= start < float("inf"):
         raise UsageError(f"start {start} is not a time", hint="give seconds from 0")
