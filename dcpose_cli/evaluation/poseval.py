@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import printable
+from ..results.foreign import is_json
 from .average_precision import average_precision
 from .coco_files import is_coco_truth, read_coco_pair, result_frames
 from .ground_truth import read_ground_truth
@@ -106,14 +107,16 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
 
 def read_pair(truth: Path, prediction: Path) -> Video:
     """Frames of a ground truth file and of its predictions. Raises InputError when they do not belong together."""
-    labels, predictions = load(truth), load(prediction)
+    labels = load(truth)
+    predictions = load(prediction) if is_json(prediction) else None
     if is_coco_truth(labels):
         return read_coco_pair(truth, labels, prediction, predictions)
     if isinstance(labels, dict) and isinstance(labels.get("dcpose"), dict) and "input" in labels["dcpose"]:
         hint = "the ground truth comes first: labels of PoseTrack or COCO, or the truth of a sample clip"
         raise InputError("is a result of dcpose, not ground truth", path=truth, hint=hint)
     frames = read_ground_truth(truth)
-    pair = frames, result_frames(prediction, len(frames)) if isinstance(predictions, list) else read_frames(prediction)
+    posetrack = isinstance(predictions, dict) and ("annolist" in predictions or "annotations" in predictions)
+    pair = frames, read_frames(prediction) if posetrack else result_frames(prediction, len(frames))
     if len(pair[0]) != len(pair[1]):
         counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
         raise InputError(f"has {counts}", path=prediction, hint="list every frame, people or not")

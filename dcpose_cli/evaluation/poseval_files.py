@@ -19,6 +19,7 @@ from .._reading import read_file
 from ..config import Selection
 from ..errors import InputError, UsageError
 from ..files import complete_set
+from ..results.foreign import is_json
 from ..results.selected import picture_size
 from ..selection import choose
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
@@ -70,7 +71,7 @@ def chosen_frames(frames: Sequence[EvalFrame], path: Path, selection: Selection)
     """The frames of a prediction file with the chosen people alone. Raises UsageError."""
     if any(person.track_id is None or person.bbox is None for frame in frames for person in frame.people):
         raise UsageError("has people without track id or box: they cannot be chosen", path=path)
-    size = picture_size(header_of(load(path))) if selection.center else None
+    size = picture_size(header_of(load(path))) if selection.center and is_json(path) else None
     chosen = choose([frame.people for frame in frames], selection, size)
     return [EvalFrame(people, frame.ignore) for people, frame in zip(chosen, frames, strict=True)]
 
@@ -83,7 +84,7 @@ def header_of(data: Any) -> Mapping[str, Any]:
 
 def clip_of(path: Path) -> str | None:
     """Name of the video that a file is of, where it says so: a result of dcpose, or the truth of a sample clip."""
-    data = load(path)
+    data = load(path) if is_json(path) else None
     made_from = header_of(data).get("input")
     name = (
         made_from.get("name") if isinstance(made_from, dict) else data.get("video") if isinstance(data, dict) else None

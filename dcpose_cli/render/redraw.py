@@ -17,9 +17,10 @@ from ..errors import InputError, UsageError
 from ..files import printable
 from ..filters import Filter, filtered, require_filter
 from ..outputs import require_video
+from ..results.foreign import read_result
 from ..results.identities import require_distinct_ids
 from ..results.measures import frame_rate_of
-from ..results.posetrack import PoseTrackResult, read_posetrack
+from ..results.reader import PoseTrackResult
 from ..results.selected import selected
 from ..sequences import input_hash
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
@@ -78,14 +79,15 @@ def render(
 ) -> RenderSummary:
     """Draw a result over its video; clock, rotation and sound are kept as `estimate` keeps them.
 
-    out: .mp4, .mov or .mkv. beside: a second result of the same video, drawn to the right of the first.
+    result: of dcpose or of another tool (results/foreign.py). out: .mp4, .mov or .mkv. beside: a second result of the
+    same video, drawn to the right of the first.
     Raises UsageError, InputError or OutputError; then no output is left.
     """
     settings = config or RenderConfig()
     require_settings(settings)
     started = time.monotonic()
     require_video(out, [video, result, *([beside] if beside else [])], overwrite=settings.overwrite)
-    results = [read_posetrack(path) for path in (result, beside) if path is not None]
+    results = [read_result(path) for path in (result, beside) if path is not None]
     painters = [_Painter(one, settings) for one in results]
     names = [path.stem for path in (result, beside) if path is not None] if beside else []
 

@@ -1,19 +1,22 @@
-"""Reading results of every known kind: ours, PoseTrack17, 18 and 21, COCO, and those of other_tools.py."""
+"""Reading results of every known kind: ours, PoseTrack17, 18 and 21, COCO, those of other_tools.py, and FILES."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from .._text import one_line
 from ..errors import InputError
+from ..files import complete_set
 from ..skeleton import JOINT_NAMES, standard_name
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
 from .coco import frames_of_coco
+from .deeplabcut import read_csv, read_hdf5
 from .other_tools import (
     frames_of_alphapose,
     frames_of_mmpose,
@@ -25,25 +28,38 @@ from .other_tools import (
 )
 from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base, time_scale
 from .schema import require_header
+from .trc import read_trc
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
 _INT64: Final = 2**63
 _LIMBS: Final = frozenset(range(JOINT_NAMES.index("left_shoulder"), len(JOINT_NAMES)))
-_READABLE: Final = "give JSON of dcpose, PoseTrack, COCO, AlphaPose or mmpose, or the folder of OpenPose's frames"
+_READABLE: Final = (
+    "give JSON of dcpose, PoseTrack, COCO, AlphaPose or mmpose, a table of DeepLabCut, a TRC file in pixels, or the "
+    "folder of OpenPose's frames"
+)
+#: Results that are no JSON, by the ending of the file: reads a result; frame rate of files without times. The readers
+#: raise OSError, KeyError, IndexError, TypeError or ValueError.
+FILES: Final[dict[str, Callable[[Path, Fraction], PoseTrackResult]]] = {
+    ".csv": read_csv,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".trc": read_trc,
+}
 #: Files of other tools that are refused by their names.
 _LAYOUTS: Final = {
-    ".h5": "this is an HDF5 file, as DeepLabCut and SLEAP write it",
-    ".hdf5": "this is an HDF5 file, as DeepLabCut and SLEAP write it",
-    ".csv": "this is a table (CSV), as DeepLabCut writes it",
-    ".trc": "this is a TRC marker file, as Sports2D and OpenSim write it",
     ".c3d": "this is a C3D marker file",
     ".slp": "this is a project of SLEAP",
     ".npz": "these are NumPy arrays",
     ".pkl": "this is a Python pickle, as some versions of mmpose write it",
     ".pickle": "this is a Python pickle",
 }
+
+
+def is_json(path: Path) -> bool:
+    """Whether a result with this name would be JSON."""
+    return path.suffix.lower() not in FILES
 
 
 def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
@@ -56,6 +72,8 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
         return _openpose_folder(path, fps or DEFAULT_FPS)
     if path.suffix.lower() in _LAYOUTS:
         raise InputError(f"{_LAYOUTS[path.suffix.lower()]}, which dcpose does not read", path=path, hint=_READABLE)
+    if path.suffix.lower() in FILES:
+        return _other_file(path, fps or DEFAULT_FPS)
     data = load_json(path)
     if isinstance(data, dict) and "dcpose" in data and "annolist" not in data:
         return own_result(data, path)
@@ -68,6 +86,19 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
     raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint=_READABLE)
+
+
+def _other_file(path: Path, fps: Fraction) -> PoseTrackResult:
+    complete_set(path)
+    try:
+        return _checked(FILES[path.suffix.lower()](path, fps))
+    except InputError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or one_line(error)}"
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = ascii(str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}")[1:-1]
+    raise InputError(reason, path=path, hint=_READABLE)
 
 
 def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:

@@ -107,9 +107,8 @@ def test_frames_without_people_keep_their_place(tmp_path, missing):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x.h5", b"\x89HDF", "DeepLabCut"),
-        ("x.csv", b"scorer,a", r"table \(CSV\), as DeepLabCut"),
-        ("x.trc", b"PathFileType", "TRC marker file"),
+        ("x.npz", b"PK", "NumPy arrays"),
+        ("x.c3d", b"", "C3D marker file"),
         ("x.slp", b"", "SLEAP"),
         ("x.pkl", b"", "pickle"),
         ("x.json", b'{"what": 1}', "layout is none that dcpose knows"),
