@@ -40,6 +40,9 @@ _TIMEOUT_S = 30.0
 LIVE_TIMEOUT_S = 10.0
 #: Addresses that are live whatever comes from them; one of http is where the stream has no length.
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "camera"})
+#: FFmpeg's names of a stream that is handed over by another program.
+_PIPE_SCHEMES = frozenset({"pipe", "fd"})
+_NO_PIPE = "write the stream to a file first: ffmpeg -i pipe:0 -c copy video.mkv"
 _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 # Begin soon, and do not wait for frames that come late.
 _LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "600000", "rtsp_transport": "tcp"}
@@ -59,17 +62,28 @@ def is_live(path: str | os.PathLike[str]) -> bool:
     return name.startswith("/dev/video") and os.path.lexists(name)
 
 
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` means the standard input: `-` or `pipe:0`, where no file has the name."""
+    name = os.fspath(path)
+    scheme, colon, _ = name.partition(":")
+    named = name == "-" or (colon == ":" and scheme.lower() in _PIPE_SCHEMES)
+    return named and not os.path.lexists(name)
+
+
 def open_input(
     path: str | os.PathLike[str], *, allow_network: bool = False, live: bool = False, hwaccel: HWAccel | None = None
 ) -> InputContainer:
     """Open `path` for reading.
 
-    Raises UsageError for a folder, or for a name that is a URL, protocol or device and not a file; InputError when the
+    Raises UsageError for a folder, for standard input, or for a name that is a URL, protocol or device and not a file;
+    a video is read twice, once to look at it, which a pipe does not allow. InputError when the
     file is missing, empty, a playlist, or in no format we can read. `allow_network` lifts the refusals of URLs and
     playlists, and lets `camera:0` and `/dev/video0` be cameras. live: begin with what comes now.
     hwaccel: what decodes a local file, None for software.
     """
     name = os.fspath(path)
+    if is_pipe(path):
+        raise UsageError("videos are not read from a pipe", path=name, hint=_NO_PIPE)
     camera = _camera(name) if is_live(path) else None
     if camera is not None and allow_network:
         return _open(camera[0], name, {}, format=camera[1], timeout=LIVE_TIMEOUT_S)
@@ -116,7 +130,8 @@ def _require_file(name: str) -> None:
             "this is a folder without pictures", path=name, hint="use `dcpose batch` for folders of videos"
         )
     if not stat.S_ISREG(status.st_mode):
-        raise InputError("this is a pipe or device", path=name, hint="give a video file")
+        hint = _NO_PIPE if stat.S_ISFIFO(status.st_mode) else "give a video file"
+        raise InputError("this is a pipe or device", path=name, hint=hint)
     if status.st_size == 0:
         raise InputError("empty (0 bytes)", path=name, hint="copy or record it again")
 

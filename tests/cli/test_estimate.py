@@ -261,6 +261,15 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(dcpose, product, clip, tmp
     assert product.files_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["-", "pipe:0"])
+@pytest.mark.parametrize("network", [(), ("--allow-network",)])
+def test_pipes_are_refused(refuses, tmp_path, monkeypatch, name, network):
+    monkeypatch.chdir(tmp_path)
+    for args in (("estimate", name), ("estimate", name, "-o", "x.mp4"), ("export", name, "-o", "x.json")):
+        assert f"dcpose: {name}: videos are not read from a pipe; write" in refuses(2, *args, *network)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_hardware_decoders_that_are_not_here(refuses, clip, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -9,6 +9,7 @@ import pytest
 
 from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.video import probe
+from dcpose_cli.video.source import open_input
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,6 @@ from dcpose_cli.video import probe
         "rtsp://127.0.0.1/x",
         "concat:clip.mp4|clip.mp4",
         "lavfi:testsrc",
-        "pipe:0",
         "file:clip.mp4",
         "subfile,,start,0,end,9,,:clip.mp4",
     ],
@@ -87,6 +87,24 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
     with pytest.raises(InputError, match="cannot be opened"):
         probe(tmp_path / "loop.mp4")
+
+
+@pytest.mark.parametrize("allow_network", [False, True])
+def test_standard_input_is_refused_with_what_to_do(clips, monkeypatch, allow_network):
+    monkeypatch.chdir(clips.folder)
+    for name in ("-", "pipe:", "pipe:0", "pipe:/0", "PIPE:0", "fd:"):
+        with pytest.raises(UsageError, match=r"videos are not read from a pipe; write the stream to a file first"):
+            open_input(name, allow_network=allow_network)
+        with pytest.raises(UsageError, match="not read from a pipe"):
+            probe(Path(name), allow_network=allow_network)
+    os.mkfifo("pipe.mp4")
+    with pytest.raises(InputError, match="write the stream to a file first"):
+        open_input("pipe.mp4", allow_network=allow_network)
+    with pytest.raises(InputError, match="no such file"):
+        open_input("pipe", allow_network=allow_network)
+    for name in ("-", "pipe:0"):
+        clips.make().rename(name)
+        open_input(name, allow_network=allow_network).close()
 
 
 @pytest.mark.parametrize("name", ["line\nbreak.mp4", "-dash.mp4", "ü%d[1]*.mp4", os.fsdecode(b"bad\xff.mp4")])
