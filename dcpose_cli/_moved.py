@@ -1,4 +1,4 @@
-"""Former module names: they import the module that is in their place, with a DeprecationWarning."""
+"""Former names: modules of version 0.6 and their contents are found where they are now, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib.abc
 import importlib.machinery
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 _PACKAGE: Final = __package__ or "dcpose_cli"
 #: The version that drops them.
@@ -23,11 +23,19 @@ MOVED: Final[dict[str, str]] = {
     "dataset": "frame_folders",
     "decode": "pose.heatmaps",
     "detect": "people.detector",
+    "export._numbers": "results.serialization",
+    "export._posetrack_format": "results.format",
+    "export._posetrack_reader": "results.reader",
+    "export._posetrack_writer": "results.writer",
+    "export._raw": "results.validation",
     "export.posetrack": "results.posetrack",
+    "export.reading": "results.foreign",
     "header": "results.header",
     "infer": "pose.network",
     "methods": "pose.methods",
     "onnx_export": "checkpoints.onnx",
+    "segments.keeping": "segments.store",
+    "segments.parts": "batch.parts",
     "share": "pose.crop_plan",
     "track": "people.tracker",
     "training.augment": "training.data.augment",
@@ -58,6 +66,22 @@ MOVED: Final[dict[str, str]] = {
     "training.validation": "training.dcpose.validation",
     "weights": "checkpoints.files",
 }
+#: Former modules whose names are those of packages now -> their public names that are left, and the modules with them.
+CONTENTS: Final[dict[str, dict[str, str]]] = {
+    "checkpoints": dict.fromkeys(
+        ("import_checkpoint", "load_pickle", "read_checkpoint", "recognise", "strip_openmmlab"), "checkpoints.importing"
+    ),
+    "training.detector": dict.fromkeys(
+        ("MaskedBCE", "anchor_points", "anchor_weights", "collate", "labelled_anchors"), "training.detector.targets"
+    ),
+    "training.dsta": dict.fromkeys(
+        ("in_time", "score", "start_from", "targets_of", "train_dsta"), "training.dsta.train"
+    ),
+}
+#: Former modules without a present one -> why.
+DROPPED: Final[dict[str, str]] = {
+    "training.ablation": "the ablations are benchmarks/ablation of the repository, no part of the package",
+}
 
 
 def present_name(name: str) -> str | None:
@@ -71,13 +95,31 @@ def present_name(name: str) -> str | None:
     return None
 
 
+def former_contents(package: str) -> Callable[[str], Any]:
+    """`__getattr__` of a package that has the name of a former module. package: its full name."""
+    names = CONTENTS[package.removeprefix(f"{_PACKAGE}.")]
+
+    def getattribute(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        place = f"{_PACKAGE}.{names[name]}"
+        text = f"{package}.{name} is in {place} now; the former name will be removed in version {_REMOVED_IN}"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return getattr(import_module(place), name)
+
+    return getattribute
+
+
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds modules by their former names; both names are one module object."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """A spec for a former name."""
+        """A spec for a former name. Raises ModuleNotFoundError, which says why, for a module that was dropped."""
+        reason = DROPPED.get(fullname.removeprefix(f"{_PACKAGE}."))
+        if reason is not None and fullname.startswith(f"{_PACKAGE}."):
+            raise ModuleNotFoundError(f"{fullname} was dropped after version 0.6: {reason}", name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self) if present_name(fullname) else None
 
     def exec_module(self, module: ModuleType) -> None:

@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from .._moved import former_contents
 
-#: Public names of the former module `dcpose_cli.checkpoints`, which are in `importing` now.
-_MOVED = ("import_checkpoint", "load_pickle", "read_checkpoint", "recognise", "strip_openmmlab")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MOVED:
-        from . import importing
-
-        text = f"dcpose_cli.checkpoints.{name} is in dcpose_cli.checkpoints.importing now; this name goes in 1.0"
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
-        return getattr(importing, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = former_contents(__name__)
