@@ -8,6 +8,12 @@ from typing import Final
 #: Longest name and longest reason that a message shows, in characters; names of files are shorter on every system.
 _LONGEST_NAME: Final = 4_096
 _LONGEST_REASON: Final = 2_000
+_MOST_DIGITS: Final = 18
+
+
+def whole_number(text: str) -> int | None:
+    """The number in up to 18 ASCII digits; None for anything else. int() takes no text of thousands of digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def printable(path: str | os.PathLike[str], most: int = _LONGEST_NAME) -> str:

@@ -14,7 +14,6 @@ import logging
 import os
 import re
 import sys
-import threading
 import types
 import warnings
 from collections.abc import Iterator, Mapping
@@ -26,15 +25,11 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
 
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._scratch import scratch_folder
 from dcpose_cli._text import one_line, printable
+from dcpose_cli._work import SIDE, limited_parts, limited_work
 from dcpose_cli.errors import WeightsError
 
 #: Set before ultralytics is imported and kept: no network, no pip, no unsafe unpickling, no chatter.
@@ -68,13 +63,6 @@ _ARCHITECTURE_KEYS: Final = frozenset(
 )
 #: Levels of modules in a detector.
 _MAX_LEVELS: Final = 40
-#: Modules in a detector, counted as they are put into others; the largest stock ones have 2,500.
-_MAX_MODULES: Final = 20_000
-#: Some layers make parts that they replace at once: parameters are made more often than they are kept.
-_REPLACED: Final = 4
-#: Side of the picture that ultralytics shows a detector while it is built, and values of one activation for it.
-_BUILDING_SIDE: Final = 256
-_MAX_ACTIVATION: Final = 1 << 26
 
 #: The architecture files of ultralytics by the names of their scales: yolov8n-p6.yaml is the scale n of yolov8-p6.yaml.
 _STOCK_NAME: Final = re.compile(r"(?P<family>yolov?[0-9]+)(?P<scale>[nslmxtcebu]?)(?P<variant>(-[a-z0-9]+)*)\.yaml")
@@ -179,60 +167,25 @@ def _stock_architecture(name: str) -> dict[str, Any]:
 def shapes_of(architecture: Mapping[str, Any], classes: int, most: int) -> dict[str, torch.Size]:
     """Names and shapes of the tensors of a detector that `detection_model` would build, without memory for them.
 
-    most: parameters it may have. Raises WeightsError as soon as many more are made, or more modules or a larger
-    activation than a detector has; other errors as `detection_model` does.
+    most: parameters it may have. Raises WeightsError as soon as many more are made, or more modules, memory or work
+    are asked for than a detector needs (_work.py); other errors as `detection_model` does.
     """
     check_architecture(architecture)
     structure = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS} | {"nc": classes})
     _load()
-    with _restored(), _limited(most), torch.device("meta"):
+    with _restored(), limited_parts(most), torch.device("meta"):
         from ultralytics.nn.tasks import parse_model
 
         layers, _ = parse_model(structure, ch=3, verbose=False)
         layers.eval()
         layers[-1].training = True  # then the head gives its feature maps as they are
-        outputs: list[Any] = [torch.zeros(1, 3, _BUILDING_SIDE, _BUILDING_SIDE)]
-        for layer in layers:
-            source = layer.f if isinstance(layer.f, list) else [layer.f]
-            given = [outputs[at if at < 0 else at + 1] for at in source]
-            outputs.append(layer(given if isinstance(layer.f, list) else given[0]))
+        outputs: list[Any] = [torch.zeros(1, 3, SIDE, SIDE)]
+        with torch.no_grad(), limited_work():
+            for layer in layers:
+                source = layer.f if isinstance(layer.f, list) else [layer.f]
+                given = [outputs[at if at < 0 else at + 1] for at in source]
+                outputs.append(layer(given if isinstance(layer.f, list) else given[0]))
     return {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
-
-
-@contextlib.contextmanager
-def _limited(most: int) -> Iterator[None]:
-    """WeightsError as soon as networks of this thread make many more parameters than `most`, or too much else."""
-    thread, modules, parameters = threading.get_ident(), 0, 0
-
-    def refuse_if(too_many: bool, what: str) -> None:
-        if too_many and threading.get_ident() == thread:
-            raise WeightsError(f"the detector's architecture asks for more {what}", hint="use another file")
-
-    def on_module(_module: nn.Module, _name: str, _child: nn.Module | None) -> None:
-        nonlocal modules
-        modules += 1
-        refuse_if(modules > _MAX_MODULES, "modules than a detector has")
-
-    def on_parameter(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal parameters
-        parameters += 0 if parameter is None else parameter.numel()
-        refuse_if(parameters > _REPLACED * most, "parameters than its file holds")
-
-    def on_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        tensors = output if isinstance(output, list | tuple) else [output]
-        largest = max((t.numel() for t in tensors if isinstance(t, torch.Tensor)), default=0)
-        refuse_if(largest > _MAX_ACTIVATION, "memory than a detector needs")
-
-    hooks = (
-        register_module_module_registration_hook(on_module),
-        register_module_parameter_registration_hook(on_parameter),
-        register_module_forward_hook(on_output),
-    )
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def detection_loss(model: nn.Module) -> Any:

@@ -45,6 +45,12 @@ def require_selection(selection: Selection) -> None:
         raise UsageError(f"--min-height must be above 0 pixels, got {selection.min_height}")
 
 
+def require_threshold(least: float | None) -> None:
+    """Raises UsageError for a least confidence of joints that is no number; None is none."""
+    if least is not None and not np.isfinite(least):
+        raise UsageError(f"--kpt-thr must be a number, got {least}")
+
+
 def roi_of(text: str) -> tuple[float, float, float, float]:
     """A rectangle from "x,y,width,height". Raises UsageError."""
     try:

@@ -15,7 +15,7 @@ from dcpose_cli.files import sha256_of
 
 #: Endings of pictures that can be decoded.
 PICTURE_SUFFIXES: Final = frozenset({".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_NUMBER: Final = re.compile(r"%(0?)(\d*)d")
+_NUMBER: Final = re.compile(r"%(0?)([0-9]{0,2})d")
 _DIGITS: Final = re.compile(r"(\d+)")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dcpose_cli import errors
+from dcpose_cli._text import whole_number
 from dcpose_cli.errors import DCPoseError, InputError, OutputError, WeightsError
 from dcpose_cli.files import output_error, require_free_target, sha256_of
 
@@ -88,3 +89,10 @@ def test_reasons_and_names_have_an_end(kind):
     assert error.reason.startswith("begins xxx")
     assert error.reason.endswith("xxx ends")
     assert "aaa.json: begins" in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "²", "٣", "1_0", "9" * 19, "9" * 5000, " 1"])
+def test_texts_that_are_no_whole_numbers(text):
+    assert whole_number(text) is None
+    assert whole_number("007") == 7
+    assert whole_number("9" * 18) == 10**18 - 1

@@ -7,7 +7,7 @@ import pytest
 
 from dcpose_cli import UsageError
 from dcpose_cli.config import Selection
-from dcpose_cli.selection import options_of, roi_of, select, selection_of
+from dcpose_cli.selection import options_of, require_threshold, roi_of, select, selection_of
 from dcpose_cli.types import FrameResult, Person
 
 
@@ -88,6 +88,14 @@ def test_what_needs_the_whole_video():
 def test_what_cannot_be_meant(selection, says):
     with pytest.raises(UsageError, match=says):
         ids(selection)
+
+
+@pytest.mark.parametrize("least", [float("nan"), float("inf"), float("-inf")])
+def test_least_confidence_that_is_no_number(least):
+    require_threshold(None)
+    require_threshold(-1.0)
+    with pytest.raises(UsageError, match="--kpt-thr must be a number"):
+        require_threshold(least)
 
 
 def test_the_middle_needs_a_size():

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._paths import SINGLE
-from .._text import one_line
+from .._text import one_line, whole_number
 from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..errors import DCPoseError, DeviceError, UsageError
@@ -97,10 +97,11 @@ def _connect(address: str) -> Any:
 def _require_listener(address: str) -> None:
     """Raises DeviceError when nobody listens at host:port; Ray itself would go on trying for many minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if not (colon and port.isdigit()):
+    number = whole_number(port) if colon else None
+    if number is None:
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), number), timeout=_CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise DeviceError(
             f"no Ray cluster answers at {address}: {one_line(error)}", hint="start one with ray start"

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from .._paths import SINGLE, models_dir, shipped_model
+from .._text import whole_number
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import InputError, UsageError
 from ..files import complete_set, marked_name, sha256_of
@@ -197,7 +198,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps", "deinterlace")
     out: dict[str, Any] = {name: getattr(config, name) for name in names} | {"keep_conf": config.tracked_conf}
     if config.detect_size != DEFAULTS.detect_size:
-        out["detect_size"] = int(config.detect_size) if config.detect_size.isdigit() else config.detect_size
+        out["detect_size"] = whole_number(config.detect_size) or config.detect_size
     out["model"] = sha256_of(find_weights(config.model))
     out["ensemble"] = [sha256_of(find_weights(name)) for name in config.ensemble.split(",") if name]
     out["single"] = config.model.endswith(SINGLE)

@@ -26,7 +26,7 @@ from ..nets import (
     DCPose,
     PoseWarper,
 )
-from ..nets.limits import MAX_CROP_SIDE, require_buildable
+from ..nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
@@ -121,7 +121,7 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
     """
     path = find_weights(model)
     header, state = read_weights(path)
-    net = empty_net(header.network, path)
+    net = empty_net(header.network, path, header.input_size)
     load_state(net, state, path)
     if str(model).endswith(SINGLE):
         net, header = _single(net, header, path)
@@ -136,17 +136,16 @@ def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, Mod
     return backbone, replace(header, kind=_kind_of(backbone.config), name=header.name + SINGLE, network=backbone.config)
 
 
-def empty_net(config: PoseConfig, path: Path) -> PoseNet:
+def empty_net(config: PoseConfig, path: Path, crop: tuple[int, int] | None = None) -> PoseNet:
     """The network of `config` without memory for its weights, to be filled by `load_state`.
 
-    Shapes are compared before anything is allocated, so that a header cannot ask for more than its file holds.
+    crop: its width and height in pixels, where the configuration does not say them. Shapes are compared before anything
+    is allocated, so that a header cannot ask for more than its file holds.
     Raises WeightsError (naming `path`) when the numbers make no network.
     """
     try:
-        require_buildable(config)
-        with torch.device("meta"):
-            net: PoseNet = KINDS[_kind_of(config)].network(config)
-            return net
+        net: PoseNet = empty_network(KINDS[_kind_of(config)].network, config, crop=crop)
+        return net
     except (IndexError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(f"describes an impossible network: {one_line(error)}", path=path) from error
 
@@ -209,7 +208,7 @@ def _check(header: ModelHeader) -> None:
         raise ValueError(f"decoding is {header.decoding!r:.40}, known are {', '.join(DECODERS)}")
     if any(not 1 <= side <= MAX_CROP_SIDE or side % 16 for side in header.input_size):
         raise ValueError(f"input_size must be multiples of 16 up to {MAX_CROP_SIDE}")
-    require_buildable(network, "network.")
+    require_buildable(network, "network.", crop=header.input_size)
     if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
         raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
 

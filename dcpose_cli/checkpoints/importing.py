@@ -26,7 +26,7 @@ from .._text import one_line
 from ..errors import InputError, OutputError, UsageError, WeightsError
 from ..files import require_free_target
 from ..nets import DSTA, DCPose, DCPoseConfig, HRNetConfig, PoseWarper, PoseWarperConfig, SimpleBaselineConfig
-from ..nets.limits import MAX_CROP_SIDE
+from ..nets.limits import MAX_CROP_SIDE, require_buildable, require_parameters
 from ..nets.official import from_official, is_official
 from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
 from ..nets.openmmlab import from_openmmlab_posewarper, is_openmmlab_posewarper, strip_openmmlab
@@ -119,6 +119,11 @@ def _set_size(net: PoseNet, size: tuple[int, int], file: Path) -> None:
         raise UsageError(f"a crop of {size[0]}x{size[1]} cannot be: sides are multiples of 16", path=file)
     if isinstance(net, (DCPose, PoseWarper)):
         net.config = replace(net.config, input_size=size)
+    try:
+        require_buildable(net.config, crop=size)
+        require_parameters(net, net.config, size)
+    except ValueError as error:
+        raise UsageError(f"a crop of {size[0]}x{size[1]} cannot be: {error}", path=file) from error
 
 
 def _opened(file: Path) -> tuple[dict[str, Tensor], Any]:

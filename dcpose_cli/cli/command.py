@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, Final, TypeVar
 
 import typer
 
 from ..config import DEFAULTS, EVERYBODY, EstimateConfig
+from ..errors import UsageError
 from ..selection import selection_of
 from .console import show_details
 from .options import CONFIG_OPTIONS, SELECTION_OPTIONS, Debug, Settings
@@ -75,6 +77,7 @@ def _callback(body: Callable[..., None], without: tuple[str, ...], one_device: b
             from .settings_file import with_file
 
             with_file(values, file, context)
+        _require_numbers(values)
         selection = selection_of({field: values.pop(field) for field in SELECTION_OPTIONS}) if selects else EVERYBODY
         if "config" in own:
             values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields}, selection=selection)
@@ -93,6 +96,13 @@ def _require(config: EstimateConfig, *, one_device: bool) -> None:
     from ..config_checks import require_config  # late: it loads the video library
 
     require_config(config, one_device=one_device)
+
+
+def _require_numbers(values: Mapping[str, Any]) -> None:
+    """UsageError for inf and nan, which Python reads as numbers, as the value of an option."""
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} must be a number, got {value}")
 
 
 def _unchosen(field: str) -> Any:

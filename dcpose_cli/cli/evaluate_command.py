@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..config import Selection
-from ..errors import UsageError
 from ..evaluation.coco_files import PCK_SHARE
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
 from ..evaluation.poseval_files import clip_of
@@ -34,8 +33,6 @@ def evaluate_results(
     quiet: bool,
 ) -> None:
     """Evaluate, print the tables, write the JSON."""
-    if not math.isfinite(kpt_thr):
-        raise UsageError(f"--kpt-thr must be a number, got {kpt_thr}")
     wanted = [name.strip() for name in metrics.split(",") if name.strip()] or None
     if json is not None:
         require_not_input(json, [truth, predicted])

@@ -140,7 +140,7 @@ def train(
         str | None, typer.Option(help="Detector whose answers a detector learns from.", show_default=False)
     ] = None,
     device: o.Device = DEFAULTS.device,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's own choice.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
     stages: Annotated[
         str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)

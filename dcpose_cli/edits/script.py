@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from .._reading import read_file
-from .._text import printable
+from .._text import printable, whole_number
 from ..errors import InputError, UsageError
 from ..skeleton import JOINT_NAMES
 from ..types import FrameResult
@@ -90,9 +89,10 @@ def frame_at(text: str, frames: Sequence[FrameResult]) -> int:
 
 
 def _whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text):
+    number = whole_number(text)
+    if number is None:
         raise ValueError(text)
-    return int(text)
+    return number
 
 
 def _range(words: Sequence[str], frame: Frame) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
+from ..selection import require_threshold
 from ..skeleton import JOINT_GROUPS
 from .coco_files import is_coco_truth
 from .oks_ap import OksApResult, evaluate_oks
@@ -66,6 +67,7 @@ def evaluate(
     selection: which people of the predictions count; everybody in the truth does.
     Raises InputError, and UsageError when a package for one of `metrics` is missing.
     """
+    require_threshold(kpt_thr)
     chosen = available_metrics() if metrics is None else _known(metrics)
     pairs = file_pairs(Path(truth), Path(predicted))
     coco = any(is_coco_truth(load(pair[0])) for pair in pairs)

@@ -22,6 +22,7 @@ from ..results.resample import irregular_times, resample
 from ..results.selected import selected
 from ..results.validation import frame_rate
 from ..results.writer import PoseTrackWriter
+from ..selection import require_threshold
 from ..types import Person
 from . import (
     blender,
@@ -95,6 +96,7 @@ def write_result(
     result: PoseTrackResult, out: Path, to: str, options: Options, *, kpt_thr: float | None = None
 ) -> list[Path]:
     """`convert` for a result in memory. Raises UsageError, InputError or OutputError."""
+    require_threshold(kpt_thr)
     kind = format_named(to)
     if not kind.measures and (options.metres_per_pixel, options.person_height, options.floor_angle) != (None,) * 3:
         raise UsageError(

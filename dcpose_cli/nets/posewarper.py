@@ -39,6 +39,11 @@ class PoseWarperConfig:
         if self.blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {self.blocks}")
 
+    @property
+    def frames(self) -> int:
+        """Frames of a clip."""
+        return 2 * len(self.weights) - 1
+
 
 class PlainWarp(nn.Module):
     """One dilation: offsets from the features, an unmodulated deformable 3x3 convolution of the heatmaps."""
@@ -77,7 +82,7 @@ class PoseWarper(nn.Module):
     @property
     def frames(self) -> int:
         """Frames of a clip."""
-        return 2 * len(self.config.weights) - 1
+        return self.config.frames
 
     def forward(self, clip: Tensor) -> Tensor:
         """Heatmaps of the middle frame. Raises ValueError for another shape of clip."""

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from .._text import whole_number
 from ..errors import UsageError
 from ..types import Detections
 from .boxes import areas, iou, pairwise_intersection
@@ -59,11 +60,12 @@ def require_detect_size(detect_size: str | int) -> int:
     text = str(detect_size)
     if text == "auto":
         return 0
-    if not (text.isascii() and text.isdigit() and SMALLEST_SIZE <= int(text) <= LARGEST_SIZE):
+    size = whole_number(text)
+    if size is None or not SMALLEST_SIZE <= size <= LARGEST_SIZE:
         raise UsageError(
             f"--detect-size must be auto or a number of pixels from {SMALLEST_SIZE} to {LARGEST_SIZE}, got {text!r:.40}"
         )
-    return int(text)
+    return size
 
 
 class SizedDetector(Protocol):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
+from .._text import whole_number
 from ..files import output_error
 
 #: Called with the bytes at hand and, where the server says it, the bytes of the whole file.
@@ -29,7 +30,7 @@ _MOST_PATIENCE_S: Final = 60.0
 _BLOCK_BYTES: Final = 1 << 18
 #: Answers to a request that a later try may improve on; other refusals are final.
 _PASSING: Final = frozenset({408, 425, 429})
-_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d+/(\d+|\*)")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -142,7 +143,7 @@ def _copy(response: Any, file: IO[bytes], part: Path, have: int, most_bytes: int
         raise ConnectionError(f"the server encoded the file as {encoding!r:.40}")
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == "gzip" else None
     length = response.headers.get("Content-Length")
-    expected = int(length) if length is not None and length.isdigit() else None
+    expected = whole_number(length or "")
     total = None if expected is None or unpack else have + expected
     came, written = 0, have
     while block := response.read1(_BLOCK_BYTES):
@@ -179,7 +180,7 @@ def _asked_delay(error: BaseException) -> float:
     if not isinstance(error, urllib.error.HTTPError):
         return 0.0
     asked = str(error.headers.get("Retry-After") or "")
-    return min(float(asked), _MOST_PATIENCE_S) if asked.isdigit() else 0.0
+    return min(float(whole_number(asked) or 0), _MOST_PATIENCE_S)
 
 
 def _length(path: Path) -> int:

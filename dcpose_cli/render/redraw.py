@@ -22,6 +22,7 @@ from ..results.identities import require_distinct_ids
 from ..results.measures import frame_rate_of
 from ..results.reader import PoseTrackResult
 from ..results.selected import selected
+from ..selection import require_threshold
 from ..sequences import input_hash
 from ..types import Frame, FrameResult, Progress, Report, VideoInfo
 from ..video.deinterlace import MODES
@@ -107,6 +108,7 @@ def render(
 def require_settings(settings: RenderConfig) -> None:
     """Raises UsageError for what cannot be meant."""
     require_filter(Filter(method=settings.smooth))
+    require_threshold(settings.kpt_thr)
     if settings.style not in STYLES:
         raise UsageError(f"unknown style {settings.style!r}", hint=f"use {', '.join(STYLES)}")
     if not 0 <= settings.trails <= 60:

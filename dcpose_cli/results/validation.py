@@ -6,6 +6,7 @@ The functions raise KeyError, TypeError or ValueError; foreign.py makes one Inpu
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -18,6 +19,8 @@ from .format import FORMAT_VERSION
 
 _LARGEST: Final = 1e7  # far from every pixel; areas and sums of it are still numbers that a float32 holds
 _INT64: Final = 2**63
+#: A rate as somebody writes it; the time that Fraction takes for an exponent grows with its value.
+_RATE: Final = re.compile(r"\s*\d{0,20}(\.\d{0,20})?(e[+-]?\d{1,2})?(/\d{1,20})?\s*", re.IGNORECASE)
 
 
 def scalar(value: Any) -> float:
@@ -80,6 +83,8 @@ def numbered_frames(indexes: Sequence[int], people: Sequence[Sequence[Person]], 
 
 def frame_rate(text: str | float | Fraction) -> Fraction:
     """A frame rate from "25", "29.97" or "30000/1001". Raises ValueError."""
+    if not isinstance(text, Fraction | int) and not _RATE.fullmatch(str(text)):
+        raise ValueError(f"{text!r:.40} is no frame rate")
     rate = Fraction(text) if not isinstance(text, float) else Fraction(str(text))
     if not 0 < rate <= 100_000 or not math.isfinite(float(rate)):
         raise ValueError(f"{text} is no frame rate")

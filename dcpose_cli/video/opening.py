@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 
+from dcpose_cli._text import whole_number
 from dcpose_cli.files import printable
 from dcpose_cli.sequences import sequence_of
 from dcpose_cli.types import VideoInfo
@@ -39,7 +40,7 @@ def open_video(
     if not is_address(path) and (found := sequence_of(path)) is not None:
         return PictureReader(found, fps=fps, start=start, end=end, max_frames=max_frames)
     kind, _, number = device.partition(":")
-    gpu = int(number) if kind == "cuda" and number.isdecimal() else None
+    gpu = whole_number(number) if kind == "cuda" else None
     reader = VideoReader(
         path,
         start=start,

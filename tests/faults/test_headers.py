@@ -139,9 +139,6 @@ DETECT = [[0], 1, "Detect", ["nc"]]
     [
         ([[-1, 1, "Conv", [8192, 3, 2]]] * 3, "parameters than its file holds"),
         ([[-1, 1, "Conv", [8192, 8192, 2]]], "parameters than its file holds"),
-        ([CONV, [-1, 1, "nn.Upsample", [None, 8000, "nearest"]]], "memory"),
-        ([CONV, *([[[-1, -1], 1, "Concat", [1]]] * 40)], "memory"),
-        ([CONV, [-1, 1, "nn.ZeroPad2d", [8000]]], "memory"),
         ([CONV, *([[-1, 64, "nn.Identity", []]] * 190)], None),
         ([CONV, *([[-1, 64, "C2f", [8, False]]] * 190)], "modules than a detector has"),
     ],

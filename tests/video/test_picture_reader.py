@@ -76,6 +76,11 @@ def test_numbers_of_a_pattern(tmp_path, pattern, numbers):
     assert [int(path.stem[1:]) for path in found] == expected
 
 
+def test_width_that_no_number_has(tmp_path):
+    (tmp_path / "f0001.png").write_bytes(b"x")
+    assert sequence_of(tmp_path / "f%099999999999d.png") is None
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(shots, clips):
     odd = shots / "a*%03d.png"
     cv2.imwrite(str(odd), picture(1))

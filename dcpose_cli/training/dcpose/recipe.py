@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from ..._schema import Text
-from ...nets import DCPoseConfig
-from ...nets.limits import MAX_CROP_SIDE, require_buildable
+from ...nets import DCPose, DCPoseConfig, DSTAConfig
+from ...nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
 from ...skeleton import NUM_JOINTS
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
 from ..engine.config import LoopConfig, check_loop, need, one_of
@@ -99,8 +99,8 @@ class Recipe:
     def check(self) -> None:
         """ValueError names the first key whose value is out of range."""
         need(bool(self.stages()), "it has no stage: give [stage1], [stage2] or [stage3]")
-        check_stages(self.model.input_size, self.stages())
-        require_buildable(self.model, "model.")
+        check_stages(self.model, self.stages())
+        empty_network(DCPose, self.model)
         check_augment("augment", self.augment)
         if self.augment_windows is not None:
             check_augment("augment_windows", self.augment_windows)
@@ -117,9 +117,9 @@ _WORDS = {
 }
 
 
-def check_stages(input_size: tuple[int, int], stages: Mapping[int, StageConfig]) -> None:
-    """ValueError names the first setting of a stage, or crop size, that is out of range."""
-    sizes = {"model.input_size": input_size}
+def check_stages(model: DCPoseConfig | DSTAConfig, stages: Mapping[int, StageConfig]) -> None:
+    """ValueError names the first setting of a model or stage, or crop size, that is out of range."""
+    sizes = {"model.input_size": model.input_size}
     for number, stage in stages.items():
         name = f"stage{number}"
         _check_stage(name, stage)
@@ -127,6 +127,7 @@ def check_stages(input_size: tuple[int, int], stages: Mapping[int, StageConfig])
     for key, size in sizes.items():
         met = all(0 < side <= MAX_CROP_SIDE and side % 16 == 0 for side in size)
         need(met, f"{key} must be multiples of 16 up to {MAX_CROP_SIDE}")
+        require_buildable(replace(model, input_size=size), "model.")
 
 
 def _check_stage(name: str, stage: StageConfig) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ..._schema import Text
-from ...nets import DSTAConfig
-from ...nets.limits import require_buildable
+from ...nets import DSTA, DSTAConfig
+from ...nets.limits import empty_network
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
 from ..dcpose.recipe import StageConfig, check_stages
 from ..engine.config import need
@@ -44,8 +44,8 @@ class DSTARecipe:
         """ValueError names the first key whose value is out of range."""
         need(bool(self.stages()), "it has no stage: give stage1, stage2 or both")
         need(self.model.frames in (1, 3), "model.frames must be 1 or 3: a window of the training data has three")
-        check_stages(self.model.input_size, self.stages())
-        require_buildable(self.model, "model.")
+        check_stages(self.model, self.stages())
+        empty_network(DSTA, self.model)
         check_augment("augment", self.augment)
         check_data(self.data)
         need(self.seed >= 0, "seed must not be negative")

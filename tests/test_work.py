@@ -1,0 +1,88 @@
+"""Detectors that ask for more memory or work than a detector needs are refused before they are built."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+
+from dcpose_cli import _ultralytics
+from dcpose_cli._ultralytics import shapes_of
+from dcpose_cli.errors import WeightsError
+from dcpose_cli.people.detector_files import load_detector
+
+CONV = [-1, 1, "Conv", [8, 3, 2]]
+LARGER = [-1, 1, "nn.Upsample", [None, 12, "nearest"]]
+SMALLER = [-1, 1, "nn.MaxPool2d", [12]]
+#: Each would take hours, or hundreds of gigabytes; none holds a parameter more than the first layer and the head.
+BLOW_UPS = {
+    "one huge factor": ([CONV, [-1, 1, "nn.Upsample", [None, 8000, "nearest"]]], "memory"),
+    "many small factors": ([CONV, [-1, 13, "nn.Upsample", [None, 2, "nearest"]]], "memory"),
+    "channels doubled": ([CONV, *([[[-1, -1], 1, "Concat", [1]]] * 40)], "memory"),
+    "padding": ([CONV, [-1, 1, "nn.ZeroPad2d", [8000]]], "memory"),
+    "up and down": ([CONV, *([LARGER, SMALLER] * 95)], "work"),
+    "repeated at full size": ([[-1, 1, "Conv", [8, 3, 1]], *([[-1, 64, "nn.ReLU", []]] * 50)], "work"),
+}
+
+
+def architecture(layers):
+    return {"nc": 1, "backbone": layers, "head": [[[0], 1, "Detect", ["nc"]]]}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", BLOW_UPS)
+@pytest.mark.parametrize("container", ["safetensors", "pt"])
+def test_a_file_that_asks_for_too_much_is_not_built(dcpose, clip, product, tmp_path, monkeypatch, container, kind):
+    layers, says = BLOW_UPS[kind]
+    path = tmp_path / f"x.{container}"
+    state = {"model.0.conv.weight": torch.zeros(8, 3, 3, 3)}
+    if container == "pt":
+        save_pickled(architecture(layers), path)
+    else:
+        from safetensors.torch import save_file
+
+        header = {"format": 1, "kind": "detector", "name": "x", "names": ["person"], "imgsz": 64}
+        save_file(state, path, {"dcpose": json.dumps(header | {"architecture": architecture(layers)})})
+    monkeypatch.setattr("dcpose_cli._ultralytics.detection_model", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(WeightsError, match=r"parameters|work|memory"):
+        load_detector(path)
+    result = dcpose.estimate_with("--detector", path, clip, tmp_path / "o.mp4")
+    assert result.returncode == 5, result.stderr
+    product.one_line(result)
+    with pytest.raises(WeightsError, match=says):
+        shapes_of(architecture(layers), 1, 10**6)
+
+
+def save_pickled(yaml, path):
+    """A checkpoint of ultralytics, as far as it is read."""
+    _ultralytics._load()
+    tasks = sys.modules["ultralytics.nn.tasks"]
+    root = object.__new__(tasks.DetectionModel)
+    layer = torch.nn.Conv2d(3, 8, 3, bias=False)
+    parts = {"model": torch.nn.Sequential(layer)}
+    root.__dict__.update(yaml=yaml, names={0: "person"}, _parameters={}, _buffers={}, _modules=parts)
+    torch.save({"model": root}, path)
+
+
+@pytest.mark.timeout(60)
+def test_work_inside_of_layers_counts():
+    """Attention of every place with every other one: its output is no larger than what it is given."""
+    layers = [[-1, 1, "Conv", [128, 3, 1]], [-1, 1, "C2PSA", [128]]]
+    with pytest.raises(WeightsError, match="memory"):
+        shapes_of(architecture(layers), 1, 10**7)
+
+
+@pytest.mark.timeout(60)
+def test_work_of_few_parameters_counts():
+    """Convolutions of a picture at its full size: each parameter is used 400,000 times."""
+    full = [-1, 1, "Conv", [200, 3, 1]]
+    with pytest.raises(WeightsError, match="work"):
+        shapes_of(architecture([full, [-1, 16, "Conv", [200, 3, 1]]]), 1, 10**9)
+    assert shapes_of(architecture([full, full]), 1, 10**9)
+
+
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolov9e.yaml", "yolo12x.yaml"])
+def test_stock_detectors_are_within_the_limits(name):
+    assert shapes_of(_ultralytics._stock_architecture(name), 80, 10**8)
