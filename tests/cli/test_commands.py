@@ -35,6 +35,7 @@ def test_commands_are_verbs_and_models_groups_those_on_models():
         "batch",
         "compare",
         "convert",
+        "dataset from-result",
         "doctor",
         "edit",
         "estimate",
