@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config import EVERYBODY, Selection
 from ..export.formats import Options, rate_of, rate_warnings, require_target, write_result
 from ..files import printable
-from ..results.foreign import DEFAULT_FPS, read_result
+from ..results.foreign import assumed_times, read_result
 from ..results.measures import shot_with
 from ..results.resample import resample
 from ..results.selected import selected
@@ -35,7 +35,7 @@ def convert_result(
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))
     if result.assumed_fps and fps is None and shot_fps is None:
-        message(f"dcpose: warning: {printable(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps")
+        message(f"dcpose: warning: {assumed_times(path)}")
     if not result.assumed_fps and fps is not None:
         message(
             f"dcpose: warning: --fps is not used: {printable(path)} has times of its own; "

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..edits import edit_result, read_script
+from ..export.formats import rate_of
 from ..files import printable, require_free_target, require_not_input
+from ..results.foreign import assumed_times
 from .terminal import message
 
 
@@ -17,6 +19,7 @@ def edit_file(
     lines: Sequence[str],
     *,
     save_script: Path | None,
+    fps: str | None = None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -25,7 +28,10 @@ def edit_file(
     if save_script is not None:
         require_not_input(save_script, [result, out])
         require_free_target(save_script, overwrite=overwrite)
-    done = edit_result(result, out, every, overwrite=overwrite, save_script=save_script)
+    rate = None if fps is None else rate_of(fps)
+    done = edit_result(result, out, every, overwrite=overwrite, save_script=save_script, fps=rate)
+    if done.assumed_fps and fps is None:
+        message(f"dcpose: warning: {assumed_times(result)}")
     if not quiet:
         edits = "1 edit" if len(done.edits) == 1 else f"{len(done.edits)} edits"
         tracks = "1 track" if done.tracks == 1 else f"{done.tracks} tracks"

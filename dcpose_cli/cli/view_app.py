@@ -54,7 +54,9 @@ _Edits = list[str] | None
 
 
 def edit(
-    result: _Result,
+    result: Annotated[
+        Path, typer.Argument(help="A result of dcpose or of another tool.", metavar="RESULT", show_default=False)
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The edited JSON.", show_default=False)],
     script: Annotated[
         Path | None, typer.Option(help="Edits from a file, one per line; the report page writes one.")
@@ -78,6 +80,9 @@ def edit(
         _Edits, typer.Option(help="A joint: '3 left_wrist at 120 to 410.5 220'.", show_default=False)
     ] = None,
     save_script: Annotated[Path | None, typer.Option(help="Write all edits to this file, too.")] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
+    ] = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -90,7 +95,7 @@ def edit(
     options = {"merge": merge, "split": split, "delete": delete, "separate": separate, "swap-ids": swap_ids,
                "swap-sides": swap_sides, "move": move}  # fmt: skip
     lines = [f"{verb} {text}" for verb, texts in options.items() for text in texts or ()]
-    edit_file(result, out, script, lines, save_script=save_script, overwrite=overwrite, quiet=quiet)
+    edit_file(result, out, script, lines, save_script=save_script, fps=fps, overwrite=overwrite, quiet=quiet)
 
 
 _APPEARANCE = "Appearance"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from .._sets import publish
 from ..errors import UsageError
 from ..files import AtomicFile, output_error, require_free_target, require_not_input, sha256_of
-from ..results.posetrack import PoseTrackWriter, read_posetrack
+from ..results.foreign import read_result
+from ..results.posetrack import PoseTrackWriter
 from ..types import FrameResult
 from .script import parse
 
@@ -20,22 +22,30 @@ MOST_EDITS: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class EditSummary:
-    """What an edited result holds. edits: lines that were carried out."""
+    """What an edited result holds. edits: lines that were carried out. assumed_fps: as in PoseTrackResult."""
 
     json: Path
     edits: tuple[str, ...]
     frames: int
     people: int
     tracks: int
+    assumed_fps: bool = False
 
 
 def edit_result(
-    path: Path, out: Path, lines: Sequence[str], *, overwrite: bool = False, save_script: Path | None = None
+    path: Path,
+    out: Path,
+    lines: Sequence[str],
+    *,
+    overwrite: bool = False,
+    save_script: Path | None = None,
+    fps: Fraction | None = None,
 ) -> EditSummary:
-    """Carry out edits, in order, on a copy of a result.
+    """Carry out edits, in order, on a copy of a result of dcpose or of another tool (results/foreign.py).
 
     lines: as script.py documents them. The header of the copy lists them under `edits`, with the hash of the result
-    they were made on. save_script: a file for the lines, published together with the copy.
+    they were made on. save_script: a file for the lines, published together with the copy. fps: frame
+    rate of a file that does not say the time of its frames; 25 when not given.
     Raises UsageError (an edit that does not fit), InputError or OutputError.
     """
     path, out = Path(path), Path(out)
@@ -43,7 +53,7 @@ def edit_result(
         raise UsageError("there is nothing to edit", hint="give --script or an edit, --merge '3 7' say")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
-    result = read_posetrack(path)
+    result = read_result(path, fps)
     frames: list[FrameResult] = list(result.frames)
     for number, line in enumerate(lines, start=1):
         try:
@@ -51,7 +61,8 @@ def edit_result(
         except UsageError as error:
             raise UsageError(f"edit {number} ({line[:80]}): {error.reason}", path=path, hint=error.hint) from error
     before = result.header.get("edits")
-    history = [*(before if isinstance(before, list) else []), {"of_sha256": sha256_of(path), "script": list(lines)}]
+    made = {"of_sha256": sha256_of(path) if path.is_file() else None, "script": list(lines)}
+    history = [*(before if isinstance(before, list) else []), made]
     if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
         raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
     header = {**result.header, "video": None, "edits": history}
@@ -61,7 +72,8 @@ def edit_result(
         if save_script is not None:
             _publish(writer, save_script, lines, overwrite=overwrite)
     people = [person for frame in frames for person in frame.people]
-    return EditSummary(out, tuple(lines), len(frames), len(people), len({person.track_id for person in people}))
+    tracks = len({person.track_id for person in people})
+    return EditSummary(out, tuple(lines), len(frames), len(people), tracks, result.assumed_fps)
 
 
 def _publish(writer: PoseTrackWriter, script: Path, lines: Sequence[str], *, overwrite: bool) -> None:

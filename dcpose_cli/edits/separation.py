@@ -19,7 +19,8 @@ class Separate:
     """Where a track is in a frame more than once, who continues it best by the place of the box keeps the id.
 
     The others get new ids, larger than all others, and keep them as long as they can be followed from frame to frame.
-    tracks: these alone; all where it is empty. What is distinct already stays as it is.
+    tracks: these alone; all where it is empty, and then ids below 0 are replaced, too. What is distinct already
+    stays as it is.
     """
 
     tracks: tuple[int, ...] = ()
@@ -30,13 +31,29 @@ class Separate:
         for track in self.tracks:
             if track not in twice:
                 raise UsageError(f"track {track} is nowhere twice in a frame")
-        new = max((person.track_id for frame in frames for person in frame.people), default=-1) + 1
-        changed = list(frames)
-        for track in self.tracks or sorted(twice):
+        changed = list(frames) if self.tracks else _from_zero(frames)
+        new = _largest_id(changed) + 1
+        for track in self.tracks or sorted(_shared_ids(changed)):
             followers = _Followers(track, new)
             changed = [replace(frame, people=followers.renamed(frame)) for frame in changed]
             new = followers.next
         return changed
+
+
+def _largest_id(frames: Sequence[FrameResult]) -> int:
+    return max((person.track_id for frame in frames for person in frame.people if person.track_id >= 0), default=-1)
+
+
+def _from_zero(frames: Sequence[FrameResult]) -> list[FrameResult]:
+    """The frames with new ids for those below 0."""
+    negative = sorted({p.track_id for frame in frames for p in frame.people if p.track_id < 0}, reverse=True)
+    names = {track: number for number, track in enumerate(negative, start=_largest_id(frames) + 1)}
+    return [
+        replace(f, people=tuple(replace(p, track_id=names.get(p.track_id, p.track_id)) for p in f.people))
+        if names
+        else f
+        for f in frames
+    ]
 
 
 def _shared_ids(frames: Sequence[FrameResult]) -> set[int]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from .._text import one_line
+from .._text import one_line, printable
 from ..errors import InputError
 from ..files import complete_set
 from ..skeleton import JOINT_NAMES, standard_name
@@ -62,12 +62,20 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() not in FILES
 
 
+def assumed_times(path: Path) -> str:
+    """What to say of a file without times for which no frame rate was given."""
+    return f"{printable(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps"
+
+
 def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     """Read a result of dcpose or of another tool.
 
     fps: frame rate of a file that does not say the time of its frames; 25 when not given. Raises InputError.
     """
-    path = Path(path)
+    return replace(_read(Path(path), fps), path=Path(path))
+
+
+def _read(path: Path, fps: Fraction | None) -> PoseTrackResult:
     if path.is_dir():
         return _openpose_folder(path, fps or DEFAULT_FPS)
     if path.suffix.lower() in _LAYOUTS:
@@ -80,7 +88,7 @@ def read_result(path: Path, fps: Fraction | None = None) -> PoseTrackResult:
     if isinstance(data, dict):
         require_known_schema(data.get("dcpose"), path)
     try:
-        return replace(_checked(_foreign(data, fps or DEFAULT_FPS)), path=path)
+        return _checked(_foreign(data, fps or DEFAULT_FPS))
     except InputError as error:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -108,7 +116,7 @@ def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
             "holds no files like NAME_000000000000_keypoints.json of OpenPose", path=folder, hint=_READABLE
         )
     try:
-        return replace(_timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps), path=folder)
+        return _timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"its files are none of OpenPose: {reason}", path=folder, hint=_READABLE) from error

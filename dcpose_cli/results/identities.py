@@ -18,13 +18,9 @@ def require_distinct_ids(result: PoseTrackResult) -> None:
         if len(counts) == len(frame.people) and min(counts, default=0) >= 0:
             continue
         track, count = max(counts.items(), key=lambda item: (item[1], -item[0]))
-        if count == 1:
-            track = min(counts)
-            raise InputError(
-                f"frame {frame.index} has the track id {track}, ids begin at 0", path=result.path, hint="check the file"
-            )
+        reason = f"{count} people with the track id {track}" if count > 1 else f"the track id {min(counts)}, below 0"
         raise InputError(
-            f"frame {frame.index} has {count} people with the track id {track}",
+            f"frame {frame.index} has {reason}",
             path=result.path,
-            hint="check the file" if result.assumed_fps else "`dcpose edit --separate all` gives them ids of their own",
+            hint="`dcpose edit --separate all` gives them ids of their own",
         )

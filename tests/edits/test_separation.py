@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -123,10 +125,33 @@ def test_resampling_and_the_page_refuse(broken, tmp_path):
         write_report(broken, tmp_path / "x.html")
 
 
+def test_files_of_other_tools_are_mended_too(broken, dcpose, product, tmp_path):
+    """PoseTrack18 without our header: no times, and not distinct either."""
+    data = json.loads(broken.read_text())
+    del data["dcpose"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(data))
+    refused = dcpose("convert", other, "--format", "csv", "-o", tmp_path / "x.csv", "--fps", "50")
+    assert refused.returncode == 3
+    assert "other.json: frame 2 has 2 people with the track id 3; `dcpose edit --separate all`" in refused.stderr
+    done = dcpose("edit", other, "--separate", "all", "-o", tmp_path / "a.json")
+    assert done.returncode == 0
+    assert "other.json has no times; 25 frames/s are assumed, set --fps" in done.stderr
+    timed = dcpose("edit", other, "--separate", "all", "-o", tmp_path / "b.json", "--fps", "50", "-q")
+    assert (timed.returncode, timed.stderr) == (0, "")
+    assert sorted(places(read_posetrack(tmp_path / "b.json").frames)) == [3, 7, 8]
+    assert read_posetrack(tmp_path / "b.json").frames[5].time == 0.1
+
+
 def test_ids_below_zero(tmp_path):
     write(tmp_path / "r.json", frames_of([(0, 1), (-1, 50)]))
-    with pytest.raises(InputError, match=r"r\.json: frame 0 has the track id -1, ids begin at 0"):
+    with pytest.raises(
+        InputError, match=r"r\.json: frame 0 has the track id -1, below 0; `dcpose edit --separate all`"
+    ):
         convert(tmp_path / "r.json", tmp_path / "x.csv", "csv")
+    edit_result(tmp_path / "r.json", tmp_path / "mended.json", ["separate all"])
+    assert places(read_posetrack(tmp_path / "mended.json").frames) == {0: [1], 1: [50]}
+    assert convert(tmp_path / "mended.json", tmp_path / "x.csv", "csv")
 
 
 def test_the_command(dcpose, product, broken, tmp_path):
