@@ -15,7 +15,7 @@ import csv
 import io
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import one_line
 from .named_joints import person_of, slots_by_name, without_times
 from .reader import PoseTrackResult
 from .validation import whole
@@ -40,7 +41,7 @@ Column = tuple[str, str, str, str]
 
 def read_csv(path: Path, fps: Fraction) -> PoseTrackResult:
     """A table of DeepLabCut as CSV. Raises ValueError, IndexError, KeyError or OSError."""
-    lines = csv.reader(io.StringIO(read_file(path).decode("utf-8-sig")))
+    lines = _lines(read_file(path).decode("utf-8-sig"))
     first = next(lines, [])
     if not first or first[0].strip() != "scorer":
         raise ValueError("this table (CSV) is none of DeepLabCut: its first row does not begin with 'scorer'")
@@ -60,19 +61,30 @@ def read_csv(path: Path, fps: Fraction) -> PoseTrackResult:
     return _result(names, np.array(values, np.float64).reshape(len(names), -1), columns, fps)
 
 
+def _lines(text: str) -> Iterator[list[str]]:
+    """The rows of a CSV file. Raises ValueError."""
+    try:
+        yield from csv.reader(text.splitlines())
+    except csv.Error as error:
+        raise ValueError(f"this table (CSV) cannot be read: {error}") from error
+
+
 def read_hdf5(path: Path, fps: Fraction) -> PoseTrackResult:
     """A table of DeepLabCut as HDF5, in either layout of pandas. Raises ValueError, KeyError or OSError."""
     if find_spec("h5py") is None:
         raise ValueError("HDF5 needs the package h5py: pip install 'dcpose[formats]'")
     import h5py
 
-    with h5py.File(path, "r") as file:
-        # Links into other files are not followed.
-        inside = [file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-        groups = [node for node in inside if isinstance(node, h5py.Group) and "pandas_type" in node.attrs]
-        if len(groups) != 1:
-            raise ValueError("this HDF5 file is none of DeepLabCut: it does not hold one table of pandas")
-        return _result(*(_of_table if "table" in groups[0] else _of_fixed)(groups[0]), fps)
+    try:
+        with h5py.File(path, "r") as file:
+            # Links into other files are not followed.
+            inside = [file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+            groups = [node for node in inside if isinstance(node, h5py.Group) and "pandas_type" in node.attrs]
+            if len(groups) != 1:
+                raise ValueError("this HDF5 file is none of DeepLabCut: it does not hold one table of pandas")
+            return _result(*(_of_table if "table" in groups[0] else _of_fixed)(groups[0]), fps)
+    except RuntimeError as error:  # what HDF5 says of a damaged file
+        raise ValueError(f"cannot be read as HDF5: {one_line(error)}") from error
 
 
 def _columns(heads: dict[str, list[str]], width: int) -> list[Column]:

@@ -151,6 +151,8 @@ def test_a_file_that_would_run_code_runs_none(tmp_path):
     [
         ("a.csv", "frame,time,track_id\n0,0,0\n", "none of DeepLabCut: its first row does not begin with 'scorer'"),
         ("a.csv", "", "none of DeepLabCut"),
+        ("a.csv", "scorer,n\rn\nbodyparts,nose\n", "StopIteration|KeyError"),
+        ("a.csv", 'scorer,"' + "n" * 200_000, "field larger than field limit"),
         ("a.csv", "scorer,n,n\nbodyparts,snout,snout\ncoords,x,y\n0,1,2\n", r"none of its keypoints is known \(snout"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1,2\n0,3,4\n", "two of its rows are of one frame"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1\n", "shape|inhomogeneous|reshape|fit its header"),
@@ -175,3 +177,8 @@ def test_other_hdf5_files_are_refused_by_name(tmp_path):
         read_result(tmp_path / "sleap.h5")
     with pytest.raises(InputError, match="cannot be read"):
         read_result(tmp_path / "none.h5")
+    data = (tmp_path / "sleap.h5").read_bytes()
+    assert b"SNOD" in data
+    (tmp_path / "damaged.h5").write_bytes(data.replace(b"SNOD", b"SNAD"))
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        read_result(tmp_path / "damaged.h5")
