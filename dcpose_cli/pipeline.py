@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -49,19 +49,22 @@ def estimate(
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
     stop: StopRequest | None = None,
+    watch: Callable[[FrameResult], None] | None = None,
     **options: Any,
 ) -> EstimateSummary:
     """Estimate the poses of a video; write the annotated video to `out` and PoseTrack JSON beside it.
 
     out: .mp4, .mov or .mkv; None writes only the JSON, to `config.json`. config: settings; `options` replace single
     ones of it (`device="cpu"`). estimator: a loaded one, to be shared by several videos. progress: called per frame.
-    stop: ends a live source; frames received until then are finished and written.
+    stop: ends a live source; frames received until then are finished and written. watch: called with every frame as the
+    JSON has it.
     Raises UsageError, InputError, OutputError, WeightsError or DeviceError; then no output is left. A run that dies
     leaves finished parts beside the output, from which one with `resume` goes on (segments/).
     """
     settings = _settings(config, options)
     video, json = output_paths(out, settings.json)
-    return _run(path, NativeJson(video, json), settings, estimator=estimator, progress=progress, stop=stop)
+    target = NativeJson(video, json)
+    return _run(path, target, settings, estimator=estimator, progress=progress, stop=stop, watch=watch)
 
 
 def export_json(
@@ -106,6 +109,7 @@ def _run(
     estimator: PoseEstimator | None,
     progress: Report | None,
     stop: StopRequest | None,
+    watch: Callable[[FrameResult], None] | None = None,
 ) -> EstimateSummary:
     """Analyse a video into `result`: for estimate and export_json."""
     source, started = Path(path), time.monotonic()
@@ -130,7 +134,7 @@ def _run(
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
-        run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header))
+        run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header), watch)
         writer = stack.enter_context(PoseTrackWriter(result.json, header, config.overwrite, joints=estimator.joints))
         video = None if result.video is None else stack.enter_context(_encoder(result.video, reader, config, source))
         run.write(writer, video)
@@ -198,9 +202,10 @@ class _Pass:
         progress: Report | None,
         segments: SegmentFolder | None,
         scale: Fraction = Fraction(1),
+        watch: Callable[[FrameResult], None] | None = None,
     ) -> None:
         self._path, self._reader, self._estimator = path, reader, estimator
-        self._config, self._progress = config, progress
+        self._config, self._progress, self._watch = config, progress, watch
         self._settings, self._segments, self._scale = settings, segments, float(scale)
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
         self._depth = chunk_frames(reader.info.width, reader.info.height)
@@ -286,6 +291,8 @@ class _Pass:
 
     def _count(self, json: PoseTrackWriter, everybody: FrameResult, kept: FrameResult) -> None:
         json.write(kept)
+        if self._watch is not None:
+            self._watch(kept)
         self.people += len(kept.people)
         self.left_out += len(everybody.people) - len(kept.people)
         self.tracks.update(person.track_id for person in kept.people)

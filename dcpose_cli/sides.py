@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,36 +58,52 @@ CHANGE_COST: Final = 0.1
 MEMORY: Final = 3
 
 
-def repair_sides(items: Iterable[tuple[T, FrameResult]]) -> Iterator[tuple[T, FrameResult]]:
-    """Frames in ascending order, each with anything that belongs to it -> the same with left and right legs repaired.
+class SideRepair(Generic[T]):
+    """Left and right legs of frames that come one by one, each with anything that belongs to it.
 
-    Joints change places with their confidences; nothing else changes. Holds back at most LAG_FRAMES items.
+    Joints change places with their confidences; nothing else changes. Holds back at most LAG_FRAMES frames.
     """
-    waiting: deque[tuple[T, FrameResult]] = deque()
-    tracks: dict[int, _Track] = {}
-    exchanged: dict[tuple[int, int], bool] = {}
 
-    def release() -> tuple[T, FrameResult]:
-        item, result = waiting.popleft()
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[T, FrameResult]] = deque()
+        self._tracks: dict[int, _Track] = {}
+        self._exchanged: dict[tuple[int, int], bool] = {}
+
+    def add(self, item: T, result: FrameResult) -> Iterator[tuple[T, FrameResult]]:
+        """Take the next frame, in ascending order; gives those that are decided. To be used up."""
+        waiting, tracks = self._waiting, self._tracks
+        waiting.append((item, result))
+        for number in [n for n, track in tracks.items() if result.time - track.time > GAP_SECONDS]:
+            self._exchanged.update(tracks.pop(number).finish())
+        for person in result.people:
+            tracks.setdefault(person.track_id, _Track(person.track_id)).add(result.index, result.time, person)
+        while len(waiting) > LAG_FRAMES or result.time - waiting[0][1].time > LAG_SECONDS:
+            for track in tracks.values():
+                self._exchanged.update(track.decide(waiting[0][1].index))
+            yield self._release()
+
+    def finish(self) -> Iterator[tuple[T, FrameResult]]:
+        """The frames that are left."""
+        for track in self._tracks.values():
+            self._exchanged.update(track.finish())
+        while self._waiting:
+            yield self._release()
+
+    def _release(self) -> tuple[T, FrameResult]:
+        item, result = self._waiting.popleft()
         people = tuple(
-            _exchanged(person) if exchanged.pop((result.index, person.track_id), False) else person
+            _exchanged(person) if self._exchanged.pop((result.index, person.track_id), False) else person
             for person in result.people
         )
         return item, replace(result, people=people)
 
+
+def repair_sides(items: Iterable[tuple[T, FrameResult]]) -> Iterator[tuple[T, FrameResult]]:
+    """Frames in ascending order, each with anything that belongs to it -> the same, left and right legs repaired."""
+    repair: SideRepair[T] = SideRepair()
     for item, result in items:
-        waiting.append((item, result))
-        for number in [n for n, track in tracks.items() if result.time - track.time > GAP_SECONDS]:
-            exchanged.update(tracks.pop(number).finish())
-        for person in result.people:
-            tracks.setdefault(person.track_id, _Track(person.track_id)).add(result.index, result.time, person)
-        while len(waiting) > LAG_FRAMES or result.time - waiting[0][1].time > LAG_SECONDS:
-            exchanged.update(decision for track in tracks.values() for decision in track.decide(waiting[0][1].index))
-            yield release()
-    for track in tracks.values():
-        exchanged.update(track.finish())
-    while waiting:
-        yield release()
+        yield from repair.add(item, result)
+    yield from repair.finish()
 
 
 def repair_results(results: Iterable[FrameResult]) -> Iterator[FrameResult]:

@@ -19,6 +19,7 @@ from .._locks import byte_of, lock_shared, locked, try_lock, unlock
 from .._schema import build
 from ..errors import InputError, OutputError
 from ..files import open_own, output_error, read_own, write_atomic
+from ..results.quality import Figures
 from ..sequences import input_hash, pictures_in
 
 MANIFEST_NAME: Final = "manifest.jsonl"
@@ -71,6 +72,7 @@ class Line:
     it failed or was skipped, or what is wrong with a result that is there. code: the exit code of `dcpose estimate`
     for it. output: the result's path below the folder of the results. source, video, json: the files. made_by: models
     and settings. seconds: time taken. run: the run that wrote the line. remote: fingerprint of the files behind URLs.
+    figures: of the people in the result; None where an older version wrote the line.
     """
 
     input: str
@@ -87,6 +89,7 @@ class Line:
     seconds: float = 0.0
     run: str = ""
     remote: str = ""
+    figures: Figures | None = None
 
     def text(self) -> str:
         """The line of the file, with its end."""

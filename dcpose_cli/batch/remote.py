@@ -22,6 +22,7 @@ from ..errors import DCPoseError, InputError, OutputError, UsageError
 from ..files import TEMP_SUFFIX, printable
 from .manifest import MANIFEST_NAME, Line, read_manifest
 from .plan import VIDEO_SUFFIXES, Job, Plan, RemoteFiles, is_video_name, targets_of
+from .summary import SUMMARY_NAME
 
 
 def is_url(folder: str) -> bool:
@@ -43,8 +44,15 @@ def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig)
     here, there = staging / "in", staging / "out"
     there.mkdir(parents=True)
     manifest = there / MANIFEST_NAME
-    if target.exists(MANIFEST_NAME):
-        target.get(MANIFEST_NAME, manifest)
+    for name in (MANIFEST_NAME, SUMMARY_NAME):
+        if target.exists(name):
+            target.get(name, there / name)
+
+    def publish() -> None:
+        target.put(manifest, MANIFEST_NAME)
+        if (there / SUMMARY_NAME).is_file():
+            target.put(there / SUMMARY_NAME, SUMMARY_NAME)
+
     known = {} if config.overwrite else read_manifest(there)
     jobs = []
     for name, output in zip(names, targets_of([Path(name) for name in names]), strict=True):
@@ -53,7 +61,7 @@ def plan_remote(folder: str, out: str, staging: Path, *, config: EstimateConfig)
         line = known.get(name)
         done = line is not None and line.state == "done" and line.remote == fingerprint(remote)
         jobs.append(Job(here / name, there / output, done, name, output.as_posix(), before=line, remote=remote))
-    return Plan(here, there, jobs, skipped, publish=lambda: target.put(manifest, MANIFEST_NAME))
+    return Plan(here, there, jobs, skipped, publish=publish)
 
 
 def fingerprint(remote: RemoteFiles) -> str:

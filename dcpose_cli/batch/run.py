@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 from .._text import one_line
 from ..config import EstimateConfig
 from ..devices import ALL, device_names
-from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, OutputError
+from ..errors import EXIT_DAMAGED, DCPoseError, DeviceError, InputError, OutputError
+from ..results.posetrack import read_posetrack
+from ..results.quality import FigureCounter, Figures, figures_of
 from ..segments import remove_finished
 from .manifest import Line, Manifest, Stamp
 from .plan import Job, Plan, is_finished
+from .summary import require_own_summary, write_summary
 
 if TYPE_CHECKING:
     from ..estimator import PoseEstimator
@@ -67,8 +70,9 @@ def run_batch(
 
     require_config(config, one_device=False)
     _make_folder(plan.out)
+    require_own_summary(plan.out)
     run = secrets.token_hex(6)
-    with Manifest(plan.out) as manifest:
+    with Manifest(plan.out) as manifest, _summary_of(plan, manifest):
         for path, reason in plan.skipped:
             name = path.relative_to(plan.folder).as_posix() if path.is_relative_to(plan.folder) else path.as_posix()
             if manifest.lines.get(name, Line(input="", state="")).state != "skipped":
@@ -76,6 +80,7 @@ def run_batch(
         for job in (job for job in plan.jobs if job.done):
             if job.remote is None:
                 remove_finished(job.target.with_suffix(".json"))  # it was killed before it could
+                _add_figures(job, manifest)
             yield Outcome(job, skipped=True)
         left: list[Outcome] = []
         todo = _claimed((job for job in plan.jobs if not job.done), manifest, left, config)
@@ -86,6 +91,34 @@ def run_batch(
             manifest.release(outcome.job.name)
             yield outcome
         yield from left
+
+
+@contextmanager
+def _summary_of(plan: Plan, manifest: Manifest) -> Iterator[None]:
+    """Write the summary when the run ends, however it does. Raises OutputError."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OutputError):  # what ended the run is the news
+            write_summary(plan.out, manifest.lines)
+        raise
+    if write_summary(plan.out, manifest.lines):
+        plan.publish()
+
+
+def _add_figures(job: Job, manifest: Manifest) -> None:
+    """Complete the manifest's line of a finished result that an older version made, or that has no line."""
+    line = manifest.lines.get(job.name)
+    if line is not None and line.state == "done" and line.figures is not None:
+        return
+    try:
+        frames = read_posetrack(job.target.with_suffix(".json")).frames
+    except InputError:  # it changed since the plan was made; the next run looks at it again
+        return
+    figures = figures_of(frames)
+    if line is None or line.state != "done":
+        line = Line(input=job.name, state="done", output=job.output)
+    manifest.add(replace(line, figures=figures, frames=figures.frames, tracks=figures.people))
 
 
 def _claimed(jobs: Iterable[Job], manifest: Manifest, left: list[Outcome], config: EstimateConfig) -> Iterator[Job]:
@@ -129,8 +162,10 @@ def run_job(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: 
     try:
         with _local(job) as (local, put):
             source = Stamp.of(local.source)  # before it is read: if it changes meanwhile, the result is not its own
-            summary = _estimate(local, config, estimator, lambda _, state: listen(job, state))
-            line = put(_done(local, source, summary, made_by(estimator.models(), estimator.resolve(), config), began))
+            counter = FigureCounter()
+            summary = _estimate(local, config, estimator, lambda _, state: listen(job, state), counter)
+            made = made_by(estimator.models(), estimator.resolve(), config)
+            line = put(_done(local, source, summary, made, counter.finish(), began))
         return Outcome(job, summary=summary, line=line)
     except DCPoseError as error:
         failure = error
@@ -158,7 +193,9 @@ def failed_line(job: Job, error: DCPoseError, seconds: float) -> Line:
     )
 
 
-def _done(job: Job, source: Stamp, summary: EstimateSummary, made: dict[str, Any], began: float) -> Line:
+def _done(
+    job: Job, source: Stamp, summary: EstimateSummary, made: dict[str, Any], figures: Figures, began: float
+) -> Line:
     damaged = summary.damaged
     reason = f"{summary.decode.damaged_share:.0%} of its frames are damaged" if damaged else ""
     return Line(
@@ -174,6 +211,7 @@ def _done(job: Job, source: Stamp, summary: EstimateSummary, made: dict[str, Any
         frames=summary.frames,
         tracks=summary.tracks,
         seconds=_brief(time.monotonic() - began),
+        figures=figures,
     )
 
 
@@ -181,14 +219,21 @@ def _brief(seconds: float) -> float:
     return round(seconds, 3)
 
 
-def _estimate(job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener) -> EstimateSummary:
+def _estimate(
+    job: Job, config: EstimateConfig, estimator: PoseEstimator, listen: Listener, counter: FigureCounter
+) -> EstimateSummary:
     from ..pipeline import estimate
 
     _make_folder(job.target.parent)
     # What stands at the target is unfinished, or the caller said --overwrite; parts of it may be gone on from.
     settings = replace(config, overwrite=True, json=None, resume=config.resume or None)
     return estimate(
-        job.source, job.target, config=settings, estimator=estimator, progress=lambda state: listen(job, state)
+        job.source,
+        job.target,
+        config=settings,
+        estimator=estimator,
+        progress=lambda state: listen(job, state),
+        watch=counter.add,
     )
 
 

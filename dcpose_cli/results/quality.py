@@ -9,6 +9,7 @@ All of it comes from the result alone: a person who was never found, or a joint 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sides import LEFT, RIGHT, repair_results
+from ..sides import LEFT, RIGHT, SideRepair, repair_sides
 from ..types import FrameResult, Person
 from .serialization import present
 
@@ -61,21 +62,98 @@ class Second:
         return self.low or self.swap or self.filled
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How good a result is, as far as it tells itself. Shares are in 0..1.
+
+    frames; people: tracks. coverage: share of the frames that show somebody. confidence: mean over everybody in every
+    frame. gaps: how often a track goes on after frames in which the person was not detected, filled or not.
+    interpolated: share of everybody in every frame that fills a gap. doubtful_seconds: seconds of the video in which
+    some track is doubtful (`Second.doubtful`).
+    """
+
+    frames: int = 0
+    people: int = 0
+    coverage: float = 0.0
+    confidence: float = 0.0
+    gaps: int = 0
+    interpolated: float = 0.0
+    doubtful_seconds: int = 0
+
+
+class FigureCounter:
+    """Counts `Figures` over frames that come one by one, in ascending order, in flat memory."""
+
+    def __init__(self) -> None:
+        self._repair: SideRepair[FrameResult] = SideRepair()
+        self._frames = self._covered = self._poses = self._filled = self._gaps = self._doubtful = 0
+        self._confidence = 0.0
+        self._tracks: set[int] = set()
+        self._detected: dict[int, int] = {}  # track -> the last frame in which it was
+        self._second = -1
+        self._now: dict[int, list[Doubt]] = {}
+
+    def add(self, frame: FrameResult) -> None:
+        """Count a frame."""
+        for original, repaired in self._repair.add(frame, frame):
+            self._count(original, _doubts(original, repaired))
+
+    def finish(self) -> Figures:
+        """The figures of all frames."""
+        for original, repaired in self._repair.finish():
+            self._count(original, _doubts(original, repaired))
+        self._close_second()
+        return Figures(
+            frames=self._frames,
+            people=len(self._tracks),
+            coverage=round(self._covered / max(1, self._frames), 4),
+            confidence=round(self._confidence / max(1, self._poses), 4),
+            gaps=self._gaps,
+            interpolated=round(self._filled / max(1, self._poses), 4),
+            doubtful_seconds=self._doubtful,
+        )
+
+    def _count(self, frame: FrameResult, people: Sequence[Doubt]) -> None:
+        if second_of(frame) != self._second:
+            self._close_second()
+            self._second = second_of(frame)
+        self._covered += bool(people)
+        self._poses += len(people)
+        for person, doubt in zip(frame.people, people, strict=True):
+            track = person.track_id
+            self._confidence += doubt.confidence
+            self._filled += doubt.filled
+            self._now.setdefault(track, []).append(doubt)
+            self._tracks.add(track)
+            if not doubt.filled:
+                self._gaps += self._frames > self._detected.get(track, self._frames) + 1
+                self._detected[track] = self._frames
+        self._frames += 1
+
+    def _close_second(self) -> None:
+        self._doubtful += any(_second(self._second, track, found).doubtful for track, found in self._now.items())
+        self._now = {}
+
+
+def figures_of(frames: Iterable[FrameResult]) -> Figures:
+    """The figures of frames in ascending order."""
+    counter = FigureCounter()
+    for frame in frames:
+        counter.add(frame)
+    return counter.finish()
+
+
 def doubts(frames: Iterable[FrameResult]) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
     """Frames in ascending order -> each with what is doubtful about its people, in their order.
 
     Holds back as many frames as `sides.repair_sides` does.
     """
-    waiting: list[FrameResult] = []
+    for original, repaired in repair_sides((frame, frame) for frame in frames):
+        yield original, _doubts(original, repaired)
 
-    def noted() -> Iterator[FrameResult]:
-        for frame in frames:
-            waiting.append(frame)
-            yield frame
 
-    for repaired in repair_results(noted()):
-        frame = waiting.pop(0)
-        yield frame, tuple(_doubt(p, r) for p, r in zip(frame.people, repaired.people, strict=True))
+def _doubts(original: FrameResult, repaired: FrameResult) -> tuple[Doubt, ...]:
+    return tuple(_doubt(p, r) for p, r in zip(original.people, repaired.people, strict=True))
 
 
 def _doubt(person: Person, repaired: Person) -> Doubt:
@@ -86,12 +164,17 @@ def _doubt(person: Person, repaired: Person) -> Doubt:
     return Doubt(confidence, confidence < LOW_CONFIDENCE, swap, person.interpolated)
 
 
-def per_second(frames: Sequence[FrameResult]) -> list[Second]:
+def second_of(frame: FrameResult) -> int:
+    """The second of the video that a frame belongs to."""
+    return math.floor(frame.time + 1e-9)
+
+
+def per_second(frames: Iterable[FrameResult]) -> list[Second]:
     """Every second of every track, by second and then by track."""
     found: dict[tuple[int, int], list[Doubt]] = {}
     for frame, people in doubts(frames):
         for person, doubt in zip(frame.people, people, strict=True):
-            found.setdefault((int(np.floor(frame.time + 1e-9)), person.track_id), []).append(doubt)
+            found.setdefault((second_of(frame), person.track_id), []).append(doubt)
     return [_second(second, track, found[second, track]) for second, track in sorted(found)]
 
 

@@ -47,7 +47,7 @@ def test_videos_are_done_put_and_known_again(memory, tmp_path):
         "bad.mp4": False,
         "sub/b.mov": True,
     }
-    names = ["a.json", "a.mp4", "manifest.jsonl", "sub/b.mov.json", "sub/b.mov.mp4"]
+    names = ["a.json", "a.mp4", "manifest.jsonl", "sub/b.mov.json", "sub/b.mov.mp4", "summary.csv"]
     assert memory.find("/out") == [f"/out/{name}" for name in names]
     people = PoseEstimator.from_config(CONFIG)
     memory.get_file("/in/a.mp4", str(tmp_path / "a.mp4"))

@@ -27,7 +27,7 @@ def test_five_videos_one_corrupt(dcpose, product, tmp_path):
     assert "5.mp4" in next(line for line in result.stderr.splitlines() if "not a video" in line)
     assert "pipe.mp4 is skipped: a pipe or device" in result.stderr
     assert result.stderr.endswith("4 done, 0 finished before, 1 failed, 1 skipped\n")
-    assert len(product.files_in(tmp_path / "out")) == 9
+    assert len(product.files_in(tmp_path / "out")) == 10
 
     product.make_clip(folder / "5.mp4", frames=2)
     result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)

@@ -79,7 +79,7 @@ def test_bad_videos_and_relative_paths(cluster, dcpose, product, clip, tmp_path)
     )
     assert result.returncode == 7, result.stderr
     assert "bad.mp4" in result.stderr
-    assert product.files_in(tmp_path / "out") == ["good.json", "good.mp4", "manifest.jsonl"]
+    assert product.files_in(tmp_path / "out") == ["good.json", "good.mp4", "manifest.jsonl", "summary.csv"]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:999999"])

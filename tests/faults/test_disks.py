@@ -62,7 +62,7 @@ def test_disk_full_in_a_batch(dcpose, product, clip, tmp_path):
         result = dcpose("batch", tmp_path / "in", "-o", disk, *dcpose.models)
         assert result.returncode == 0, result.stderr
         assert product.files_in(disk) == sorted(
-            [*(f"{n}.{e}" for n in "abc" for e in ("json", "mp4")), "manifest.jsonl"]
+            [*(f"{n}.{e}" for n in "abc" for e in ("json", "mp4")), "manifest.jsonl", "summary.csv"]
         )
 
 

@@ -82,4 +82,6 @@ def test_no_command_opens_a_socket(dcpose, product, clip, tmp_path):
     assert dcpose.process(
         before=f"{LISTENING}import socket; socket.socket(); raise SystemExit"
     ).stdout  # it is received
-    assert product.files_in(tmp_path) == ["in/a.mp4", "out/a.json", "out/a.mp4", "out/manifest.jsonl"]
+    assert product.files_in(tmp_path) == [
+        *("in/a.mp4", "out/a.json", "out/a.mp4", "out/manifest.jsonl", "out/summary.csv")
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcpose_cli.results.quality import LOW_CONFIDENCE, doubts, per_second
+from dcpose_cli.results.quality import LOW_CONFIDENCE, Figures, doubts, figures_of, per_second
 from dcpose_cli.sides import LEFT, RIGHT
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.types import FrameResult, Person
@@ -73,3 +73,33 @@ def test_seconds_of_every_track():
     }
     low = per_second(clip(low=range(50, 75)))
     assert [(s.second, s.track_id) for s in low if s.doubtful] == [(2, 4)]
+
+
+def test_figures_of_a_known_result():
+    """100 frames, 4 s: track 4 lost in frames 20 to 22 and filled in 80 and 81, track 7 from frame 50 on."""
+    frames = clip(absent=range(20, 23), filled=(80, 81), low=range(50, 75), swapped=range(30, 33))
+    found = figures_of(frames)
+    poses = 97 + 50
+    assert found == Figures(
+        frames=100,
+        people=2,
+        coverage=0.97,
+        confidence=round((72 * 0.8 + 25 * 0.2 + 50 * 0.8) / poses, 4),
+        gaps=2,
+        interpolated=round(2 / poses, 4),
+        doubtful_seconds=3,  # the second second (swap), the third (low) and the fourth (filled)
+    )
+    doubtful = {s.second for s in per_second(frames) if s.doubtful}
+    assert doubtful == {1, 2, 3}
+
+
+def test_figures_of_nothing():
+    assert figures_of([]) == Figures()
+    assert figures_of([FrameResult(0, 0, 0.0)]) == Figures(frames=1)
+
+
+def test_a_gap_is_counted_once_however_it_is_filled():
+    for filled, absent in ((range(20, 30), ()), ((), range(20, 30)), (range(20, 25), range(25, 30))):
+        assert figures_of(clip(filled=filled, absent=absent)).gaps == 1
+    # Before the first detection and after the last one there is no gap.
+    assert figures_of(clip(absent=[*range(10), *range(90, 100)], filled=(10, 11))).gaps == 0
