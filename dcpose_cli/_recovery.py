@@ -1,6 +1,6 @@
 """What dead processes left: sets of files that got some of their names are completed, temporary files are removed.
 
-Files that belong together (a video and its JSON, the two tables of a CSV) get their names as a set (_sets.py): when all
+Files that belong together (a video and its JSON, the tables of a CSV) get their names as a set (_sets.py): when all
 are on the disk under temporary names, a journal `.NAME.set.part` is written beside them, then the files are renamed,
 then the journal is removed. NAME is the name of an output without its ending. While a journal exists the set counts
 as written. When its process died, whoever reads or writes one of these outputs with dcpose gives the remaining files

@@ -134,7 +134,7 @@ def outputs(call):
     if call[0] == "estimate":
         return {out, out.with_suffix(".json")}
     if call[0] == "convert":
-        return {out, out.with_stem(f"{out.stem}_angles")}
+        return {out, out.with_stem(f"{out.stem}_angles"), out.with_stem(f"{out.stem}_quality")}
     if call[0] == "report":
         return {out or Path(call[1]).with_suffix(".html")}
     return {out} - {None}

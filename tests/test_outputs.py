@@ -49,9 +49,12 @@ def test_a_converted_export_goes_on_from_its_parts(tiny_folder, clip, tmp_path, 
     before = crowd.detector.calls
     summary = export_json(clip, tmp_path / "a.csv", to="csv", estimator=crowd, resume=True)
     assert crowd.detector.calls == before + 1  # the last of three chunks
-    assert (summary.json, summary.exports) == (None, (tmp_path / "a.csv", tmp_path / "a_angles.csv"))
+    assert (summary.json, summary.exports) == (
+        None,
+        tuple(tmp_path / f"a{end}.csv" for end in ("", "_angles", "_quality")),
+    )
     export_json(clip, tmp_path / "b.csv", to="csv", estimator=crowd)
-    assert PRODUCT.files_in(tmp_path) == ["a.csv", "a_angles.csv", "b.csv", "b_angles.csv"]
+    assert PRODUCT.files_in(tmp_path) == [f"{name}{end}.csv" for name in "ab" for end in ("", "_angles", "_quality")]
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 

@@ -1,12 +1,14 @@
-"""Tidy tables for data analysis, as CSV or Parquet: joints, and joint angles as a second table beside it.
+"""Tidy tables for data analysis, as CSV or Parquet: joints, and beside them joint angles and the quality by second.
 
 joints   frame (index in the video, from 0), time (seconds; of reality where the result is of slow motion), track_id,
          person (number within the frame), joint (name), x, y (pixels of the frame; empty where the joint was not
          predicted), score (confidence)
 angles   frame, time, track_id, person, angle (its name; angles.py defines each), degrees (empty where a joint is
          missing), score (the lowest of its joints')
+quality  second (of the video, as in `time`: 3 is from 3.0 to 4.0 s), track_id, frames (in which the track is),
+         confidence (mean), low_confidence, probable_swap, filled_gap (true or false; results/quality.py)
 
-One row per frame, person and joint or angle; frames without people have no rows.
+One row per frame, person and joint or angle, and per second and track; frames without people have no rows.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from ..errors import OutputError
 from ..files import require_free_target
 from ..results.measures import pixel_aspect
+from ..results.quality import per_second
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ._outputs import Write, write_files
@@ -34,16 +37,17 @@ _ANGLE_DECIMALS: Final = 2
 _TIME_DECIMALS: Final = 6
 
 
-def angles_path(path: Path) -> Path:
-    """Where the second table goes: result.csv -> result_angles.csv."""
-    return path.with_name(f"{path.stem}_angles{path.suffix}")
+def table_paths(path: Path) -> dict[str, Path]:
+    """Where the tables go: joints result.csv, angles result_angles.csv, quality result_quality.csv."""
+    beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("angles", "quality")}
+    return {"joints": path, **beside}
 
 
 def write_tables(result: PoseTrackResult, path: Path, *, overwrite: bool = False) -> list[Path]:
-    """Write both tables; the ending of `path`, .csv or .parquet, says how. Raises OutputError."""
+    """Write all tables; the ending of `path`, .csv or .parquet, says how. Raises OutputError."""
     parquet = path.suffix.lower() == ".parquet"
-    tables = {path: joints_table(result), angles_path(path): angles_table(result)}
-    files = {p: _writer(table, p, parquet=parquet) for p, table in tables.items()}
+    make = {"joints": joints_table, "angles": angles_table, "quality": quality_table}
+    files = {p: _writer(make[name](result), p, parquet=parquet) for name, p in table_paths(path).items()}
     return write_files(files, overwrite=overwrite, of=path)
 
 
@@ -80,6 +84,23 @@ def angles_table(result: PoseTrackResult) -> pl.DataFrame:
     return _tidy(result, "angle", ALL_ANGLES, columns)
 
 
+def quality_table(result: PoseTrackResult) -> pl.DataFrame:
+    """One row per second and track."""
+    import polars as pl
+
+    seconds = per_second(result.frames)
+    columns: dict[str, tuple[Any, Any]] = {
+        "second": (pl.Int64, [s.second for s in seconds]),
+        "track_id": (pl.Int64, [s.track_id for s in seconds]),
+        "frames": (pl.Int64, [s.frames for s in seconds]),
+        "confidence": (pl.Float64, [round(s.confidence, SCORE_DECIMALS) for s in seconds]),
+        "low_confidence": (pl.Boolean, [s.low for s in seconds]),
+        "probable_swap": (pl.Boolean, [s.swap for s in seconds]),
+        "filled_gap": (pl.Boolean, [s.filled for s in seconds]),
+    }
+    return pl.DataFrame({name: pl.Series(name, values, dtype=kind) for name, (kind, values) in columns.items()})
+
+
 def _keypoints(result: PoseTrackResult) -> NDArray[np.float64]:
     """(P, joints, 3) of all people in order."""
     arrays = [person.keypoints for frame in result.frames for person in frame.people]
@@ -111,9 +132,9 @@ def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
 
 
 def _require_free(out: Path, *, overwrite: bool) -> None:
-    for path in (out, angles_path(out)):
+    for path in table_paths(out).values():
         require_free_target(path, overwrite=overwrite)
 
 
-CSV = Format("tidy tables of joints and angles", ".csv", _write, _require_free, eyes=True)
+CSV = Format("tidy tables of joints, angles and quality", ".csv", _write, _require_free, eyes=True)
 PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free, eyes=True)

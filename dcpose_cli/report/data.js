@@ -16,6 +16,7 @@ class PoseData {
   // meta: of the page. buffer: the unpacked stream. offset: seconds to take off every time for the video's own clock.
   constructor(meta, buffer, offset) {
     this.meta = meta;
+    this.offset = offset;
     this.frames = meta.frames;
     let at = 0;
     const take = (kind, count) => {

@@ -129,9 +129,10 @@ async function main() {
     plots.show(track, joint);
     editor.show(track);
   };
+  const doubts = new Doubts(data, (frame) => { stage.pause(); stage.seek(frame); }, (track) => choose(track, plots.joint));
   const timeline = new Timeline(data, stage, el("rowbox"), el("rowcanvas"), el("playhead"), (track) => {
     if (track !== plots.track) choose(track, plots.joint);
-  });
+  }, doubts);
   const plots = new Plots(data, stage, [el("plot-place"), el("plot-score"), el("plot-angle")]);
   const editor = new Editor(data, stage, plots, (track) => choose(track, plots.joint));
   const stretches = new Stretches(data, stage, choose);
@@ -168,12 +169,13 @@ async function main() {
   const longest = data.tracks.reduce((best, track) => (track.count > best.count ? track : best), { count: 0, number: 0 });
   if (data.tracks.length) choose(longest.number, Math.max(0, meta.joints.indexOf("right_wrist")));
   stretches.fill();
+  doubts.fill(el("doubts"));
   layout();
   stage.show(0);
   stage.onframe(0);
   window.addEventListener("resize", layout);
   startVideo(meta, stage, el("video"), note);
-  window.dcpose = { data, stage, timeline, plots, stretches, editor, opened: performance.now() };
+  window.dcpose = { data, stage, timeline, plots, stretches, doubts, editor, opened: performance.now() };
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,15 +19,19 @@ from ..render import track_palette
 from ..results.identities import require_distinct_ids
 from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
+from ..results.quality import per_second
 from ..results.selected import selected
 from ..skeleton import EDGES, JOINT_NAMES
+from ..types import FrameResult
 from ..video.probe import container_start, probe
-from .pack import SCORE_UNIT, pack
+from .pack import SCORE_UNIT, Packed, pack
 
 #: Longest video that `embed` takes into the page, bytes.
 MAX_EMBED_BYTES: Final = 100 * 2**20
+#: Doubtful seconds that a page holds.
+_MOST_DOUBTS: Final = 50_000
 _MIME: Final = {".webm": "video/webm", ".mkv": "video/x-matroska", ".ogv": "video/ogg"}
-_SCRIPTS: Final = ("data.js", "stage.js", "timeline.js", "plots.js", "edit.js", "page.js")
+_SCRIPTS: Final = ("data.js", "doubts.js", "stage.js", "timeline.js", "plots.js", "edit.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,8 @@ def _relative_url(video: Path, folder: Path) -> str:
 
 
 def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) -> bytes:
-    packed = pack(playback_frames(result))
+    frames = playback_frames(result)
+    packed = pack(frames)
     header = result.header
     positions = {frame.index: position for position, frame in enumerate(result.frames)}
     boxes = [p.bbox[:2] + p.bbox[2:] for f in result.frames[:: max(1, len(result.frames) // 2000)] for p in f.people]
@@ -169,6 +175,7 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
         "edges": EDGES,
         "tracks": [{"id": track, "count": count, "colours": _colours(track)} for track, count in packed.tracks],
         "damaged": [positions[frame.index] for frame in result.frames if frame.damaged][:10_000],
+        "doubts": _doubts(frames, packed),
         "about": _about(header),
         "video": {k: v for k, v in video.items() if k != "embedded"} if video else None,
     }
@@ -191,6 +198,17 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
         name, _, tail = piece.partition("}}")
         chunks += [parts[name], tail]
     return "".join(chunks).encode()
+
+
+def _doubts(frames: Sequence[FrameResult], packed: Packed) -> list[list[int]]:
+    """Doubtful seconds by time: place of the track in the stream, second, and flags as doubts.js has them."""
+    places = {track: place for place, (track, _) in enumerate(packed.tracks)}
+    found = [
+        [places[one.track_id], one.second, one.low + 2 * one.swap + 4 * one.filled]
+        for one in per_second(frames)
+        if one.doubtful
+    ]
+    return found[:_MOST_DOUBTS]
 
 
 def _about(header: Any) -> list[str]:

@@ -1,8 +1,8 @@
-// One row per track: when it is there, and how sure its joints are (the brighter the surer).
+// One row per track: when it is there, how sure its joints are (the brighter the surer), and its doubtful seconds.
 
 class Timeline {
-  constructor(data, stage, box, canvas, playhead, onpick) {
-    Object.assign(this, { data, stage, box, canvas, playhead, onpick });
+  constructor(data, stage, box, canvas, playhead, onpick, doubts) {
+    Object.assign(this, { data, stage, box, canvas, playhead, onpick, doubts });
     this.rowHeight = 14;
     this.left = 44;
     canvas.addEventListener("pointerdown", (event) => {
@@ -74,6 +74,7 @@ class Timeline {
       }
       column = end;
     }
+    this.doubts.draw(context, track.number, left, columns, top + this.rowHeight - 2, [from, to]);
   }
 
   mark(frame) {

@@ -14,7 +14,6 @@ import pytest
 
 from dcpose_cli.errors import InputError, OutputError, UsageError
 from dcpose_cli.evaluation.poseval_files import EVAL_JOINTS, read_frames
-from dcpose_cli.export.angles import ALL_ANGLES, ANGLES, joint_angles
 from dcpose_cli.export.formats import FORMATS, Options, convert, write_result
 from dcpose_cli.export.openpose import BODY_25
 from dcpose_cli.results import PoseTrackResult, PoseTrackWriter
@@ -129,47 +128,6 @@ def test_openpose_folder(real: Path, native: dict[str, Any], tmp_path: Path) -> 
                     np.testing.assert_allclose(points[body[theirs], :2], pair[:, :2].mean(axis=0), atol=0.006)
                     assert points[body[theirs], 2] == pair[:, 2].min()
             assert not points[[body["LEye"], body["RHeel"]]].any()
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_tables_through_pandas(real: Path, native: dict[str, Any], tmp_path: Path, kind: str) -> None:
-    import pandas as pd
-
-    out = tmp_path / f"x.{kind}"
-    angles_out = tmp_path / f"x_angles.{kind}"
-    assert convert(real, out, kind) == [out, angles_out]
-    read = pd.read_csv if kind == "csv" else pd.read_parquet
-    joints, angles = read(out), read(angles_out)
-    assert list(joints.columns) == ["frame", "time", "track_id", "person", "joint", "x", "y", "score"]
-    assert list(angles.columns) == ["frame", "time", "track_id", "person", "angle", "degrees", "score"]
-    assert len(joints) == 17 * len(native["annotations"])
-    assert len(angles) == len(ALL_ANGLES) * len(native["annotations"])
-    seconds, frames = times(native), image_ids(native)
-    for number, entry in enumerate(native["annotations"]):
-        part = joints.iloc[17 * number : 17 * number + 17]
-        expected = keypoints(entry)
-        index = frames[entry["image_id"]]
-        assert part["joint"].tolist() == NAMES
-        assert set(part["frame"]) == {index}
-        assert part["time"].to_numpy() == pytest.approx(seconds[index], abs=1e-6)
-        assert set(part["track_id"]) == {entry["track_id"]}
-        np.testing.assert_array_equal(part[["x", "y"]].to_numpy(float), expected[:, :2])
-        np.testing.assert_array_equal(part["score"].to_numpy(float), expected[:, 2])
-        rows = angles.iloc[len(ALL_ANGLES) * number : len(ALL_ANGLES) * (number + 1)]
-        assert rows["angle"].tolist() == list(ALL_ANGLES)
-        rows = rows.iloc[: len(ANGLES)]
-        degrees, _ = joint_angles(np.nan_to_num(expected)[None])
-        np.testing.assert_allclose(rows["degrees"].to_numpy(float), degrees[0], atol=0.02)
-
-
-def test_parquet_types_through_pyarrow(real: Path, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    convert(real, tmp_path / "x.parquet", "parquet")
-    types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "x.parquet")}
-    assert types["frame"] == types["track_id"] == "int64"
-    assert types["time"] == types["x"] == "double"
-    assert types["joint"] in ("string", "large_string")
 
 
 def test_trc_through_its_reader(real: Path, native: dict[str, Any], tmp_path: Path) -> None:
@@ -322,10 +280,11 @@ def test_outputs_are_never_replaced_unasked(tmp_path: Path, name: str, product: 
         assert after.keys() == before.keys()
     else:
         assert after == before
-    if name in ("csv", "parquet"):  # the second table alone is reason enough
-        out.unlink()
-        with pytest.raises(OutputError, match="x_angles"):
-            convert(tmp_path / "r.json", out, name)
+    if name in ("csv", "parquet"):  # one of the other tables is reason enough
+        for removed, left in ((out, "x_angles"), (first[1], "x_quality")):
+            removed.unlink()
+            with pytest.raises(OutputError, match=left):
+                convert(tmp_path / "r.json", out, name)
 
 
 def test_a_folder_of_something_else_is_not_replaced(real: Path, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import base64
 import json
 import re
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dcpose_cli import InputError, OutputError, UsageError
 from dcpose_cli.report import write_report
-from dcpose_cli.results import PoseTrackWriter
+from dcpose_cli.results import PoseTrackWriter, read_posetrack
 from dcpose_cli.types import FrameResult
 
 
@@ -45,6 +47,25 @@ def test_the_video_is_found_and_named_relative_to_the_page(folder):
     write_report(folder / "clip.json", folder / "b.html", video=folder / "it's 100% #1.mp4")
     assert meta_of(folder / "b.html")["video"]["source"] == "it%27s%20100%25%20%231.mp4"
     assert str(folder) not in (folder / "b.html").read_text()
+
+
+def test_doubtful_seconds_of_every_track(folder):
+    """Track 7 is unsure as a whole in its last second; nobody else is doubtful."""
+    frames = read_posetrack(folder / "clip.json")
+    with PoseTrackWriter(folder / "doubt.json", frames.header) as writer:
+        for frame in frames.frames:
+            people = list(frame.people)
+            if frame.time >= 1:
+                people[-1] = replace(people[-1], keypoints=people[-1].keypoints * np.float32([1, 1, 0.2]))
+            elif frame.index == 12:
+                people[0] = replace(people[0], interpolated=True)
+            writer.write(replace(frame, people=tuple(people)))
+    write_report(folder / "doubt.json", folder / "doubt.html")
+    page = meta_of(folder / "doubt.html")
+    assert [page["tracks"][place]["id"] for place, _, _ in page["doubts"]] == [0, 7]
+    assert [(second, flags) for _, second, flags in page["doubts"]] == [(0, 4), (1, 1)]
+    write_report(folder / "clip.json", folder / "sure.html")
+    assert meta_of(folder / "sure.html")["doubts"] == []
 
 
 def test_the_video_inside_the_page(folder):
