@@ -33,6 +33,25 @@ blocks = [1, 1, 1]
 """
 
 
+#: A recipe of both stages on the generated PoseTrack (tests/posetrack_files.py), one epoch each.
+TINY_RECIPE = (
+    """
+name = "own"
+[data]
+format = "coco"
+train = "coco_train.json"
+val = "coco_val.json"
+[stage1]
+epochs = 1
+batch = 2
+[stage2]
+epochs = 1
+batch = 2
+"""
+    + TINY_MODEL
+)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One more than cores: many tests wait for processes, time-outs and signals."""
     return (os.cpu_count() or 1) + 1
@@ -85,6 +104,18 @@ def clip(product: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model() -> str:
     """What a recipe says of its network, for one that trains in seconds."""
     return TINY_MODEL
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> str:
+    """A whole recipe for such a network."""
+    return TINY_RECIPE
+
+
+@pytest.fixture(scope="session")
+def small_nets() -> object:
+    """tests/small_nets.py."""
+    return _beside("small_nets")
 
 
 @pytest.fixture(scope="session")
@@ -153,18 +184,16 @@ def w48_folder(tmp_path_factory: pytest.TempPathFactory, golden: object) -> Path
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, small_nets: Any) -> Path:
     """A small DCPose model folder with random weights."""
     import torch
 
     from dcpose_cli.checkpoints.files import save_model
-    from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
     from dcpose_cli.nets.dcpose import init_head
     from dcpose_cli.nets.hrnet import init_weights
 
     torch.manual_seed(3)
-    backbone = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
-    net = DCPose(DCPoseConfig(backbone=backbone, input_size=(48, 64), combine_width=8, dilations=(2, 4)))
+    net = small_nets.net("dcpose")
     init_weights(net.backbone)
     init_head(net)
     folder = tmp_path_factory.mktemp("models") / "tiny"

@@ -13,24 +13,14 @@ from safetensors.torch import load_file, save_file
 from dcpose_cli.checkpoints import files as weights
 from dcpose_cli.checkpoints.files import METADATA_KEY, find_weights, load_model, open_model, save_model, verify
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
-from dcpose_cli.nets import (
-    DCPose,
-    DCPoseConfig,
-    HRNet,
-    HRNetConfig,
-    PoseWarper,
-    PoseWarperConfig,
-    SimpleBaseline,
-    SimpleBaselineConfig,
-)
-
-TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
+from dcpose_cli.nets import DCPose, DCPoseConfig, SimpleBaselineConfig
+from dcpose_cli.pose.methods import KINDS
 
 
 @pytest.fixture(scope="module")
-def hrnet():
+def hrnet(small_nets):
     torch.manual_seed(1)
-    return HRNet(TINY).eval()
+    return small_nets.net("hrnet")
 
 
 @pytest.fixture
@@ -104,7 +94,7 @@ def test_float32_round_trip_of_an_hrnet_is_exact(hrnet, tmp_path):
     )
     loaded = open_model(tmp_path / "h")
     assert loaded.path == path
-    want = ("hrnet", "h", (192, 256), (0, 5), "coco", "s", TINY)
+    want = ("hrnet", "h", (192, 256), (0, 5), "coco", "s", hrnet.config)
     head = loaded.header
     assert (head.kind, head.name, head.input_size, head.predicts, head.joints, head.source, head.network) == want
     assert head.decoding == "smoothed"
@@ -112,8 +102,8 @@ def test_float32_round_trip_of_an_hrnet_is_exact(hrnet, tmp_path):
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def test_what_float16_cannot_hold_stays_float32(tmp_path):
-    net = HRNet(TINY)
+def test_what_float16_cannot_hold_stays_float32(small_nets, tmp_path):
+    net = small_nets.net("hrnet")
     net.bn1.running_var[0] = 1e6
     path = save_model(net, tmp_path / "h", name="h", dtype=torch.float16)
     stored = load_file(path)
@@ -139,16 +129,13 @@ def test_saving_below_a_file_is_an_output_error(hrnet, tmp_path):
         save_model(hrnet, tmp_path / "file" / "model", name="h")
 
 
-@pytest.mark.parametrize(
-    "net",
-    [
-        PoseWarper(PoseWarperConfig(backbone=TINY, input_size=(48, 64), blocks=1, width=8, dilations=(2,))),
-        SimpleBaseline(SimpleBaselineConfig(depth=18, width=8)),
-        DCPose(DCPoseConfig(SimpleBaselineConfig(depth=18, width=8), (48, 64), combine_width=8, neighbours=("next",))),
-    ],
-    ids=["posewarper", "simplebaseline", "dcpose on simplebaseline"],
-)
-def test_every_kind_comes_back_as_it_was(net, tmp_path):
+@pytest.mark.parametrize("kind", [*KINDS, "dcpose on simplebaseline"])
+def test_every_kind_comes_back_as_it_was(small_nets, kind, tmp_path):
+    if kind in KINDS:
+        net = small_nets.net(kind)
+    else:
+        backbone = SimpleBaselineConfig(depth=18, width=8)
+        net = DCPose(DCPoseConfig(backbone, (48, 64), combine_width=8, neighbours=("next",)))
     loaded = open_model(save_model(net, tmp_path / "m", name="m", input_size=(48, 64)))
     assert (type(loaded.net), loaded.net.config, loaded.header.network) == (type(net), net.config, net.config)
     assert loaded.header.input_size == (48, 64)

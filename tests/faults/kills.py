@@ -35,19 +35,6 @@ _EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", 
 _SLOW = ("compare", "train", "models export")
 #: Tables and pictures of a training, which logs some steps again when it goes on after a kill.
 _LOGS = re.compile(r"work/.*\.(csv|png)")
-_RECIPE = """
-name = "own"
-[data]
-format = "coco"
-train = "coco_train.json"
-val = "coco_val.json"
-[stage1]
-epochs = 1
-batch = 2
-[stage2]
-epochs = 1
-batch = 2
-"""
 
 
 def commands(kit, out, models):
@@ -223,7 +210,7 @@ def main():
         for number in range(2):
             product["make_clip"](kit / "two" / f"{number}.mp4", frames=5)
         runpy.run_path(str(TESTS / "posetrack_files.py"))["write_all"](kit / "posetrack")
-        (kit / "recipe.toml").write_text(_RECIPE + runpy.run_path(str(TESTS / "conftest.py"))["TINY_MODEL"])
+        (kit / "recipe.toml").write_text(runpy.run_path(str(TESTS / "conftest.py"))["TINY_RECIPE"])
         older = product["make_clip"](kit / "older.mp4", frames=5)
         export_json(older, kit / "older.json", estimator=people[1])
         dcpose = product["Command"](model, detector)

@@ -44,19 +44,6 @@ def _write(line):
 _write("start")
 sys.addaudithook(_listen)
 """
-RECIPE = """
-name = "own"
-[data]
-format = "coco"
-train = "coco_train.json"
-val = "coco_val.json"
-[stage1]
-epochs = 1
-batch = 2
-[stage2]
-epochs = 1
-batch = 2
-"""
 
 
 @pytest.fixture
@@ -157,7 +144,7 @@ def test_export_to_onnx_sends_nothing(dcpose, listened, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_command_sends_anything(dcpose, clip, tiny_model, posetrack_root, listened, tmp_path):
+def test_no_command_sends_anything(dcpose, clip, tiny_recipe, posetrack_root, listened, tmp_path):
     env, log, home = listened
     calls = tmp_path / "calls.txt"
     under = tracer(calls)
@@ -165,7 +152,7 @@ def test_no_command_sends_anything(dcpose, clip, tiny_model, posetrack_root, lis
     assert "--offline" not in online
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
-    (tmp_path / "recipe.toml").write_text(RECIPE + tiny_model)
+    (tmp_path / "recipe.toml").write_text(tiny_recipe)
     out = tmp_path / "out"
     out.mkdir()
     commands = (

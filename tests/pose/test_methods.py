@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from dcpose_cli.nets import (
     DCPose,
     DCPoseConfig,
     HRNet,
-    HRNetConfig,
     PoseWarper,
     PoseWarperConfig,
     SimpleBaseline,
@@ -27,34 +28,31 @@ from dcpose_cli.pose.heatmaps import peaks, to_image
 from dcpose_cli.pose.methods import FlipTest, keypoints_of_heatmaps, method_of, reach_of
 from dcpose_cli.skeleton import FLIP_ORDER
 
-TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
-SIZE = (48, 64)
 KINDS = ["dcpose", "dsta", "hrnet", "posewarper", "simplebaseline"]
 
 
 @pytest.fixture(scope="module")
-def nets():
+def nets(small_nets):
     torch.manual_seed(0)
-    dcpose = DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2, 4)))
+    dcpose = small_nets.net("dcpose")
     init_weights(dcpose)
     init_dcpose(dcpose)
-    dsta = DSTA(DSTAConfig(input_size=SIZE, backbone=TINY))
+    dsta = small_nets.net("dsta")
     init_backbone(dsta.backbone)
     init_head(dsta)
     torch.nn.init.normal_(dsta.to_tokens.weight)
     torch.nn.init.normal_(dsta.temporal.place)
-    hrnet = HRNet(TINY)
+    hrnet = small_nets.net("hrnet")
     init_weights(hrnet)
-    warper = PoseWarper(PoseWarperConfig(backbone=TINY, input_size=SIZE, blocks=2, width=8, dilations=(2, 4)))
+    warper = small_nets.net("posewarper")
     init_heatmap_net(warper.backbone)
     init_posewarper_head(warper)
     torch.nn.init.normal_(warper.warps[0].offset.weight, 0.0, 0.1)
     torch.nn.init.normal_(warper.backbone.final_layer.weight)
-    simple = SimpleBaseline(SimpleBaselineConfig(depth=18, width=8))
+    simple = small_nets.net("simplebaseline")
     init_heatmap_net(simple)
     torch.nn.init.normal_(simple.final_layer.weight)
-    made = {"dcpose": dcpose, "dsta": dsta, "hrnet": hrnet, "posewarper": warper, "simplebaseline": simple}
-    return {kind: net.eval() for kind, net in made.items()}
+    return {"dcpose": dcpose, "dsta": dsta, "hrnet": hrnet, "posewarper": warper, "simplebaseline": simple}
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +79,16 @@ def test_keypoints_of_every_method(nets, pictures, kind):
     assert torch.isfinite(points).all()
 
 
-def test_frames():
+def test_frames(small_nets):
+    tiny = small_nets.TINY
     with torch.device("meta"):
-        assert method_of(HRNet(TINY)).frames == (0,)
-        assert method_of(DCPose(DCPoseConfig(backbone=TINY))).frames == (0, -1, 1)
-        assert method_of(DSTA(DSTAConfig(backbone=TINY))).frames == (-1, 0, 1)
-        assert method_of(DSTA(DSTAConfig(backbone=TINY, frames=1))).frames == (0,)
-        assert method_of(DCPose(DCPoseConfig(backbone=TINY, neighbours=("next",)))).frames == (0, 1)
-        assert method_of(PoseWarper(PoseWarperConfig(backbone=TINY))).frames == (-2, -1, 0, 1, 2)
-        assert reach_of(method_of(DSTA(DSTAConfig(backbone=TINY, frames=5)))) == 2
+        assert method_of(HRNet(tiny)).frames == (0,)
+        assert method_of(DCPose(DCPoseConfig(backbone=tiny))).frames == (0, -1, 1)
+        assert method_of(DSTA(DSTAConfig(backbone=tiny))).frames == (-1, 0, 1)
+        assert method_of(DSTA(DSTAConfig(backbone=tiny, frames=1))).frames == (0,)
+        assert method_of(DCPose(DCPoseConfig(backbone=tiny, neighbours=("next",)))).frames == (0, 1)
+        assert method_of(PoseWarper(PoseWarperConfig(backbone=tiny))).frames == (-2, -1, 0, 1, 2)
+        assert reach_of(method_of(DSTA(DSTAConfig(backbone=tiny, frames=5)))) == 2
         assert reach_of(method_of(SimpleBaseline(SimpleBaselineConfig(depth=18)))) == 0
 
 
@@ -125,9 +124,10 @@ def test_posewarper_is_the_network_and_its_peaks(nets, pictures):
     assert torch.allclose(run(nets["posewarper"], pictures), peaks(maps) * torch.tensor([4.0, 4.0, 1.0]), atol=1e-4)
 
 
-def test_a_neighbour_left_out_does_not_matter(pictures):
+def test_a_neighbour_left_out_does_not_matter(pictures, small_nets):
     torch.manual_seed(4)
-    net = DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2,), neighbours=("next",)))
+    config = replace(small_nets.net("dcpose").config, dilations=(2,), neighbours=("next",))
+    net = DCPose(config)
     init_heatmap_net(net.backbone)
     init_dcpose(net.eval())
     nine = torch.cat([pictures[0], pictures[-1], pictures[1]], dim=1)
@@ -194,7 +194,7 @@ def test_flip_test_reads_joints_from_the_mean_of_both_heatmaps(nets, pictures, k
 def test_flip_test_of_coordinates_is_the_mean_of_both(nets, pictures):
     straight = run(nets["dsta"], pictures)
     mirrored = run(nets["dsta"], {k: crops.flip(3) for k, crops in pictures.items()})[:, list(FLIP_ORDER)]
-    mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
+    mirrored[..., 0] = pictures[0].shape[3] - 1 - mirrored[..., 0]
     found = run(nets["dsta"], pictures, flip_test=True)
     assert torch.allclose(found, (straight + mirrored) / 2, atol=1e-4)
     assert not torch.allclose(found, straight, atol=0.1)

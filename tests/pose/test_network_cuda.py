@@ -8,47 +8,30 @@ import numpy as np
 import pytest
 import torch
 
-from dcpose_cli.nets import (
-    DCPose,
-    DCPoseConfig,
-    HRNet,
-    HRNetConfig,
-    PoseWarper,
-    PoseWarperConfig,
-    SimpleBaseline,
-    SimpleBaselineConfig,
-)
-from dcpose_cli.nets.dsta import DSTA, DSTAConfig
 from dcpose_cli.pose.ensemble import PoseEnsemble
 from dcpose_cli.pose.methods import KINDS
 from dcpose_cli.pose.model import LoadedModel, ModelHeader
 from dcpose_cli.pose.network import PoseNetwork
 
-TINY = HRNetConfig(width=8, stem=8, layer1_width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1))
-SIZE = (48, 64)
-NETS = {
-    "dcpose": lambda: DCPose(DCPoseConfig(backbone=TINY, input_size=SIZE, combine_width=8, dilations=(2, 4))),
-    "dsta": lambda: DSTA(DSTAConfig(input_size=SIZE, backbone=TINY)),
-    "hrnet": lambda: HRNet(TINY),
-    "posewarper": lambda: PoseWarper(
-        PoseWarperConfig(backbone=TINY, input_size=SIZE, blocks=2, width=8, dilations=(2, 4))
-    ),
-    "simplebaseline": lambda: SimpleBaseline(SimpleBaselineConfig(depth=18, width=8)),
-}
 
+@pytest.fixture
+def model(small_nets):
+    """What loads a model of a kind."""
 
-def model(kind, decoding="quarter"):
-    net = NETS[kind]().eval()
-    header = ModelHeader(
-        kind=kind,
-        name=kind,
-        input_size=SIZE,
-        predicts=tuple(range(17)),
-        joints="posetrack",
-        network=net.config,
-        decoding=decoding,
-    )
-    return LoadedModel(net, header, Path("model.safetensors"), "0" * 64)
+    def model(kind, decoding="quarter"):
+        net = small_nets.net(kind)
+        header = ModelHeader(
+            kind=kind,
+            name=kind,
+            input_size=small_nets.SIZE,
+            predicts=tuple(range(17)),
+            joints="posetrack",
+            network=net.config,
+            decoding=decoding,
+        )
+        return LoadedModel(net, header, Path("model.safetensors"), "0" * 64)
+
+    return model
 
 
 def people():
@@ -60,13 +43,9 @@ def people():
     return frames, windows, boxes, np.ones((6, 2), np.int64)
 
 
-def test_every_kind_is_here():
-    assert set(NETS) == set(KINDS)
-
-
-@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("precision", "flip_test"), [("fp32", False), ("auto", True), ("fp16", False)])
-def test_poses(fake_cuda, kind, precision, flip_test):
+def test_poses(fake_cuda, model, kind, precision, flip_test):
     loaded = model(kind)
     with fake_cuda():
         net = PoseNetwork(loaded, device=torch.device("cuda"), precision=precision, batch=4, flip_test=flip_test)
@@ -74,15 +53,15 @@ def test_poses(fake_cuda, kind, precision, flip_test):
         assert net.poses(*people()).shape == (6, 17, 3)
 
 
-@pytest.mark.parametrize("kind", NETS)
-def test_shared_crops_and_pixels_that_are_not_square(fake_cuda, kind):
+@pytest.mark.parametrize("kind", KINDS)
+def test_shared_crops_and_pixels_that_are_not_square(fake_cuda, model, kind):
     loaded = model(kind, "smoothed")
     with fake_cuda():
         net = PoseNetwork(loaded, device=torch.device("cuda"), precision="bf16")
         assert net.poses(*people(), pixel_aspect=1.5, tracks=np.array([0, 0, 0, 1, 1, 1])).shape == (6, 17, 3)
 
 
-def test_ensemble(fake_cuda):
+def test_ensemble(fake_cuda, model):
     models = [model("dcpose"), model("hrnet", "smoothed")]
     with fake_cuda():
         net = PoseEnsemble(
