@@ -264,10 +264,16 @@ class PoseEstimator:
         return self.network.joints
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """Name and SHA-256 of `model` and `detector`, as the header of a result has them."""
+        """What the header of a result says of `model` and `detector`: name, SHA-256; of models how they are used."""
         detector = self.detector
         model, *others = (
-            {"name": network.model.header.name, "sha256": network.model.sha256}
+            {
+                "name": network.model.header.name,
+                "sha256": network.model.sha256,
+                "joints": network.model.header.joints,
+                "input_size": list(network.input_size),
+                **({} if network.model.header.kind == "dsta" else {"decoding": network.model.header.decoding}),
+            }
             for network in (self.network, *self.network.others)
         )
         return {

@@ -8,7 +8,8 @@ labels of least cost is found by dynamic programming: for each choice of the las
 with a filter of its own (per-survivor processing, Raheli, Polydoros and Tzou, 1995). Unsure joints weigh less, and to
 exchange sure ones costs more.
 
-Knees and ankles are exchanged together. Arms are left alone: neither the sample clips nor labelled video gain by it.
+Knees, ankles and the feet of models that know them are exchanged together. Arms are left alone: neither the sample
+clips nor labelled video gain by it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .skeleton import JOINT_GROUPS
+from .skeleton.sets import FOOT
 from .types import FrameResult, Person
 
 T = TypeVar("T")
@@ -112,8 +114,16 @@ def repair_results(results: Iterable[FrameResult]) -> Iterator[FrameResult]:
 
 
 def _exchanged(person: Person) -> Person:
+    feet = [
+        [
+            person.joints.index(f"{side}_{part}")
+            for part in FOOT
+            if {f"left_{part}", f"right_{part}"} <= {*person.joints}
+        ]
+        for side in ("left", "right")
+    ]
     keypoints = person.keypoints.copy()
-    keypoints[LEFT + RIGHT] = keypoints[RIGHT + LEFT]
+    keypoints[LEFT + feet[0] + RIGHT + feet[1]] = keypoints[RIGHT + feet[1] + LEFT + feet[0]]
     return replace(person, keypoints=keypoints)
 
 

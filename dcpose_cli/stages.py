@@ -223,7 +223,9 @@ def estimate(
         frames = [window.current for window in chunk]
         kept = log.recall(segment_of(frames[0]), frames) if log else None
         if kept is not None:
-            yield from ((frame, result_of(entry, frame)) for frame, entry in zip(frames, kept, strict=True))
+            yield from (
+                (frame, result_of(entry, frame, pose.joints)) for frame, entry in zip(frames, kept, strict=True)
+            )
             continue
         results = list(estimate_chunk(chunk, people, stream, settings, find, pose))
         if log:
@@ -249,7 +251,7 @@ def estimate_chunk(
     if any(people.between for people in tracked):
         tracked, found = _detect_again(chunk, tracked, found, find, settings.conf, keypoints)
     for window, people, points in zip(chunk, tracked, found, strict=True):
-        yield window.current, frame_result(window.current, people, points)
+        yield window.current, frame_result(window.current, people, points, pose.joints)
 
 
 def _detect_again(

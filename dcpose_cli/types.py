@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .skeleton import JOINT_NAMES
+
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
@@ -162,8 +164,8 @@ class Window:
 class Person:
     """One person in one frame.
 
-    keypoints: (17, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum). Of models that
-    know COCO's eyes (19, 3), the eyes last, see skeleton.ALL_JOINTS.
+    keypoints: (J, 3) float32: x, y in pixels of the upright frame, confidence (raw heatmap maximum). J is 17, the
+    PoseTrack slots; models that know more joints have them behind the slots. joints: the names of all J.
     bbox: (4,) float32 xywh, the detector's box. score: the detector's confidence in 0..1.
     interpolated: the person was not detected in this frame; box and score are those the track has around it.
     """
@@ -173,6 +175,7 @@ class Person:
     score: float
     keypoints: NDArray[np.float32]
     interpolated: bool = False
+    joints: tuple[str, ...] = JOINT_NAMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

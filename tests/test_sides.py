@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dcpose_cli.sides import LAG_FRAMES, LEFT, RIGHT, repair_results, repair_sides
 from dcpose_cli.skeleton import JOINT_NAMES
+from dcpose_cli.skeleton.sets import FOOT, JOINT_SETS, result_joints
 from dcpose_cli.types import FrameResult, Person
 
 KNEES, ANKLES = ([JOINT_NAMES.index(f"{side}_{name}") for side in ("left", "right")] for name in ("knee", "ankle"))
@@ -155,3 +158,23 @@ def test_joints_that_were_not_predicted_do_no_harm():
     for result in results[5:9]:
         result.people[0].keypoints[LEFT + RIGHT] = 0
     assert 12 in exchanged(results, list(repair_results(results)))
+
+
+def test_feet_are_exchanged_with_the_legs():
+    joints = result_joints(JOINT_SETS["halpe26"].channels)
+    feet = [[joints.index(f"{side}_{part}") for part in FOOT] for side in ("left", "right")]
+    wrong, frames = set(range(30, 36)), []
+    for result in clip(walker, wrong):
+        [one] = result.people
+        points = np.zeros((len(joints), 3), np.float32)
+        points[:17] = one.keypoints
+        for number, (left, right) in enumerate(zip(*feet, strict=True)):
+            points[left], points[right] = (number, 1, 0.5), (number, 2, 0.6)
+        frames.append(replace(result, people=(replace(one, keypoints=points, joints=joints),)))
+    repaired = list(repair_results(frames))
+    for before, after in zip(frames, repaired, strict=True):
+        old, new = before.people[0].keypoints, after.people[0].keypoints
+        turned = before.index in wrong
+        np.testing.assert_array_equal(new[feet[0]], old[feet[1 if turned else 0]])
+        np.testing.assert_array_equal(new[feet[1]], old[feet[0 if turned else 1]])
+        np.testing.assert_array_equal(new[17:20], old[17:20])  # eyes and hip stay

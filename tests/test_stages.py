@@ -11,6 +11,7 @@ import pytest
 
 from dcpose_cli import Detections, Frame, PoseEstimator, TrackedBoxes
 from dcpose_cli.segments import SegmentFolder, SegmentLog
+from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, track, with_windows
 from dcpose_cli.types import Observation
 from dcpose_cli.window import windows
@@ -41,6 +42,7 @@ class Poses:
     """A network that marks each joint with the window's frames."""
 
     reach = 1
+    joints = JOINT_NAMES
 
     def poses(self, images, rows, boxes, margins, pixel_aspect, tracks):
         self.tracks = tracks

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..skeleton.sets import JOINT_SETS
+
 _NAME_SIZE: Final = re.compile(r"(?<![0-9])(\d{2,4})x(\d{2,4})(?![0-9])")
 #: Width and height of the crop: `data_cfg` of releases 0.x, the codec of 1.x.
 _META_SIZE: Final = re.compile(r"\b(?:image_size|input_size)['\"]?\s*[=:]\s*(?:np\.array\()?[\[(]\s*(\d+)\s*,\s*(\d+)")
-_META_JOINTS: Final = (
-    ("posetrack", re.compile(r"PoseTrack(?:18)?\w*Dataset|dataset_name['\"]?\s*[=:]\s*['\"]posetrack", re.IGNORECASE)),
-    ("coco", re.compile(r"\b(?:TopDown|BottomUp)?Coco(?:Dataset)\b|dataset_name['\"]?\s*[=:]\s*['\"]coco['\"]")),
-)
+_CLUES_TO_SETS: Final = tuple((one.name, re.compile(one.meta), one.word) for one in JOINT_SETS.values() if one.meta)
 _UDP: Final = re.compile(r"use_udp['\"]?\s*[=:]\s*True|\bUDPHeatmap\b")
 _DARK: Final = re.compile(
     r"\bunbiased(?:_encoding)?['\"]?\s*[=:]\s*True|post_process['\"]?\s*[=:]\s*['\"]unbiased['\"]"
@@ -31,7 +30,7 @@ _MOST_DEPTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """input_size: crop width and height. joints: of JOINT_ORDERS. decoding: of DECODERS. None: not said.
+    """input_size: crop width and height. joints: a joint set. decoding: of DECODERS. None: not said.
 
     other_data: a data set whose joints are none of ours; "" when none is named.
     """
@@ -62,11 +61,10 @@ def clues_of(name: str, meta: Any = None) -> Clues:
 
 
 def _joints(text: str, name: str) -> str | None:
-    # PoseTrack first: configurations of PoseTrack models also name the COCO model they began from.
-    for joints, pattern in _META_JOINTS:
+    for joints, pattern, _ in _CLUES_TO_SETS:
         if pattern.search(text):
             return joints
-    return next((joints for joints in ("posetrack", "coco") if joints in name), None)
+    return next((joints for joints, _, word in _CLUES_TO_SETS if word in name), None)
 
 
 def _name_size(name: str) -> tuple[int, int] | None:

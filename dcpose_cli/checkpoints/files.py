@@ -22,10 +22,7 @@ from .._schema import Text, build
 from .._text import one_line, printable
 from ..errors import InputError, UsageError, WeightsError
 from ..files import output_error, sha256_of, write_atomic
-from ..nets import (
-    DCPose,
-    PoseWarper,
-)
+from ..nets import DCPose, PoseWarper
 from ..nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
@@ -33,6 +30,7 @@ from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, Pos
 from ..published.store import models_folder
 from ..published.table import DETECTOR, PUBLISHED
 from ..skeleton import NUM_JOINTS
+from ..skeleton.sets import JOINT_SETS, NAMED, named_channels
 
 WEIGHTS_NAME = "model.safetensors"
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -198,19 +196,33 @@ def _header(data: dict[str, Any], path: Path) -> ModelHeader:
 def _check(header: ModelHeader) -> None:
     """Raises ValueError for values of the right type that are out of range."""
     network = header.network
-    backbone: Any = getattr(network, "backbone", network)  # a network of single frames is all backbone
-    joints = getattr(backbone, "joints", NUM_JOINTS)  # not every backbone says so
-    if joints != NUM_JOINTS:
-        raise ValueError(f"{joints} joints, {NUM_JOINTS} are needed")
     if header.joints not in JOINT_ORDERS:
         raise ValueError(f"joints is {header.joints!r:.40}, known are {', '.join(JOINT_ORDERS)}")
+    if bool(header.names) != (header.joints == NAMED):
+        raise ValueError(f"names are for joints that are {NAMED!r}, and needed there")
+    if header.names and named_channels(header.names) != header.names:
+        raise ValueError("names are not in our spelling")
+    _require_outputs(network, len(header.channels))
     if header.decoding not in DECODERS:
         raise ValueError(f"decoding is {header.decoding!r:.40}, known are {', '.join(DECODERS)}")
     if any(not 1 <= side <= MAX_CROP_SIDE or side % 16 for side in header.input_size):
         raise ValueError(f"input_size must be multiples of 16 up to {MAX_CROP_SIDE}")
     require_buildable(network, "network.", crop=header.input_size)
-    if not all(0 <= slot < NUM_JOINTS for slot in header.predicts):
-        raise ValueError(f"predicts names slots outside 0..{NUM_JOINTS - 1}")
+    if not all(0 <= channel < len(header.channels) for channel in header.predicts):
+        raise ValueError(f"predicts names channels outside 0..{len(header.channels) - 1}")
+    if len({*header.predicts}) != len(header.predicts):
+        raise ValueError("predicts names a channel twice")
+
+
+def _require_outputs(network: PoseConfig, count: int) -> None:
+    """Raises ValueError unless a network has so many outputs; only those of single frames may have others than 17."""
+    backbone: Any = getattr(network, "backbone", network)  # a network of single frames is all backbone
+    outputs = getattr(backbone, "joints", NUM_JOINTS)  # not every backbone says so
+    wanted = count if hasattr(network, "joints") else NUM_JOINTS
+    if outputs != wanted:
+        raise ValueError(f"{outputs} joints, {wanted} are needed")
+    if count != wanted:
+        raise ValueError(f"joints has {count} names, {wanted} are needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +236,7 @@ class _HeaderFields:
     joints: str
     source: Annotated[str, Text(1_000)] = ""
     decoding: str = "quarter"
+    names: tuple[Annotated[str, Text(60)], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -260,6 +273,7 @@ def save_model(
     name: str,
     dtype: torch.dtype = torch.float32,
     joints: str = "posetrack",
+    names: tuple[str, ...] = (),
     predicts: tuple[int, ...] | None = None,
     input_size: tuple[int, int] = (288, 384),
     source: str = "",
@@ -269,21 +283,22 @@ def save_model(
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
     dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of a
-    network of single frames (the others know their own). decoding: see ModelHeader. Raises OutputError.
+    network of single frames (the others know their own). joints, names, decoding: see ModelHeader. predicts: None for
+    all channels. Raises OutputError.
     """
-    config = net.config
+    config, channels = net.config, names or JOINT_SETS[joints].channels
     size = getattr(config, "input_size", input_size)
     header = {
         "format": FORMAT_VERSION,
         "kind": _kind_of(config),
         "name": name,
         "input_size": list(size),
-        "predicts": list(predicts if predicts is not None else range(17)),
+        "predicts": list(range(len(channels)) if predicts is None else predicts),
         "joints": joints,
         "source": source,
         "decoding": decoding,
         "network": asdict(config),
-    }
+    } | ({"names": list(names)} if names else {})
     tensors = {
         k: _stored(v.detach().cpu(), dtype).contiguous()
         for k, v in net.state_dict().items()

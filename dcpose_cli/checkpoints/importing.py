@@ -25,16 +25,27 @@ from .._pickles import require_honest, require_unpacked
 from .._text import one_line
 from ..errors import InputError, OutputError, UsageError, WeightsError
 from ..files import require_free_target
-from ..nets import DSTA, DCPose, DCPoseConfig, HRNetConfig, PoseWarper, PoseWarperConfig, SimpleBaselineConfig
+from ..nets import (
+    DSTA,
+    DCPose,
+    DCPoseConfig,
+    HRNet,
+    HRNetConfig,
+    PoseWarper,
+    PoseWarperConfig,
+    SimpleBaseline,
+    SimpleBaselineConfig,
+)
 from ..nets.limits import MAX_CROP_SIDE, require_buildable, require_parameters
 from ..nets.official import from_official, is_official
 from ..nets.official_dsta import from_official_dsta, infer_dsta, is_official_dsta
 from ..nets.openmmlab import from_openmmlab_posewarper, is_openmmlab_posewarper, strip_openmmlab
 from ..pose.model import PoseConfig, PoseNet
-from ..skeleton import EAR_SLOTS, NUM_JOINTS
+from ..skeleton import NUM_JOINTS
+from ..skeleton.sets import JOINT_SETS, NAMED, named_channels, sets_with
 from .clues import Clues, clues_of
 from .files import METADATA_KEY, WEIGHTS_NAME, empty_net, load_state, save_model
-from .strangers import data_with_outputs, kind_of_stranger
+from .strangers import NOT_JOINTS, data_with_outputs, kind_of_stranger
 
 #: Where a container keeps its tensors, in the order they are looked for.
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
@@ -56,8 +67,9 @@ def import_checkpoint(
     Recognised by names and shapes: official DCPose (SPEC 3.1) and DSTA, OpenMMLab's top-down HRNets and SimpleBaselines
     (`backbone.`, `keypoint_head.` or `head.`), the same with bare names, and OpenMMLab's PoseWarper (`neck.`). What
     these do not settle is taken from the configuration in the container and from the name of the file, see `clues`.
-    joints: meaning of the channels, "posetrack" or "coco". input_size: crop width and height. decoding: see
-    heatmaps.DECODERS. source: what the header says of the origin. All four override what is found.
+    joints: meaning of the channels, a joint set (skeleton.sets.JOINT_SETS), or the names of all channels, separated by
+    commas. input_size: crop width and height. decoding: see heatmaps.DECODERS. source: what the header says of the
+    origin. All four override what is found.
     Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), UsageError (the crop or the joints are
     not known), OutputError.
     """
@@ -75,15 +87,15 @@ def import_checkpoint(
     state, meta = _opened(file)
     net, order, found = _network_of(state, file)
     said = _clues(file, meta, Clues(input_size, joints, decoding), order)
-    order = joints or order or said.joints or _ask("the order of its joints", file, "--joints coco or posetrack")
+    order, names = _joints(joints or order, said, _outputs(net), file)
     size = input_size or said.input_size or _own_size(net)
     if size is None:
         size = _ask("its crop size", file, "--input-size 192x256, 288x384 or what it was trained with")
     _set_size(net, size, file)
-    predicts = tuple(i for i in range(NUM_JOINTS) if order == "coco" or i not in EAR_SLOTS)
+    predicts = None if names else JOINT_SETS[order].predicted
     return save_model(
-        net, out, name=name or out.name, joints=order, predicts=predicts, input_size=size, source=source or found,
-        decoding=decoding or said.decoding or "quarter", overwrite=overwrite,
+        net, out, name=name or out.name, joints=order, names=names, predicts=predicts, input_size=size,
+        source=source or found, decoding=decoding or said.decoding or "quarter", overwrite=overwrite,
     )  # fmt: skip
 
 
@@ -98,6 +110,48 @@ def _clues(file: Path, meta: Any, given: Clues, order: str | None) -> Clues:
     if said.other_data and not (given.joints or order):
         raise WeightsError(f"of the data set {said.other_data}, whose joints are not supported", path=file)
     return said
+
+
+def _outputs(net: PoseNet) -> int:
+    """Number of joints that a network predicts."""
+    return net.config.joints if isinstance(net, HRNet | SimpleBaseline) else NUM_JOINTS
+
+
+def _joints(asked: str | None, said: Clues, count: int, file: Path) -> tuple[str, tuple[str, ...]]:
+    """ModelHeader.joints and names of a network with so many outputs. asked: a joint set, or names. Raises UsageError.
+
+    Without `asked` it is the only set of that size, or the one of them that the checkpoint speaks of.
+    """
+    if asked is not None and asked not in JOINT_SETS:
+        return _named(asked, count, file)
+    fitting = [one.name for one in sets_with(count)]
+    if asked is not None and asked not in fitting:
+        has = len(JOINT_SETS[asked].channels)
+        raise UsageError(f"predicts {count} joints, {asked} has {has}", path=file, hint="use another --joints")
+    if not fitting:
+        what = f"predicts {count} joints{data_with_outputs(count)}"
+        if count in NOT_JOINTS:
+            raise WeightsError(f"{what}, which is not supported", path=file)
+        raise UsageError(f"{what}, whose names are not known", path=file, hint="name all with --joints nose,neck,...")
+    if asked is None and len(fitting) > 1 and said.joints not in fitting:
+        _ask("the order of its joints", file, f"--joints {' or '.join(sorted(fitting))}")
+    return asked or (fitting[0] if len(fitting) == 1 else str(said.joints)), ()
+
+
+def _named(asked: str, count: int, file: Path) -> tuple[str, tuple[str, ...]]:
+    """The same for the names of all channels, separated by commas. Raises UsageError."""
+    if "," not in asked and count != 1:
+        known = ", ".join(JOINT_SETS)
+        raise UsageError(
+            f"--joints must be one of {known}, or the names of all joints, separated by commas, got {asked!r:.60}"
+        )
+    try:
+        names = named_channels(asked.split(","))
+    except ValueError as error:
+        raise UsageError(f"--joints: {error}") from error
+    if len(names) != count:
+        raise UsageError(f"predicts {count} joints, --joints names {len(names)}", path=file)
+    return NAMED, names
 
 
 def _ask(what: str, file: Path, option: str) -> Any:
@@ -247,8 +301,7 @@ def _loaded(config: PoseConfig, state: Mapping[str, Tensor], file: Path) -> Pose
 
 def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
     """Architecture of an official checkpoint, read off its shapes; the dilations are the published ones."""
-    prefix = "rough_pose_estimation_net."
-    backbone = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    backbone = _infer_backbone(state, "rough_pose_estimation_net.", file)
 
     def blocks(chain: str) -> int:
         return len({k.split(".")[2] for k in state if k.startswith(f"{chain}.layers.")})
@@ -269,8 +322,7 @@ def infer_dcpose(state: Mapping[str, Tensor], file: Path) -> DCPoseConfig:
 
 def infer_posewarper(state: Mapping[str, Tensor], file: Path) -> PoseWarperConfig:
     """Architecture of a PoseWarper under our names, read off its shapes; dilations and weights as published."""
-    prefix = "backbone."
-    backbone = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    backbone = _infer_backbone(state, "backbone.", file)
     first = state.get("features.0.conv1.weight")
     blocks = len({k.split(".")[1] for k in state if k.startswith("features.")})
     warps = len({k.split(".")[1] for k in state if k.startswith("warps.")})
@@ -297,9 +349,7 @@ def infer_simplebaseline(state: Mapping[str, Tensor], file: Path) -> SimpleBasel
     final, width = state.get("final_layer.weight"), state["deconv_layers.0.weight"]
     if depth is None or final is None or final.ndim != 4 or width.ndim != 4:
         raise WeightsError("not a SimpleBaseline we know (ResNet, transposed convolutions, heatmaps)", path=file)
-    if len(final) != NUM_JOINTS:
-        _refuse_outputs(len(final), file)
-    return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]))
+    return SimpleBaselineConfig(depth=depth, width=int(width.shape[1]), joints=len(final))
 
 
 def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
@@ -327,10 +377,13 @@ def infer_hrnet(state: Mapping[str, Tensor], file: Path) -> HRNetConfig:
         raise WeightsError(f"not an HRNet with a heatmap layer: missing {error.args[0]}", path=file) from error
     except IndexError as error:
         raise WeightsError("not an HRNet: a weight has no dimensions", path=file) from error
-    if config.joints != NUM_JOINTS:
-        _refuse_outputs(config.joints, file)
     return config
 
 
-def _refuse_outputs(count: int, file: Path) -> None:
-    raise WeightsError(f"predicts {count} joints, {NUM_JOINTS} are needed{data_with_outputs(count)}", path=file)
+def _infer_backbone(state: Mapping[str, Tensor], prefix: str, file: Path) -> HRNetConfig:
+    """The HRNet in a network of several frames, which has the 17 slots. Raises WeightsError."""
+    config = infer_hrnet({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    if config.joints != NUM_JOINTS:
+        what = data_with_outputs(config.joints)
+        raise WeightsError(f"predicts {config.joints} joints, {NUM_JOINTS} are needed{what}", path=file)
+    return config

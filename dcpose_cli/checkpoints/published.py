@@ -10,7 +10,17 @@ from ..errors import UsageError, WeightsError
 from ..files import output_error
 from ..people.download import fetch_detector
 from ..published.download import Report
-from ..published.store import detector_path, file_sha256, forget_partial, hash_problem, models_folder, obtained
+from ..published.store import (
+    converted_hash,
+    detector_path,
+    file_sha256,
+    forget_converted,
+    forget_partial,
+    hash_problem,
+    models_folder,
+    note_converted,
+    obtained,
+)
 from ..published.table import DETECTOR, PUBLISHED, PublishedModel
 from .files import WEIGHTS_NAME, read_metadata
 from .importing import import_checkpoint
@@ -57,10 +67,38 @@ def get_model(
     if entry.kind == DETECTOR:
         return fetch_detector(entry, file=file, mirror=mirror, offline=offline, report=report)
     with obtained(entry, file=file, mirror=mirror, offline=offline, report=report) as found:
-        return import_checkpoint(
+        made = import_checkpoint(
             found, models_folder() / entry.name, name=entry.name, joints=entry.joints, input_size=entry.input_size,
             decoding=entry.decoding, source=f"{entry.url}, sha256 {file_sha256(found)}", overwrite=True,
         )  # fmt: skip
+        note_converted(made)
+    return made
+
+
+def verify_fetched(name: str) -> str:
+    """SHA-256 of a fetched model's file, after comparing it with the one it had when it came.
+
+    Of a detector that is the published file; a pose model was converted, and the hash of the converted file was
+    remembered then. Raises UsageError for a name that is no published model's; WeightsError when the model is not here,
+    or its file is another one than at first.
+    """
+    entry = published_model(name)
+    again = f"run dcpose models remove {entry.name} and dcpose models get {entry.name}"
+    if entry.kind == DETECTOR:
+        path = detector_path(entry.file)
+        found = file_sha256(path)
+        problem = hash_problem(entry, found)
+    else:
+        path = models_folder() / entry.name / WEIGHTS_NAME
+        found, known = file_sha256(path), converted_hash(path)
+        if not known:
+            raise WeightsError("no hash of it was remembered: it cannot be compared", path=path, hint=again)
+        problem = (
+            "" if found == known else f"not the file that was fetched (sha256 {found[:12]}..., then {known[:12]}...)"
+        )
+    if problem:
+        raise WeightsError(problem, path=path, hint=again)
+    return found
 
 
 def remove_model(name: str) -> bool:
@@ -74,6 +112,8 @@ def remove_model(name: str) -> bool:
     there = path.is_file()
     try:
         path.unlink(missing_ok=True)
+        if not detector:
+            forget_converted(path)
         if not detector and path.parent.is_dir():
             path.parent.rmdir()
         return forget_partial(entry) or there

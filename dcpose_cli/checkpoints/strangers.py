@@ -15,6 +15,8 @@ _KINDS: Final = (
     (("keypoint_head.offset", "head.heatmap_conv_layers", "head.offset"), "DEKR or another bottom-up network"),
     (("fc.", "classifier.", "backbone.fc."), "an image classifier"),
 )
+#: Numbers of maps that are not one for each joint.
+NOT_JOINTS: Final = frozenset({34, 51})
 #: Maps of a heatmap head -> what has so many.
 _OUTPUTS: Final = {
     14: "CrowdPose or AI Challenger",
@@ -23,13 +25,10 @@ _OUTPUTS: Final = {
     20: "AnimalPose",
     21: "a hand",
     23: "COCO with feet",
-    26: "Halpe26",
     34: "associative embedding, a bottom-up network",
     51: "UDP with offset regression, three maps for each of 17 joints",
     68: "a face",
     98: "a face",
-    133: "COCO-WholeBody",
-    136: "Halpe136",
 }
 
 

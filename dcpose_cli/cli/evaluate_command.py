@@ -106,6 +106,9 @@ def _line(scores: Scores) -> str:
         parts.append(f"OKS-AP {_cell(oks.ap)} (at 0.50: {_cell(oks.ap50)}, at 0.75: {_cell(oks.ap75)})")
     if scores.tracking is not None:
         parts.append(f"{scores.tracking.switches} switches of identity")
+    groups = [f"{name} {_cell(value)} of {count}" for name, (value, count) in scores.further.groups().items()]
+    if groups:
+        parts.append(f"further joints found, %: {', '.join(groups)}")
     return "; ".join(parts)
 
 

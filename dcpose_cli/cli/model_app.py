@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..config import DEFAULTS
+from ..skeleton.sets import JOINT_SETS
 from . import options as o
 from .command import command
 
@@ -81,9 +82,11 @@ def info_model(
 
 
 def verify_models(
-    models: Annotated[list[str] | None, typer.Argument(help="Shipped models; all when none is named.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Shipped and fetched models; all when none is named.")
+    ] = None,
 ) -> None:
-    """Compare shipped weights with their published SHA-256."""
+    """Compare weights with their SHA-256: shipped ones with the published, fetched ones with what came."""
     from .model_commands import verify_models
 
     verify_models(models or [])
@@ -96,7 +99,11 @@ def import_model(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
     joints: Annotated[
-        str | None, typer.Option(help="Meaning of an HRNet's 17 channels: posetrack or coco.", show_default=False)
+        str | None,
+        typer.Option(
+            help=f"Joints of the outputs: {', '.join(JOINT_SETS)}, or all names, a,b,c. Default: found.",
+            show_default=False,
+        ),
     ] = None,
     input_size: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from rich.table import Table
 
 from ..checkpoints.files import fetched_models, find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
+from ..checkpoints.published import verify_fetched
 from ..errors import UsageError, WeightsError
 from ..files import printable, sha256_of
 from ..people.detector_files import STOCK_IMGSZ
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
-from ..pose.model import JOINT_ORDERS
-from ..published.store import fetched_detectors
+from ..pose.model import ModelHeader
+from ..published.store import fetched_detectors, models_folder
 from ..published.table import DETECTOR
+from ..skeleton import NUM_JOINTS
 from .terminal import say, show
 
 
@@ -44,7 +47,7 @@ def show_model(model: str) -> None:
     if data.get("kind") in KINDS:
         loaded = open_model(model)
         rows.append(("parameters", f"{sum(p.numel() for p in loaded.net.parameters()):,}"))
-        rows.append(("joints", loaded.header.joints))
+        rows.append(("joints", _joints(loaded.header)))
         if loaded.header.kind != "dsta":  # has no heatmaps
             rows.append(("decoding", loaded.header.decoding))
         rows.append(("network", str(loaded.header.network)))
@@ -54,21 +57,42 @@ def show_model(model: str) -> None:
 
 
 def verify_models(names: list[str]) -> None:
-    """Compare hashes; the first difference is an error."""
-    paths = [find_weights(name) for name in names] or [find_weights(folder) for folder in shipped_models()]
-    if not paths:
+    """Compare hashes, of shipped models with the published ones, of fetched models with those they came with.
+
+    Without names, all models that are here. What differs is an error, after all were compared.
+    """
+    shipped = [folder.name for folder in shipped_models()]
+    fetched = [path.name for path in (*fetched_models(), *fetched_detectors())]
+    if not names and not shipped:
         raise WeightsError("there are no shipped models here", hint="reinstall dcpose")
-    for path in paths:
-        say(f"{path.parent.name}: {verify(path)} ok")
+    wrong: list[WeightsError] = []
+    for name in names or [*shipped, *fetched]:
+        try:
+            say(f"{name}: {_verified(name, fetched)} ok")
+        except WeightsError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise WeightsError(f"{len(wrong)} models are not as they came: " + "; ".join(map(str, wrong)))
+
+
+def _verified(name: str, fetched: Sequence[str]) -> str:
+    """SHA-256 of a model that is as it came. Raises UsageError, WeightsError."""
+    if name in fetched or f"{name}.pt" in fetched:
+        return verify_fetched(name)
+    path = find_weights(name)
+    if path.parent.parent == models_folder():
+        return verify_fetched(path.parent.name)
+    return verify(path)
 
 
 def import_model(
     file: Path, out: Path, joints: str | None, input_size: str | None, decoding: str | None, *, overwrite: bool
 ) -> None:
     """Convert a checkpoint and say what it was."""
-    for option, value, known in (("--joints", joints, JOINT_ORDERS), ("--decoding", decoding, tuple(DECODERS))):
-        if value is not None and value not in known:
-            raise UsageError(f"{option} must be one of {', '.join(known)}, got {value}")
+    if decoding is not None and decoding not in DECODERS:
+        raise UsageError(f"--decoding must be one of {', '.join(DECODERS)}, got {decoding}")
     size = None if input_size is None else _size_of(input_size)
     path = import_checkpoint(file, out, joints=joints, input_size=size, decoding=decoding, overwrite=overwrite)
     data = read_metadata(path)
@@ -100,6 +124,13 @@ def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) 
 
 def _kind(data: dict[str, Any]) -> str:
     return str(data.get("kind", "?"))
+
+
+def _joints(header: ModelHeader) -> str:
+    """The joint set, and how many joints it has; names that somebody gave."""
+    count = len(header.channels)
+    names = f": {', '.join(header.names)}" if header.names else ""
+    return header.joints if count == NUM_JOINTS and not names else f"{header.joints}, {count}{names}"
 
 
 def _input(data: dict[str, Any]) -> str:

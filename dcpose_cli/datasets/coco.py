@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from ..skeleton import JOINT_NAMES
+import numpy as np
+
+from ..skeleton import JOINT_NAMES, standard_name
+from ..skeleton.sets import WHOLEBODY_LISTS
 from .labels import (
     COCO_NAMES,
     LabelledFrame,
@@ -16,6 +19,7 @@ from .labels import (
     joints_from,
     parse,
     picture_of,
+    require_pixels,
     slots_of,
 )
 
@@ -88,10 +92,12 @@ def people_by_picture(data: Mapping[str, Any], default: Sequence[str] = COCO_NAM
     default: names of the keypoints where the category has none. Raises KeyError, TypeError or ValueError.
     """
     by_category = _slots_by_category(data, default)
+    listed = {int(c["id"]): c for c in data.get("categories", ()) if "id" in c}
     sizes = {image["id"]: _size(image) for image in data["images"]}
     found: dict[int, list[LabelledPerson]] = {}
     for entry in data["annotations"]:
-        slots = by_category.get(int(entry.get("category_id", _DEFAULT_CATEGORY)))
+        category = int(entry.get("category_id", _DEFAULT_CATEGORY))
+        slots, names = by_category.get(category), listed.get(category, {}).get("keypoints") or default
         if entry.get("iscrowd") or slots is None:
             continue
         if entry.get("area", 1) <= 0 or not any(value > 0 for value in entry.get("keypoints") or ()):
@@ -100,8 +106,24 @@ def people_by_picture(data: Mapping[str, Any], default: Sequence[str] = COCO_NAM
         if box is not None and joints[:, 2].any():
             track = entry.get("track_id")
             found.setdefault(entry["image_id"], []).append(
-                LabelledPerson(joints, box, None if track is None else int(track))
+                LabelledPerson(joints, box, None if track is None else int(track), _further(entry, names))
             )
+    return found
+
+
+def _further(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Labelled joints without a slot by their names: of `keypoints`, and of COCO-WholeBody's lists beside it."""
+    lists: list[tuple[Any, Sequence[str]]] = [
+        (entry["keypoints"], [standard_name(name) or str(name) for name in names])
+    ]
+    lists += [(entry.get(key) or (), known) for key, known in WHOLEBODY_LISTS.items()]
+    found: dict[str, tuple[float, float]] = {}
+    for values, known in lists:
+        triples = np.asarray(values, np.float64).reshape(-1, 3)
+        require_pixels(triples)
+        for name, (x, y, v) in zip(known, triples, strict=len(triples) > 0):
+            if v > 0 and name not in JOINT_NAMES:
+                found[name] = float(x), float(y)
     return found
 
 

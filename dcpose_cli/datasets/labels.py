@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,11 +29,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPerson:
-    """joints: (17, 3) float32: x, y in pixels, and 1 where labelled, else 0. box: (4,) float32 xywh in pixels."""
+    """joints: (17, 3) float32: x, y in pixels, and 1 where labelled, else 0. box: (4,) float32 xywh in pixels.
+
+    further: x, y of labelled joints that have no slot, by name; only of labels that are evaluated.
+    """
 
     joints: NDArray[np.float32]
     box: NDArray[np.float32]
     track_id: int | None = None
+    further: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

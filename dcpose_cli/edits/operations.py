@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from .._text import printable
 from ..errors import UsageError
-from ..skeleton import ALL_FLIP_ORDER, JOINT_NAMES
+from ..skeleton.sets import detail_joints, flip_order
 from ..types import FrameResult, Person
 
 #: Confidence of a joint that somebody moved.
@@ -124,7 +125,7 @@ class SwapSides:
 
 
 def _mirrored(person: Person) -> Person:
-    return replace(person, keypoints=person.keypoints[list(ALL_FLIP_ORDER[: len(person.keypoints)])])
+    return replace(person, keypoints=person.keypoints[list(flip_order(person.joints))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,11 @@ class Move:
         return _changed(frames, moved, self.frame, self.frame)
 
     def _moved(self, person: Person, place: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Person:
+        if self.joint not in person.joints:
+            known = [name for place, name in enumerate(person.joints) if place not in detail_joints(person.joints)]
+            raise UsageError(f"unknown joint {printable(self.joint)!r:.40}", hint=f"use one of {', '.join(known)}")
         keypoints = person.keypoints.copy()
-        keypoints[JOINT_NAMES.index(self.joint)] = place
+        keypoints[person.joints.index(self.joint)] = place
         return replace(person, keypoints=keypoints)
 
 

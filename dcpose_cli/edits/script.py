@@ -24,7 +24,6 @@ from typing import Final, TypeAlias
 from .._reading import read_file
 from .._text import printable, whole_number
 from ..errors import InputError, UsageError
-from ..skeleton import JOINT_NAMES
 from ..types import FrameResult
 from .operations import END, Delete, Edit, Merge, Move, Split, SwapIds, SwapSides
 from .separation import Separate
@@ -150,8 +149,6 @@ def _move(words: Sequence[str], frame: Frame) -> Edit:
     place = float(x), float(y)
     if (at, to) != ("at", "to") or not all(abs(value) < _FLOAT32_WHOLE for value in place):
         raise ValueError(words)
-    if joint not in JOINT_NAMES:
-        raise UsageError(f"unknown joint {printable(joint)!r:.40}", hint=f"use one of {', '.join(JOINT_NAMES)}")
     return Move(_whole(track), joint, frame(when), *place)
 
 

@@ -19,9 +19,9 @@ from ..datasets.coco import people_by_picture
 from ..datasets.labels import LabelledPerson
 from ..errors import InputError
 from ..results.foreign import read_result
-from ..skeleton import EVAL_SLOTS, standard_name
+from ..skeleton import EAR_SLOTS, EVAL_SLOTS, JOINT_NAMES, standard_name
 from ..types import FrameResult, Person
-from .poseval_files import EvalFrame, EvalPerson
+from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson
 
 #: A joint is found within this share of the longer side of its person's box.
 PCK_SHARE: Final = 0.1
@@ -98,7 +98,9 @@ def _labelled(person: LabelledPerson) -> EvalPerson:
     # The box whose share of a head is PCK_SHARE of the longer side.
     side = PCK_SHARE * max(width, height) / (_OF_DIAGONAL * float(np.sqrt(2)))
     head = (0.0, 0.0, side, side)
-    return EvalPerson(points, np.ones(len(_SLOTS)), head, (x, y, width, height), person.track_id)
+    ears = {JOINT_NAMES[slot]: person.joints[slot] for slot in EAR_SLOTS if person.joints[slot, 2] > 0}
+    further = {name: (float(place[0]), float(place[1])) for name, place in ears.items()} | dict(person.further)
+    return EvalPerson(points, np.ones(len(_SLOTS)), head, (x, y, width, height), person.track_id, further=further)
 
 
 def _predicted(person: Person) -> EvalPerson:
@@ -113,4 +115,9 @@ def _predicted(person: Person) -> EvalPerson:
         person.track_id,
         float(person.score),
         person.interpolated,
+        {
+            name: (float(x), float(y))
+            for name, (x, y, score) in zip(person.joints, person.keypoints, strict=True)
+            if name not in EVAL_JOINTS and (x or y or score)
+        },
     )

@@ -15,6 +15,7 @@ from ..errors import UsageError
 from ..selection import require_threshold
 from ..skeleton import JOINT_GROUPS
 from .coco_files import is_coco_truth
+from .named_joints import NamedJoints, evaluate_named
 from .oks_ap import OksApResult, evaluate_oks
 from .poseval import TABLE, ApResult, Video, evaluate_videos, file_pairs, read_pair
 from .poseval_files import EVAL_JOINTS, chosen_frames, load
@@ -28,11 +29,15 @@ GROUPS: Final = dict(zip([*TABLE, "Total"], [*JOINT_GROUPS, "total"], strict=Tru
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Figures of one sequence or of all. oks, tracking: None when not asked for, or not possible."""
+    """Figures of one sequence or of all. oks, tracking: None when not asked for, or not possible.
+
+    further: joints beyond the fifteen, by name.
+    """
 
     ap: ApResult
     oks: OksApResult | None
     tracking: TrackingResult | None
+    further: NamedJoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ def _evaluation(videos: Mapping[str, Video], chosen: tuple[str, ...], kpt_thr: f
         evaluate_videos(everything),
         evaluate_oks(everything) if "oks" in chosen else None,
         reduce(lambda a, b: a + b, parts) if parts else None,
+        evaluate_named(everything),
     )
     return Evaluation(chosen, total, sequences)
 
@@ -131,6 +137,7 @@ def _scores(videos: Sequence[Video], metrics: Sequence[str], kpt_thr: float) -> 
         evaluate_videos(videos),
         evaluate_oks(videos) if "oks" in metrics else None,
         evaluate_tracking(videos[0], kpt_thr) if "tracking" in metrics else None,
+        evaluate_named(videos),
     )
 
 
@@ -139,8 +146,9 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
     The keys of the total, then `sequences`: {name: the same keys}. `ap`, `pckh` (`pck` without head boxes), `mota`,
     `idf1`: head, shoulder, elbow, wrist, hip, knee, ankle, total. `oks`: ap, ap50, ap75, recall. `joints`: per joint
-    ap, precision, recall (percent) and annotated (a count). `frames`: those with annotated people. `switches`: a
-    count. `without_interpolated`: all of these keys without the people marked `interpolated`; absent where nobody is.
+    ap, precision, recall (percent) and annotated (a count); of joints beyond the fifteen recall and annotated alone.
+    `frames`: those with annotated people. `switches`: a count. `without_interpolated`: all of these keys without the
+    people marked `interpolated`; absent where nobody is.
     """
     sequences = {name: _figures(scores, evaluation) for name, scores in evaluation.sequences.items()}
     figures = {**_figures(evaluation.total, evaluation), "sequences": sequences}
@@ -171,6 +179,9 @@ def _figures(scores: Scores, evaluation: Evaluation) -> dict[str, Any]:
             "annotated": int(scores.ap.ground_truth[joint]),
         }
         for joint, name in enumerate(EVAL_JOINTS)
+    } | {
+        name: {"ap": None, "precision": None, "recall": scores.further.recall(name), "annotated": count}
+        for name, count in scores.further.annotated.items()
     }
     return figures
 

@@ -178,24 +178,38 @@ def head_size(person: EvalPerson) -> float:
 
 def _assign(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> NDArray[np.bool_]:
     """Which joints of which guess are right: (len(guesses), 15). One guess per person, by share of matching joints."""
+    matches = _matches(people, guesses)
+    correct = np.zeros((len(guesses), len(EVAL_JOINTS)), bool)
+    for row, column in _paired(people, matches):
+        correct[row] = matches[row, column]
+    return correct
+
+
+def pairs(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> list[tuple[int, int]]:
+    """Guesses and the people they are taken for, one guess per person: numbers (of the guess, of the person)."""
+    return _paired(people, _matches(people, guesses))
+
+
+def _matches(people: Sequence[EvalPerson], guesses: Sequence[EvalPerson]) -> NDArray[np.bool_]:
+    """Which joints of which guess match those of which person: (guesses, people, 15)."""
     matches = np.zeros((len(guesses), len(people), len(EVAL_JOINTS)), bool)
     for column, person in enumerate(people):
         for row, guess in enumerate(guesses):
             distance = np.hypot(*(guess.points - person.points).T)
             with np.errstate(invalid="ignore", divide="ignore"):
                 matches[row, column] = distance / head_size(person) <= MATCH
-    correct = np.zeros((len(guesses), len(EVAL_JOINTS)), bool)
-    if not len(people) or not len(guesses):
-        return correct
+    return matches
+
+
+def _paired(people: Sequence[EvalPerson], matches: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    if 0 in matches.shape:
+        return []
     counts = np.array([present(person).sum() for person in people])
     share = matches.sum(axis=2) / counts
     best = share.argmax(axis=1)  # each guess keeps its best person, the first on ties
     only_best = np.where(np.arange(len(people)) == best[:, None], share, 0.0)
-    for column in range(len(people)):
-        row = int(only_best[:, column].argmax())
-        if only_best[row, column] > 0:
-            correct[row] = matches[row, column]
-    return correct
+    rows = only_best.argmax(axis=0).tolist()
+    return [(row, column) for column, row in enumerate(rows) if only_best[row, column] > 0]
 
 
 def _joint_ap(scores: Sequence[float], labels: Sequence[bool], annotated: int) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class EvalPerson:
     """One person. points: (15, 2) pixels, NaN where absent. scores: (15,). head_box: xyxy, None in predictions.
 
     bbox: xywh; score: of the person; None where the file has none. interpolated: nobody was detected there, and a gap
-    in the track was filled (see results.posetrack).
+    in the track was filled (see results.posetrack). further: places of joints that are not among the fifteen, by name.
     """
 
     points: NDArray[np.float64]
@@ -46,6 +46,7 @@ class EvalPerson:
     track_id: int | None = None
     score: float | None = None
     interpolated: bool = False
+    further: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +114,17 @@ def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:
 def _frames18(data: Mapping[str, Any]) -> list[EvalFrame]:
     (category,) = data["categories"]
     slots = [category["keypoints"].index(name) for name in EVAL_JOINTS]
+    further = {name: place for place, name in enumerate(category["keypoints"]) if name not in EVAL_JOINTS}
     by_image: dict[int, list[EvalPerson]] = {image["id"]: [] for image in data["images"]}
     for entry in data["annotations"]:
-        by_image[entry["image_id"]].append(_person18(entry, slots))
+        by_image[entry["image_id"]].append(_person18(entry, slots, further))
     return [EvalFrame(by_image[image["id"]], _ignore18(image)) for image in data["images"]]
 
 
-def _person18(entry: Mapping[str, Any], slots: list[int]) -> EvalPerson:
-    keypoints = np.asarray(entry["keypoints"], np.float64).reshape(-1, 3)[slots]
+def _person18(entry: Mapping[str, Any], slots: list[int], further: Mapping[str, int]) -> EvalPerson:
+    """further: names of the joints that are not among the fifteen, and where they stand."""
+    everything = np.asarray(entry["keypoints"], np.float64).reshape(-1, 3)
+    keypoints = everything[slots]
     absent = (keypoints == 0).all(axis=1)
     given = entry.get("scores") or []
     scores = np.asarray(given, np.float64)[slots] if len(given) else np.full(len(slots), _NO_SCORE)
@@ -135,6 +139,7 @@ def _person18(entry: Mapping[str, Any], slots: list[int]) -> EvalPerson:
         _id(entry.get("track_id")),
         _float(entry.get("score")),
         entry.get("interpolated") is True,
+        {name: (x, y) for name, place in further.items() if any(everything[place]) for x, y, _ in [everything[place]]},
     )
 
 

@@ -17,13 +17,20 @@ the far end to the near end: 90 for all of them in somebody who stands upright w
     trunk middle of the hips -> middle of the shoulders, head head_bottom -> head_top
     pelvis right hip -> left hip, shoulders right shoulder -> left shoulder: 0 for somebody who faces the camera upright
 
-These are the joint and segment angles of Sports2D except those of ankles and feet, for which there are no joints.
-Nothing is known of depth: limbs that point at the camera look shorter, and their angles are wrong.
+Of models that know the feet also:
+
+    left_ankle          between shank and foot, knee, ankle, big toe
+    left_ankle_flexion  from the shank (knee -> ankle) to the foot (heel -> big toe); 0 at a right angle, positive where
+                        the toes are nearer to the shin
+    left_foot_segment   heel -> big toe: 0 for somebody who stands and faces right, 180 for one who faces left
+
+These are the joint and segment angles of Sports2D. Nothing is known of depth: limbs that point at the camera look
+shorter, and their angles are wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -75,19 +82,44 @@ SEGMENTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 #: Every angle of the tables, in their order.
 ALL_ANGLES: Final[tuple[str, ...]] = (*ANGLES, *FLEXIONS, *SEGMENTS)
-_TRIPLES: Final = np.array([[JOINT_NAMES.index(joint) for joint in joints] for joints in ANGLES.values()])
+#: The same with feet.
+FOOT_ANGLES: Final[dict[str, tuple[str, str, str]]] = {
+    f"{s}_ankle": (f"{s}_knee", f"{s}_ankle", f"{s}_big_toe") for s in _SIDES
+}
+FOOT_FLEXIONS: Final[dict[str, tuple[str, str, str, str, int]]] = {
+    f"{s}_ankle_flexion": (f"{s}_knee", f"{s}_ankle", f"{s}_heel", f"{s}_big_toe", 1) for s in _SIDES
+}
+FOOT_SEGMENTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    f"{s}_foot_segment": ((f"{s}_heel",), (f"{s}_big_toe",)) for s in _SIDES
+}
+_WITH_FEET: Final = (*ALL_ANGLES, *FOOT_ANGLES, *FOOT_FLEXIONS, *FOOT_SEGMENTS)
+#: Turn from the shank to the foot at which the ankle is at rest, degrees.
+_ANKLE_REST: Final = 90.0
+
+
+def angle_names(joints: Sequence[str] = JOINT_NAMES) -> tuple[str, ...]:
+    """The angles of people with these joints, in the order of the tables."""
+    return _WITH_FEET if _has_feet(joints) else ALL_ANGLES
+
+
+def _has_feet(joints: Sequence[str]) -> bool:
+    return {f"{side}_{part}" for side in _SIDES for part in ("big_toe", "heel")} <= {*joints}
 
 
 def joint_angles(
-    keypoints: NDArray[np.floating], pixel_aspect: float = 1.0
+    keypoints: NDArray[np.floating],
+    pixel_aspect: float = 1.0,
+    angles: Mapping[str, tuple[str, str, str]] = ANGLES,
+    joints: Sequence[str] = JOINT_NAMES,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Angles of people in the order of ANGLES.
+    """Angles of people in the order of `angles`.
 
-    keypoints: (N, 17, 3) x, y in pixels, confidence. pixel_aspect: width of a pixel over its height.
+    keypoints: (N, J, 3) x, y in pixels, confidence, of `joints`. pixel_aspect: width of a pixel over its height.
     Returns (degrees, confidence), both (N, 8): degrees in 0..180, NaN where one of the three joints is missing or two
     lie on one spot; confidence is the lowest of the three, 0 where there is none.
     """
-    points = (np.asarray(keypoints, np.float64) * (pixel_aspect, 1, 1))[:, _TRIPLES]
+    triples = np.array([[joints.index(joint) for joint in three] for three in angles.values()])
+    points = (np.asarray(keypoints, np.float64) * (pixel_aspect, 1, 1))[:, triples]
     first, last = (points[:, :, end, :2] - points[:, :, 1, :2] for end in (0, 2))
     cross = first[..., 0] * last[..., 1] - first[..., 1] * last[..., 0]
     dot = (first * last).sum(axis=-1)
@@ -99,24 +131,45 @@ def joint_angles(
 
 
 def all_angles(
-    keypoints: NDArray[np.floating], facing: NDArray[np.floating], pixel_aspect: float = 1.0
+    keypoints: NDArray[np.floating],
+    facing: NDArray[np.floating],
+    pixel_aspect: float = 1.0,
+    joints: Sequence[str] = JOINT_NAMES,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Angles of people in the order of ALL_ANGLES.
+    """Angles of people in the order of `angle_names(joints)`.
 
-    keypoints: (N, 17, 3) x, y in pixels, confidence. facing: (N,) 1 for the right, -1 for the left. Returns as
-    `joint_angles`: (degrees, confidence), both (N, 28).
+    keypoints: (N, J, 3) x, y in pixels, confidence, of `joints`. facing: (N,) 1 for the right, -1 for the left. Returns
+    as `joint_angles`: (degrees, confidence), both (N, 28), with feet (N, 34).
     """
-    plain, least = joint_angles(keypoints, pixel_aspect)
+    degrees, score = _angles(keypoints, facing, pixel_aspect, joints, ANGLES, FLEXIONS, SEGMENTS)
+    if not _has_feet(joints):
+        return degrees, score
+    feet, sure = _angles(keypoints, facing, pixel_aspect, joints, FOOT_ANGLES, FOOT_FLEXIONS, FOOT_SEGMENTS)
+    flexions = slice(len(FOOT_ANGLES), len(FOOT_ANGLES) + len(FOOT_FLEXIONS))
+    feet[:, flexions] = _signed((feet[:, flexions] - _ANKLE_REST + 180) % 360 - 180)
+    return np.concatenate([degrees, feet], axis=1), np.concatenate([score, sure], axis=1)
+
+
+def _angles(
+    keypoints: NDArray[np.floating],
+    facing: NDArray[np.floating],
+    pixel_aspect: float,
+    joints: Sequence[str],
+    angles: Mapping[str, tuple[str, str, str]],
+    flexions: Mapping[str, tuple[str, str, str, str, int]],
+    segments: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    plain, least = joint_angles(keypoints, pixel_aspect, angles, joints)
     points = np.asarray(keypoints, np.float64) * (pixel_aspect, -1, 1)  # y up: anticlockwise is positive
     known = present(np.asarray(keypoints))
     columns, scores = [plain], [least]
-    for a, b, c, d, sign in FLEXIONS.values():
-        one, other = _direction(points, known, (a,), (b,)), _direction(points, known, (c,), (d,))
+    for a, b, c, d, sign in flexions.values():
+        one, other = (_direction(points, known, joints, (start,), (end,)) for start, end in ((a, b), (c, d)))
         degrees = np.degrees(np.angle(other[0] * np.conj(one[0]))) * sign * np.asarray(facing, np.float64)
         columns.append(_signed(np.where(one[2] & other[2], degrees, np.nan))[:, None])
         scores.append(np.where(one[2] & other[2], np.minimum(one[1], other[1]), 0.0)[:, None])
-    for start, end in SEGMENTS.values():
-        vector, score, there = _direction(points, known, start, end)
+    for start, end in segments.values():
+        vector, score, there = _direction(points, known, joints, start, end)
         columns.append(_signed(np.where(there, np.degrees(np.angle(vector)), np.nan))[:, None])
         scores.append(np.where(there, score, 0.0)[:, None])
     return np.concatenate(columns, axis=1), np.concatenate(scores, axis=1)
@@ -128,10 +181,14 @@ def _signed(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _direction(
-    points: NDArray[np.float64], known: NDArray[np.bool_], start: Sequence[str], end: Sequence[str]
+    points: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    joints: Sequence[str],
+    start: Sequence[str],
+    end: Sequence[str],
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64], NDArray[np.bool_]]:
     """From start to end as complex numbers (N,), the least confidence, and where both ends are there and apart."""
-    slots = [[JOINT_NAMES.index(name) for name in names] for names in (start, end)]
+    slots = [[joints.index(name) for name in names] for names in (start, end)]
     places = [points[:, which, :2].mean(axis=1) for which in slots]
     vector = (places[1] - places[0]) @ np.array([1, 1j])
     every = slots[0] + slots[1]
@@ -141,14 +198,20 @@ def _direction(
 def facing_of(result: PoseTrackResult) -> dict[int, float]:
     """1 for tracks that face right in the picture, -1 for those that face left: where the nose lies beside the neck.
 
-    The median over the track; somebody who faces the camera, or whose head is not found, counts as facing right.
+    Where the neck is not known, where the toes lie beside the heels. The median over the track; somebody who faces the
+    camera, or whose head is not found, counts as facing right.
     """
-    nose, neck = JOINT_NAMES.index("nose"), JOINT_NAMES.index("head_bottom")
+    pairs = [("nose", "head_bottom")]
+    if _has_feet(result.joints):
+        pairs += [(f"{side}_big_toe", f"{side}_heel") for side in _SIDES]
+    ends = [(result.joints.index(front), result.joints.index(back)) for front, back in pairs]
     sides: dict[int, list[float]] = {}
     for frame in result.frames:
         for person in frame.people:
             there = present(person.keypoints)
-            if there[nose] and there[neck]:
-                aside = float(person.keypoints[nose, 0] - person.keypoints[neck, 0])
+            known = [(front, back) for front, back in ends if there[front] and there[back]]
+            if known:
+                asides = [float(person.keypoints[front, 0] - person.keypoints[back, 0]) for front, back in known]
+                aside = asides[0] if known[0] == ends[0] else sum(asides)
                 sides.setdefault(person.track_id, []).append(aside)
     return {track: -1.0 if np.median(values) < 0 else 1.0 for track, values in sides.items()}

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import compact_json, written
-from ..skeleton import JOINT_NAMES
 from ._outputs import write_files
 from .format import Format, Options, tracks_of, written_rate
 from .space import Space, space_of
@@ -71,10 +70,10 @@ def write_blender(result: PoseTrackResult, path: Path, options: Options) -> None
     frames = [1 + frame.time * rate for frame in result.frames]
     tracks: dict[str, dict[str, list[list[object]]]] = {}
     for track, people in tracks_of(result).items():
-        joints: dict[str, list[list[object]]] = {name: [] for name in JOINT_NAMES}
+        joints: dict[str, list[list[object]]] = {name: [] for name in result.joints}
         for position in range(min(people), max(people) + 1):
-            found = written(people[position]).joints if position in people else [None] * len(JOINT_NAMES)
-            for name, joint in zip(JOINT_NAMES, found, strict=True):
+            found = written(people[position]).joints if position in people else [None] * len(result.joints)
+            for name, joint in zip(result.joints, found, strict=True):
                 joints[name].append([round(frames[position], 4), joint and _place(joint, space, bottom)])
         tracks[str(track)] = {name: keys for name, keys in joints.items() if any(key[1] for key in keys)}
     size = 0.02 if space.metres is not None else 4 * UNITS_PER_PIXEL

@@ -3,12 +3,14 @@
 The root `Hips` lies between the hips and moves in X and Y; every bone turns about Z. Bones have one length, the
 median over the track, so that a limb that points at the camera keeps its length. Y points up; lengths are in metres
 with a scale (space.py), else in pixels. Where a joint was not found its bone goes on from the turn before to the one
-after, and at the ends of a track it stays as it is next to it: BVH knows no missing joints. The ears have no bones.
+after, and at the ends of a track it stays as it is next to it: BVH knows no missing joints. Of models that know
+no neck the middle of the shoulders stands for it, and the nose for the crown. Feet have bones where the model knows
+them; ears, eyes, fingers and the face have none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -19,7 +21,6 @@ from numpy.typing import NDArray
 from ..errors import OutputError
 from ..results.reader import PoseTrackResult
 from ..results.serialization import written
-from ..skeleton import JOINT_NAMES
 from .format import Format, Options, Track
 from .trc import Markers, require_each_free, write_each
 
@@ -51,7 +52,7 @@ def _limbs(side: str, right: float) -> tuple[Bone, ...]:
     )
 
 
-#: Every bone, parents first.
+#: Bones of the 17 slots, parents first.
 BONES: Final[tuple[Bone, ...]] = (
     Bone("Spine", "", "hips", "head_bottom", (0, 1)),
     Bone("Head", "Spine", "head_bottom", "head_top", (0, 1)),
@@ -60,11 +61,22 @@ BONES: Final[tuple[Bone, ...]] = (
 )
 
 
+def bones_of(joints: Sequence[str]) -> tuple[Bone, ...]:
+    """The bones of people with these joints."""
+    feet = [
+        Bone(f"{side}Foot", f"{side}Leg", f"{side.lower()}_ankle", f"{side.lower()}_big_toe", (right, 0))
+        for side, right in (("Left", 1), ("Right", -1))
+        if f"{side.lower()}_big_toe" in joints
+    ]
+    return (*BONES, *feet)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """root: (F, 2) places of the hips. turns: bone -> (F,) degrees from its rest direction, in the picture's plane,
-    anticlockwise. lengths: bone -> its length."""
+    """bones: parents first. root: (F, 2) places of the hips. turns: bone -> (F,) degrees from its rest direction, in
+    the picture's plane, anticlockwise. lengths: bone -> its length."""
 
+    bones: tuple[Bone, ...]
     root: NDArray[np.float64]
     turns: dict[str, NDArray[np.float64]]
     lengths: dict[str, float]
@@ -73,26 +85,32 @@ class Motion:
 def motion_of(markers: Markers, track: Track) -> Motion:
     """The motion of one track from its first to its last frame. Raises OutputError when the hips are never found."""
     first, last = min(track), max(track)
-    places = np.full((last - first + 1, len(JOINT_NAMES), 2), np.nan)
+    places = np.full((last - first + 1, len(markers.joints), 2), np.nan)
     for position, person in track.items():
         for slot, joint in enumerate(written(person).joints):
             if joint is not None:
                 places[position - first, slot] = markers.space.place(np.array(joint[:2], np.float64))
     if markers.space.metres is None:
         places[..., 1] *= -1
-    at = {name: places[:, slot] for slot, name in enumerate(JOINT_NAMES)}
+    at = {name: places[:, slot] for slot, name in enumerate(markers.joints)}
     at["hips"] = (at["left_hip"] + at["right_hip"]) / 2
     if np.isnan(at["hips"][:, 0]).all():
         raise OutputError("the hips are never found: there is no root for a skeleton", hint="use the format csv")
-    turns, lengths = {}, {}
-    for bone in BONES:
+    for missing, instead in (
+        ("head_bottom", (at["left_shoulder"] + at["right_shoulder"]) / 2),
+        ("head_top", at["nose"]),
+    ):
+        if np.isnan(at[missing]).all():
+            at[missing] = instead
+    bones, turns, lengths = bones_of(markers.joints), {}, {}
+    for bone in bones:
         vector = at[bone.end] - at[bone.start]
         length = np.hypot(*vector.T)
         lengths[bone.name] = float(np.nanmedian(length)) if not np.isnan(length).all() else 0.0
         angle = np.arctan2(vector[:, 1], vector[:, 0]) - np.arctan2(bone.rest[1], bone.rest[0])
         turns[bone.name] = np.degrees(_filled(angle, turning=True))
     root = np.stack([_filled(at["hips"][:, axis]) for axis in (0, 1)], axis=1)
-    return Motion(root, turns, lengths)
+    return Motion(bones, root, turns, lengths)
 
 
 def _filled(values: NDArray[np.float64], *, turning: bool = False) -> NDArray[np.float64]:
@@ -110,11 +128,11 @@ def write_bvh(markers: Markers, track: Track, path: Path) -> None:
     with path.open("w", encoding="ascii", newline="\n") as out:
         out.write("HIERARCHY\nROOT Hips\n{\n  OFFSET 0 0 0\n")
         out.write("  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n")
-        for bone in BONES:
+        for bone in motion.bones:
             if not bone.parent:
                 _write_bone(out, bone, motion, (0.0, 0.0), "  ")
         out.write(f"}}\nMOTION\nFrames: {len(motion.root)}\nFrame Time: {1 / markers.rate:.8f}\n")
-        order = list(_in_order())
+        order = list(_in_order(motion.bones))
         for frame, (x, y) in enumerate(motion.root.tolist()):
             cells = [f"{x:.5f} {y:.5f} 0 0 0 0"]
             for bone in order:
@@ -129,7 +147,7 @@ def _write_bone(out: TextIO, bone: Bone, motion: Motion, offset: tuple[float, fl
     end = (bone.rest[0] * length, bone.rest[1] * length)
     out.write(f"{indent}JOINT {bone.name}\n{indent}{{\n{inner}OFFSET {offset[0]:.5f} {offset[1]:.5f} 0\n")
     out.write(f"{inner}CHANNELS 3 Zrotation Xrotation Yrotation\n")
-    children = [other for other in BONES if other.parent == bone.name]
+    children = [other for other in motion.bones if other.parent == bone.name]
     for child in children:
         _write_bone(out, child, motion, end, inner)
     if not children:
@@ -137,12 +155,12 @@ def _write_bone(out: TextIO, bone: Bone, motion: Motion, offset: tuple[float, fl
     out.write(f"{indent}}}\n")
 
 
-def _in_order(parent: str = "") -> Iterator[Bone]:
+def _in_order(bones: Sequence[Bone], parent: str = "") -> Iterator[Bone]:
     """Bones in the order in which the file has their channels: depth first."""
-    for bone in BONES:
+    for bone in bones:
         if bone.parent == parent:
             yield bone
-            yield from _in_order(bone.name)
+            yield from _in_order(bones, bone.name)
 
 
 def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:

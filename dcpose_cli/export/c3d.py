@@ -14,7 +14,6 @@ import numpy as np
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import written
-from ..skeleton import JOINT_NAMES
 from ._outputs import Write
 from .format import Format, Options, Track, elsewhere
 from .trc import Markers, require_each_free, write_each
@@ -40,7 +39,7 @@ def write_c3d(markers: Markers, track: Track, path: Path) -> None:
     file = ezc3d.c3d()
     file["parameters"]["POINT"]["RATE"]["value"] = [markers.rate]
     file["parameters"]["POINT"]["UNITS"]["value"] = [markers.space.unit]
-    file["parameters"]["POINT"]["LABELS"]["value"] = [JOINT_NAMES[slot] for slot in markers.slots]
+    file["parameters"]["POINT"]["LABELS"]["value"] = [markers.joints[slot] for slot in markers.slots]
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y" if markers.space.metres is not None else "-Y"])
     number = markers.frames[first].index

@@ -6,6 +6,8 @@ keypoints    17 x (x, y, confidence) in COCO's order: nose, left and right eye, 
              ankle; 0, 0, 0 for a joint that was not predicted. The eyes are 0, 0, 0 where the model does not know them.
 score        of the detector's box
 bbox         x, y, width, height
+foot_kpts, face_kpts, lefthand_kpts, righthand_kpts
+             6, 68, 21 and 21 x (x, y, confidence) as COCO-WholeBody has them, where the model knows them
 track_id, head_bottom, head_top
              ours; pycocotools ignores them. The head points are [x, y, confidence], left out when not predicted.
 
@@ -14,15 +16,15 @@ Frames without people are not in the file, nor are times: both are lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..results.coco import HEAD_SLOTS
+from ..results.coco import COCO_JOINTS, HEAD_SLOTS
 from ..results.format import image_id
 from ..results.reader import PoseTrackResult
 from ..results.serialization import write_list, written
-from ..skeleton import NUM_JOINTS
+from ..skeleton.sets import WHOLEBODY_LISTS
 from .format import Format, one_file
 
 
@@ -37,19 +39,21 @@ def _entries(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
     for frame in result.frames:
         for person in frame.people:
             numbers = written(person)
-            slots, eyes = numbers.joints[:NUM_JOINTS], numbers.joints[NUM_JOINTS:] or [None, None]
-            keypoints: list[float] = []
-            for joint in (slots[0], *eyes, *slots[3:]):
-                keypoints += joint or (0, 0, 0)
+            at = dict(zip(person.joints, numbers.joints, strict=True))
             entry = {
                 "image_id": image_id(frame.index),
                 "category_id": 1,
-                "keypoints": keypoints,
+                "keypoints": _triples(COCO_JOINTS, at),
                 "score": numbers.score,
                 "bbox": numbers.bbox,
                 "track_id": numbers.track_id,
             }
-            yield entry | {name: list(joint) for name, slot in HEAD_SLOTS.items() if (joint := numbers.joints[slot])}
+            parts = {key: _triples(names, at) for key, names in WHOLEBODY_LISTS.items() if {*names} <= at.keys()}
+            yield entry | parts | {name: list(joint) for name in HEAD_SLOTS if (joint := at[name])}
 
 
-FORMAT = Format("COCO keypoint results", ".json", one_file(write_coco), eyes=True)
+def _triples(names: Sequence[str], at: Mapping[str, tuple[float, float, float] | None]) -> list[float]:
+    return [value for name in names for value in at.get(name) or (0, 0, 0)]
+
+
+FORMAT = Format("COCO keypoint results", ".json", one_file(write_coco))

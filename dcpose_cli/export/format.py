@@ -21,7 +21,7 @@ from ..results.measures import real_rate
 from ..results.reader import PoseTrackResult
 from ..results.resample import irregular_times
 from ..results.serialization import written
-from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..skeleton.sets import flip_order, limbs
 from ..types import FrameResult, Person
 from ._outputs import write_files
 
@@ -54,8 +54,8 @@ class RequireFree(Protocol):
 class Format:
     """An output format. about: one line for users. suffix: of the output file, "" for a folder.
 
-    measures: it can hold metres (space.py). fixed_rate: its readers go by one frame rate. eyes: it takes results with
-    the extra joints (skeleton.EXTRA_JOINTS); others get the 17 slots alone.
+    measures: it can hold metres (space.py). fixed_rate: its readers go by one frame rate. slots: its joints are fixed,
+    and it gets the 17 slots of a result alone.
     needs: package that must be installed, with the extra that brings it: ("pynwb", "formats"); None for none.
     write: writes a result to the output and returns all files written; raises UsageError or OutputError and leaves
     nothing then. require_free: called before a video is analysed.
@@ -68,7 +68,7 @@ class Format:
     needs: tuple[str, str] | None = None
     measures: bool = False
     fixed_rate: bool = False
-    eyes: bool = False
+    slots: bool = False
 
     def require_installed(self) -> None:
         """Raises UsageError when the package of the format is missing."""
@@ -147,7 +147,8 @@ def within_limits(result: PoseTrackResult, per_sequence: int) -> PoseTrackResult
 class Cells:
     """A result as arrays, for formats that are tables. F frames, T tracks in ascending order of id.
 
-    ids: (T,) track ids. joints: slots of the J joints that anybody has. xy: (F, T, J, 2) pixels as written elsewhere,
+    ids: (T,) track ids. joints: places, among those of the result, of the J joints that anybody has; names, and limbs
+    and pairs of left and right between them: of these. xy: (F, T, J, 2) pixels as written elsewhere,
     NaN where the person or the joint was not found. score: (F, T, J) confidence, NaN there, too. index: (F,) number of
     each frame in the video. time: (F,) seconds. boxes: (F, T, 4) xywh, person_score: (F, T); NaN where not found.
     """
@@ -160,18 +161,30 @@ class Cells:
     time: NDArray[np.float64]
     boxes: NDArray[np.float64]
     person_score: NDArray[np.float64]
+    all_joints: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
         """Names of the joints."""
-        return [JOINT_NAMES[slot] for slot in self.joints]
+        return [self.all_joints[place] for place in self.joints]
+
+    @property
+    def limbs(self) -> list[tuple[int, int]]:
+        """Pairs of places in `names`."""
+        at = {place: number for number, place in enumerate(self.joints)}
+        return [(at[a], at[b]) for a, b in limbs(self.all_joints) if a in at and b in at]
+
+    @property
+    def flip_pairs(self) -> list[tuple[int, int]]:
+        """Left and right: pairs of places in `names`."""
+        return [(one, other) for one, other in enumerate(flip_order(tuple(self.names))) if one < other]
 
 
 def cells(result: PoseTrackResult) -> Cells:
     """The arrays of a result."""
     tracks = tracks_of(result)
     count, ids = len(result.frames), tuple(tracks)
-    points = np.full((count, len(ids), NUM_JOINTS, 3), np.nan)
+    points = np.full((count, len(ids), len(result.joints), 3), np.nan)
     boxes, person_score = np.full((count, len(ids), 4), np.nan), np.full((count, len(ids)), np.nan)
     for place, track in enumerate(tracks.values()):
         for position, person in track.items():
@@ -181,7 +194,7 @@ def cells(result: PoseTrackResult) -> Cells:
                     points[position, place, slot] = joint
             boxes[position, place], person_score[position, place] = numbers.bbox, numbers.score
     there = ~np.isnan(points[..., 0]).all(axis=(0, 1))
-    slots = np.flatnonzero(there).tolist() or list(range(NUM_JOINTS))
+    slots = np.flatnonzero(there).tolist() or list(range(len(result.joints)))
     return Cells(
         ids,
         tuple(slots),
@@ -191,6 +204,7 @@ def cells(result: PoseTrackResult) -> Cells:
         np.array([frame.time for frame in result.frames], np.float64),
         boxes,
         person_score,
+        result.joints,
     )
 
 

@@ -110,7 +110,7 @@ def write_result(
         result = selected(result, Selection(tracks=(options.track,)))
     result = selected(result, options.selection)
     require_distinct_ids(result)
-    return kind.write(result if kind.eyes else result.in_slots(), out, options)
+    return kind.write(result.in_slots() if kind.slots else result, out, options)
 
 
 def format_named(name: str) -> Format:
@@ -168,7 +168,7 @@ def _native(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
 
 #: Every format by the name users give. A new one is a file of this package and a line here.
 FORMATS: Final[dict[str, Format]] = {
-    "posetrack18": Format("PoseTrack18 JSON, dcpose's own", ".json", _native, eyes=True),
+    "posetrack18": Format("PoseTrack18 JSON, dcpose's own", ".json", _native),
     "posetrack21": posetrack21.FORMAT,
     "posetrack17": posetrack17.FORMAT,
     "coco": coco.FORMAT,

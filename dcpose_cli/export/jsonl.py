@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import compact_json, written
-from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
 from .format import Format, one_file
 
@@ -34,7 +33,7 @@ def write_jsonl(result: PoseTrackResult, path: Path) -> None:
 
 def _person(person: Person) -> dict[str, object]:
     numbers = written(person)
-    joints = {name: joint for name, joint in zip(JOINT_NAMES, numbers.joints, strict=True) if joint is not None}
+    joints = {name: joint for name, joint in zip(person.joints, numbers.joints, strict=True) if joint is not None}
     entry = {"track_id": numbers.track_id, "score": numbers.score, "bbox": numbers.bbox, "joints": joints}
     return entry | ({"interpolated": True} if person.interpolated else {})
 

@@ -21,7 +21,6 @@ from .. import __version__
 from ..results.reader import PoseTrackResult
 from ..results.selected import picture_size
 from ..results.serialization import compact_json
-from ..skeleton import EDGES
 from .format import Cells, Format, by_library, cells
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,11 +40,8 @@ def write_nwb(result: PoseTrackResult, path: Path) -> None:
         session_start_time=_EPOCH,
         file_create_date=_EPOCH,
     )
-    places = {slot: place for place, slot in enumerate(data.joints)}
-    edges = [(places[a], places[b]) for a, b in EDGES if a in places and b in places]
-    skeleton = ndx_pose.Skeleton(
-        name="person", nodes=data.names, edges=np.array(edges or np.zeros((0, 2)), np.uint8).reshape(-1, 2)
-    )
+    edges = np.array(data.limbs or np.zeros((0, 2)), np.uint8 if len(data.names) < 256 else np.uint16)
+    skeleton = ndx_pose.Skeleton(name="person", nodes=data.names, edges=edges.reshape(-1, 2))
     behavior = file.create_processing_module("behavior", "poses of people over time")
     behavior.add(ndx_pose.Skeletons(skeletons=[skeleton]))
     for place, track in enumerate(data.ids):

@@ -6,21 +6,22 @@ NAME_000000000007_keypoints.json is frame 7, counted from 0; NAME is the folder'
 
 with the empty lists that OpenPose writes for face, hands and 3D. Joints: nose, neck, right and left arm, mid-hip, right
 and left leg, eyes, ears, feet. The neck is the middle of the shoulders and the mid-hip the middle of the hips, each
-with the lower of the two confidences, as OpenPose's training labels have it; feet are 0, 0, 0, and so is a joint that
-was not predicted: of models that do not know them, the eyes. Our head_bottom and head_top have no place, nor have boxes
-and times.
+with the lower of the two confidences, as OpenPose's training labels have it. A joint that was not predicted is 0, 0, 0:
+of models that do not know them, eyes and feet. Of models that know them, the lists of the face (70 points, of which 68
+and 69, the pupils, are 0, 0, 0) and of the hands (21 points each) are filled. Our head_bottom and head_top have no
+place, nor have boxes and times.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, compact_json, rounded, written
-from ..skeleton import ALL_JOINTS
+from ..skeleton.sets import FACE, HANDS
 from ..types import Person
 from ._outputs import AtomicFolder, require_free_folder
 from .format import Format, Options
@@ -46,13 +47,21 @@ BODY_25: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("LEye", ("left_eye",)),
     ("REar", ("right_ear",)),
     ("LEar", ("left_ear",)),
-    *((name, ()) for name in ("LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel")),
+    ("LBigToe", ("left_big_toe",)),
+    ("LSmallToe", ("left_small_toe",)),
+    ("LHeel", ("left_heel",)),
+    ("RBigToe", ("right_big_toe",)),
+    ("RSmallToe", ("right_small_toe",)),
+    ("RHeel", ("right_heel",)),
 )
-_SOURCES: Final = tuple(tuple(ALL_JOINTS.index(name) for name in sources) for _, sources in BODY_25)
-_EMPTY: Final = (
-    *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
-    *("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
-)
+#: Lists of points that models of the whole body fill, with the joints in their order; OpenPose's face has two pupils.
+_PARTS: Final[dict[str, tuple[str, ...]]] = {
+    "face_keypoints_2d": (*FACE, "", ""),
+    "hand_left_keypoints_2d": HANDS["left"],
+    "hand_right_keypoints_2d": HANDS["right"],
+}
+_EMPTY: Final = ("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")
+_Joint = tuple[float, float, float] | None
 _FILE: Final = re.compile(r".*_\d{12,}_keypoints\.json", re.DOTALL)
 _MAX_NAME_BYTES: Final = 200
 
@@ -76,14 +85,22 @@ def write_openpose(result: PoseTrackResult, folder: Path, *, overwrite: bool = F
 
 def _person(person: Person) -> dict[str, Any]:
     numbers = written(person)
-    joints = [*numbers.joints, *[None] * (len(ALL_JOINTS) - len(numbers.joints))]
+    joints = dict(zip(person.joints, numbers.joints, strict=True))
     keypoints: list[float] = []
-    for sources in _SOURCES:
-        keypoints += _middle([joints[slot] for slot in sources])
-    return {"person_id": [numbers.track_id], "pose_keypoints_2d": keypoints} | {key: [] for key in _EMPTY}
+    for _, sources in BODY_25:
+        keypoints += _middle([joints.get(name) for name in sources])
+    parts = {key: _points(names, joints) for key, names in _PARTS.items()}
+    return {"person_id": [numbers.track_id], "pose_keypoints_2d": keypoints} | parts | {key: [] for key in _EMPTY}
 
 
-def _middle(joints: Sequence[tuple[float, float, float] | None]) -> tuple[float, float, float]:
+def _points(names: Sequence[str], joints: Mapping[str, _Joint]) -> list[float]:
+    """x, y, confidence of some joints, one after the other; nothing where the model knows none of them."""
+    if not any(name in joints for name in names):
+        return []
+    return [value for name in names for value in joints.get(name) or (0, 0, 0)]
+
+
+def _middle(joints: Sequence[_Joint]) -> tuple[float, float, float]:
     there = [joint for joint in joints if joint is not None]
     if not there or len(there) < len(joints):
         return 0, 0, 0
@@ -100,4 +117,4 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
     require_free_folder(out, is_openpose_file, overwrite=overwrite)
 
 
-FORMAT = Format("OpenPose: a folder with a JSON per frame", "", _write, _require_free, eyes=True)
+FORMAT = Format("OpenPose: a folder with a JSON per frame", "", _write, _require_free)

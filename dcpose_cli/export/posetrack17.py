@@ -55,4 +55,4 @@ def person17(points: list[dict[str, list[float]]], score: float, track_id: int) 
     return {"annopoints": [{"point": points}], "score": [score], "track_id": [track_id]}
 
 
-FORMAT = Format("PoseTrack17 annolist", ".json", one_file(write_annolist, FRAMES_PER_SEQUENCE))
+FORMAT = Format("PoseTrack17 annolist", ".json", one_file(write_annolist, FRAMES_PER_SEQUENCE), slots=True)

@@ -38,4 +38,4 @@ def _annotations(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
             yield annotation(person, image_id(frame.index), number) | {"person_id": int(person.track_id)}
 
 
-FORMAT = Format("PoseTrack21 JSON", ".json", one_file(write_posetrack21, FRAMES_PER_SEQUENCE), eyes=True)
+FORMAT = Format("PoseTrack21 JSON", ".json", one_file(write_posetrack21, FRAMES_PER_SEQUENCE))

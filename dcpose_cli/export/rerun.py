@@ -14,7 +14,7 @@ import numpy as np
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import written
-from ..skeleton import EDGES, JOINT_NAMES
+from ..skeleton.sets import limbs
 from ..types import Person
 from .format import Format, by_library
 
@@ -44,10 +44,12 @@ def _log(rerun: Any, recording: Any, person: Person) -> None:
     found = {slot: joint for slot, joint in enumerate(numbers.joints) if joint is not None}
     place = f"people/track_{numbers.track_id}"
     points = np.array([joint[:2] for joint in found.values()], np.float32).reshape(-1, 2)
-    recording.log(f"{place}/joints", rerun.Points2D(points, labels=[JOINT_NAMES[s] for s in found], show_labels=False))
+    recording.log(
+        f"{place}/joints", rerun.Points2D(points, labels=[person.joints[s] for s in found], show_labels=False)
+    )
     recording.log(f"{place}/confidence", rerun.Scalars([joint[2] for joint in found.values()]))
-    limbs = [[found[a][:2], found[b][:2]] for a, b in EDGES if a in found and b in found]
-    recording.log(f"{place}/limbs", rerun.LineStrips2D(np.array(limbs, np.float32).reshape(-1, 2, 2)))
+    lines = [[found[a][:2], found[b][:2]] for a, b in limbs(person.joints) if a in found and b in found]
+    recording.log(f"{place}/limbs", rerun.LineStrips2D(np.array(lines, np.float32).reshape(-1, 2, 2)))
     x, y, width, height = numbers.bbox
     recording.log(f"{place}/box", rerun.Boxes2D(mins=[[x, y]], sizes=[[width, height]]))
 

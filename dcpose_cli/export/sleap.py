@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..results.reader import PoseTrackResult
-from ..skeleton import EDGES, FLIP_PAIRS, JOINT_NAMES
 from .format import Cells, Format, by_library, cells
 
 
@@ -22,7 +21,7 @@ def write_slp(result: PoseTrackResult, path: Path) -> None:
 
     data = cells(result)
     skeleton = sleap_io.Skeleton(
-        data.names, edges=_named(EDGES, data), symmetries=_named(FLIP_PAIRS, data), name="person"
+        data.names, edges=_named(data.limbs, data), symmetries=_named(data.flip_pairs, data), name="person"
     )
     video = sleap_io.Video(filename=_video_name(result), open_backend=False)
     tracks = [sleap_io.Track(name=str(track)) for track in data.ids]
@@ -49,8 +48,8 @@ def write_slp(result: PoseTrackResult, path: Path) -> None:
 
 
 def _named(pairs: Sequence[tuple[int, int]], data: Cells) -> list[tuple[str, str]]:
-    """Pairs of slots by the names of their joints, where the file has both."""
-    return [(JOINT_NAMES[a], JOINT_NAMES[b]) for a, b in pairs if {a, b} <= set(data.joints)]
+    """Pairs by the names of their joints."""
+    return [(data.names[a], data.names[b]) for a, b in pairs]
 
 
 def _video_name(result: PoseTrackResult) -> str:

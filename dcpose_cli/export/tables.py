@@ -27,7 +27,7 @@ from ..results.quality import per_second
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ._outputs import Write, write_files
-from .angles import ALL_ANGLES, all_angles, facing_of
+from .angles import all_angles, angle_names, facing_of
 from .format import Format, Options
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def angles_table(result: PoseTrackResult) -> pl.DataFrame:
     """One row per frame, person and angle."""
     sides = facing_of(result)
     facing = np.array([sides.get(person.track_id, 1.0) for frame in result.frames for person in frame.people])
-    degrees, score = all_angles(_keypoints(result), facing, pixel_aspect(result.header))
+    degrees, score = all_angles(_keypoints(result), facing, pixel_aspect(result.header), result.joints)
     columns = {"degrees": (degrees, _ANGLE_DECIMALS), "score": (score, SCORE_DECIMALS)}
-    return _tidy(result, "angle", ALL_ANGLES, columns)
+    return _tidy(result, "angle", angle_names(result.joints), columns)
 
 
 def quality_table(result: PoseTrackResult) -> pl.DataFrame:
@@ -136,5 +136,5 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
         require_free_target(path, overwrite=overwrite)
 
 
-CSV = Format("tidy tables of joints, angles and quality", ".csv", _write, _require_free, eyes=True)
-PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free, eyes=True)
+CSV = Format("tidy tables of joints, angles and quality", ".csv", _write, _require_free)
+PARQUET = Format("the same as Parquet", ".parquet", _write, _require_free)

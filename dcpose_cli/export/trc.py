@@ -24,7 +24,6 @@ from ..errors import OutputError
 from ..files import require_free_target
 from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
-from ..skeleton import ALL_JOINTS
 from ..types import FrameResult
 from ._outputs import Write, write_files
 from .format import Format, Options, Track, tracks_of, written_rate
@@ -41,10 +40,12 @@ _HEADER: Final = (
 class Markers:
     """What all files of a result share.
 
-    slots: joints that get columns. rate: frames per second of real time. space: of the places.
+    joints: names of everybody's joints. slots: places, among them, of those that get columns. rate: frames per second
+    of real time. space: of the places.
     """
 
     frames: Sequence[FrameResult]
+    joints: tuple[str, ...]
     slots: Sequence[int]
     rate: float
     space: Space
@@ -53,7 +54,7 @@ class Markers:
 def markers_of(result: PoseTrackResult, options: Options) -> Markers:
     """Raises UsageError for a scale that cannot be, or cannot be found from the result."""
     space = space_of(result, options)
-    return Markers(result.frames, _predicted_slots(result), written_rate(result, _DEFAULT_RATE), space)
+    return Markers(result.frames, result.joints, _predicted_slots(result), written_rate(result, _DEFAULT_RATE), space)
 
 
 def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
@@ -66,11 +67,11 @@ def write_trc(markers: Markers, track: Track, path: Path, name: str) -> None:
         out.write(f"PathFileType\t4\t(X/Y/Z)\t{first_line}\n")
         out.write("\t".join(_HEADER) + "\n")
         out.write("\t".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) + "\n")
-        out.write("Frame#\tTime\t" + "\t\t\t".join(ALL_JOINTS[slot] for slot in slots) + "\t\t\n")
+        out.write("Frame#\tTime\t" + "\t\t\t".join(markers.joints[slot] for slot in slots) + "\t\t\n")
         out.write("\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(slots) + 1)) + "\n")
         out.write("\n")
         for position, frame in enumerate(frames, start=first):
-            joints = written(track[position]).joints if position in track else [None] * len(ALL_JOINTS)
+            joints = written(track[position]).joints if position in track else [None] * len(markers.joints)
             cells = [_cells(joints[slot], markers.space) for slot in slots]
             out.write("\t".join([str(frame.index + 1), f"{frame.time:.6f}", *cells]) + "\n")
 
@@ -135,5 +136,4 @@ def _write(result: PoseTrackResult, out: Path, options: Options) -> list[Path]:
 
 FORMAT = Format(
     "marker files for biomechanics, one per person", ".trc", _write, require_each_free, measures=True, fixed_rate=True,
-    eyes=True,
 )  # fmt: skip

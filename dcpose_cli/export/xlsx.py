@@ -23,8 +23,7 @@ from ..errors import OutputError
 from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
 from ..results.serialization import compact_json, written
-from ..skeleton import JOINT_NAMES
-from .angles import ALL_ANGLES, all_angles, facing_of
+from .angles import all_angles, angle_names, facing_of
 from .format import Format, one_file
 
 #: Rows of a sheet; Excel reads no more.
@@ -55,17 +54,17 @@ def write_xlsx(result: PoseTrackResult, path: Path) -> None:
 
 
 def _angles(result: PoseTrackResult) -> Iterator[Sequence[_Cell]]:
-    yield ["frame", "time", "track_id", *ALL_ANGLES]
+    yield ["frame", "time", "track_id", *angle_names(result.joints)]
     aspect, sides = pixel_aspect(result.header), facing_of(result)
     for frame in result.frames:
         for person in frame.people:
             facing = np.array([sides.get(person.track_id, 1.0)])
-            degrees, _ = all_angles(person.keypoints[None], facing, aspect)
+            degrees, _ = all_angles(person.keypoints[None], facing, aspect, result.joints)
             yield [frame.index, round(frame.time, 6), person.track_id, *(np.round(degrees[0], 2) + 0.0).tolist()]
 
 
 def _joints(result: PoseTrackResult) -> Iterator[Sequence[_Cell]]:
-    names = [f"{name}_{part}" for name in JOINT_NAMES for part in ("x", "y", "score")]
+    names = [f"{name}_{part}" for name in result.joints for part in ("x", "y", "score")]
     yield ["frame", "time", "track_id", "score", *names]
     for frame in result.frames:
         for person in frame.people:

@@ -29,7 +29,7 @@ class PoseEnsemble(PoseNetwork):
         super().__init__(models[0], device=device, **options)
         for model in models[1:]:
             first = models[0].header
-            if (model.header.joints, model.header.has_eyes) != (first.joints, first.has_eyes):
+            if (model.header.joints, model.header.result_joints) != (first.joints, first.result_joints):
                 raise UsageError(
                     f"the models {models[0].header.name} and {model.header.name} have different joints",
                     hint="leave one out of --ensemble",

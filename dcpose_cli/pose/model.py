@@ -18,14 +18,10 @@ from ..nets import (
     SimpleBaseline,
     SimpleBaselineConfig,
 )
-from ..skeleton import FLIP_ORDER
+from ..skeleton.sets import JOINT_SETS, NAMED, result_joints
 
-#: Joint conventions of a model's 17 channels. They differ in slots 1 and 2: PoseTrack's neck and crown, COCO's eyes.
-JOINT_ORDERS = ("posetrack", "coco")
-#: Channels of the eyes in COCO's order; from the ears on it is that of the slots.
-COCO_EYES: Final = (1, 2)
-#: Channel of the mirrored person for every channel in COCO's order.
-COCO_FLIP_ORDER: Final = (0, 2, 1, *FLIP_ORDER[3:])
+#: What ModelHeader.joints can be: a joint set, or NAMED.
+JOINT_ORDERS: Final = (*JOINT_SETS, NAMED)
 
 PoseNet = DCPose | DSTA | HRNet | PoseWarper | SimpleBaseline
 PoseConfig = DCPoseConfig | DSTAConfig | HRNetConfig | PoseWarperConfig | SimpleBaselineConfig
@@ -37,7 +33,8 @@ class ModelHeader:
 
     kind: "dcpose" (three frames), "dsta", "posewarper" (a clip), "hrnet" or "simplebaseline" (one frame).
     input_size: crop width and height in pixels.
-    predicts: slots whose channels mean something; the others are written as absent. joints: see JOINT_ORDERS.
+    predicts: channels that mean something; the others are written as absent. joints: see JOINT_ORDERS. names: of the
+    channels, in their order, where `joints` is NAMED.
     network: the architecture. source: where the weights came from. decoding: how joints are read from heatmaps, see
     heatmaps.DECODERS; as published where a file says nothing.
     """
@@ -50,11 +47,23 @@ class ModelHeader:
     network: PoseConfig
     source: str = ""
     decoding: str = "quarter"
+    names: tuple[str, ...] = ()
 
     @property
-    def has_eyes(self) -> bool:
-        """Whether the model knows COCO's eyes, which stand behind the 17 slots in arrays and results."""
-        return self.joints == "coco" and set(COCO_EYES) <= set(self.predicts)
+    def channels(self) -> tuple[str, ...]:
+        """Names of the joints of the channels, in their order."""
+        return self.names if self.joints == NAMED else JOINT_SETS[self.joints].channels
+
+    @property
+    def result_joints(self) -> tuple[str, ...]:
+        """Names of the joints in arrays and results: the 17 slots, and behind them those that have no slot."""
+        return result_joints(self.channels[channel] for channel in self.predicts)
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Place in `result_joints` of every channel that means something."""
+        at = {name: place for place, name in enumerate(self.result_joints)}
+        return {channel: at[self.channels[channel]] for channel in self.predicts}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,11 @@ from .._text import one_line
 from ..devices import PRECISIONS, require_device_name, require_one_device, require_precision
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
-from ..skeleton import ALL_JOINTS, JOINT_NAMES, NUM_JOINTS
 from .crop import crop_affines, sample_crops
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .heatmaps import to_image
 from .methods import method_of, reach_of
-from .model import COCO_EYES, LoadedModel
+from .model import LoadedModel
 
 #: Person windows in one pass, by device.
 DEFAULT_BATCH: Final[dict[str, int]] = {"cpu": 32, "cuda": 64, "mps": 16}
@@ -107,14 +106,14 @@ class PoseNetwork:
         self.input_size = model.header.input_size
         #: Crops that went through the backbone so far; with a flip test their mirror images, too.
         self.encoded = 0
-        #: Names of the joints that `poses` returns: the 17 slots, with the eyes behind them where the model knows them.
-        self.joints = ALL_JOINTS if model.header.has_eyes else JOINT_NAMES
-        self._absent = [j for j in range(17) if j not in model.header.predicts]
+        #: Names of the joints that `poses` returns: the 17 slots, and behind them those that have no slot.
+        self.joints = model.header.result_joints
+        self._places = model.header.places
         try:
             self._net = laid_out(folded(model.net).to(device))
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {one_line(error)}", hint=memory_hint(device)) from error
-        self.method = method_of(self._net, model.header.decoding, flip_test=flip_test, joints=model.header.joints)
+        self.method = method_of(self._net, model.header.decoding, flip_test=flip_test, channels=model.header.channels)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
@@ -143,9 +142,9 @@ class PoseNetwork:
         Returns (N, len(joints), 3) float32: x, y in pixels, score; joints the model does not predict are (0, 0, 0).
         Raises DeviceError.
         """
-        out = np.zeros((len(boxes), NUM_JOINTS, 3), np.float32)
+        out = np.zeros((len(boxes), len(self.joints), 3), np.float32)
         if not len(boxes):
-            return np.zeros((0, len(self.joints), 3), np.float32)
+            return out
         began = time.perf_counter()
         square = boxes * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
         middle = windows.shape[1] // 2
@@ -159,14 +158,13 @@ class PoseNetwork:
             part = plan.order[first : first + self.batch * self._cores]
             found = self._try(work, part, margins[part])
             if found is not None:
-                out[part] = found
+                out[part[:, None], list(self._places.values())] = found[:, list(self._places)]
                 first += len(part)
         self.encoded += len(plan.frames) * self.method.passes
         out[..., 0] /= pixel_aspect
-        out[:, self._absent] = 0
         self.seconds += time.perf_counter() - began
         self.people += len(boxes)
-        return _in_slots(out) if self.model.header.has_eyes else out
+        return out
 
     def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor | list[Tensor]:
         """The frames on the device, in one piece there; on a CPU where they are."""
@@ -247,14 +245,6 @@ class PoseNetwork:
 
     def _pieces(self, items: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
         return pieces(items, most, self._cores) if self.device.type == "cpu" else [items]
-
-
-def _in_slots(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Joints (N, 17, 3) in COCO's order -> (N, 19, 3): the slots, of which neck and crown are absent, then the eyes."""
-    eyes = channels[:, COCO_EYES]
-    slots = channels.copy()
-    slots[:, COCO_EYES] = 0
-    return np.concatenate([slots, eyes], axis=1)
 
 
 class _Work:

@@ -29,11 +29,11 @@ from ..export._outputs import AtomicFolder, require_free_folder
 from ..files import printable, require_not_input, require_writable_folder, short_name
 from ..render.redraw import differences, open_again
 from ..results.foreign import read_result
-from ..results.format import category_of
+from ..results.format import CATEGORY
 from ..results.reader import PoseTrackResult
 from ..results.selected import selected
 from ..results.serialization import COORDINATE_DECIMALS, compact_json, present, rounded, written
-from ..skeleton import limbs
+from ..skeleton.sets import limbs
 from ..types import Frame, Person
 from .choice import Choice, choose_frames
 from .cvat import label_of
@@ -128,8 +128,8 @@ def _fill(folder: Path, video: Path, result: PoseTrackResult, chosen: Sequence[C
                     annotations.append({"id": len(annotations) + 1, "image_id": len(images), **entry})
     names = [result.joints[slot] for slot in joints]
     places = {slot: place for place, slot in enumerate(joints)}
-    bones = [(places[a], places[b]) for a, b in limbs(len(result.joints)) if a in places and b in places]
-    category = category_of(result.joints) | {"keypoints": names, "skeleton": [[a + 1, b + 1] for a, b in bones]}
+    bones = [(places[a], places[b]) for a, b in limbs(result.joints) if a in places and b in places]
+    category = CATEGORY | {"keypoints": names, "skeleton": [[a + 1, b + 1] for a, b in bones]}
     labels = {"images": images, "annotations": annotations, "categories": [category]}
     (folder / LABELS).write_text(compact_json(labels) + "\n", encoding="ascii")
     (folder / _CVAT).write_text(compact_json([label_of(names, bones)]) + "\n", encoding="ascii")

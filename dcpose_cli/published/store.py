@@ -3,6 +3,7 @@
 models/NAME/model.safetensors   pose models, converted
 detectors/NAME.pt               detectors, as they came
 hashes/FILE.sha256              the whole hash of each file that came; it stays when the model is removed
+models/NAME/model.sha256        the hash of the converted file, as it was made
 downloads/                      files on their way
 """
 
@@ -42,6 +43,27 @@ def models_folder() -> Path:
 def detector_path(name: str) -> Path:
     """The file of a detector, "yolov8n.pt" say; it need not exist."""
     return data_dir() / "detectors" / name
+
+
+def note_converted(path: Path) -> None:
+    """Remember the hash of a converted model beside it. Raises OutputError, WeightsError."""
+    write_atomic(_converted_record(path), file_sha256(path) + "\n", overwrite=True)
+
+
+def converted_hash(path: Path) -> str:
+    """The hash that a converted model had when it was made; "" where it was not remembered."""
+    with suppress(OSError, UnicodeDecodeError):
+        return _converted_record(path).read_text(encoding="ascii").strip()
+    return ""
+
+
+def forget_converted(path: Path) -> None:
+    """Remove what `note_converted` wrote."""
+    _converted_record(path).unlink(missing_ok=True)
+
+
+def _converted_record(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def fetched_detectors() -> list[Path]:

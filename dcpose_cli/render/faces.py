@@ -18,12 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import NUM_JOINTS
+from ..skeleton import EXTRA_JOINTS
+from ..skeleton.sets import FACE
 from ..types import FrameResult, Person
 
 #: Slots of the head: nose, head_bottom, head_top, ears.
 _HEAD: Final = (0, 1, 2, 3, 4)
 _HEAD_BOTTOM, _HEAD_TOP = 1, 2
+#: Joints of the head that have no slot.
+_FURTHER: Final = frozenset((*EXTRA_JOINTS, *FACE))
 #: Radius as a share of the distance from head_bottom to head_top, and its bounds as shares of the person's height.
 _RADIUS_SHARE: Final = 0.75
 _LEAST_SHARE, _MOST_SHARE = 0.07, 0.2
@@ -50,7 +53,8 @@ def head_circle(person: Person) -> _Circle:
     """Centre x, y and radius, in pixels, of a circle that covers the person's head."""
     x, y, width, height = (float(v) for v in person.bbox)
     size = max(width, height)
-    points = np.concatenate([person.keypoints[list(_HEAD)], person.keypoints[NUM_JOINTS:]])  # the eyes, where known
+    further = [place for place, name in enumerate(person.joints) if name in _FURTHER]
+    points = person.keypoints[[*_HEAD, *further]]
     known = points[(points[:, 2] > 0) & np.isfinite(points).all(axis=1), :2].astype(np.float64)
     if not len(known):
         return x + width / 2, y + _TOP_SHARE * height / 2, _TOP_SHARE * size / 2

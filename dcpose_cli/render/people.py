@@ -2,7 +2,8 @@
 
 One hue per track, the same in every frame. The person's left limbs are a light shade of it and the right limbs a deep
 one, so that crossed legs stay readable. Limbs and joints are outlined in near-black, which keeps them visible on any
-background, and everything is sized by the frame and by the person.
+background, and everything is sized by the frame and by the person. Fingers and the points of the face are thin and lie
+under the body, which they do not cover.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import ALL_JOINTS, limbs
+from ..skeleton.sets import detail_joints, limbs
 from ..types import Person
 
 _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
@@ -25,6 +26,8 @@ _FAR = 30_000.0  # pixels; beyond this OpenCV's fixed-point arithmetic is not sa
 _GOLDEN_ANGLE = 137.508  # degrees: successive tracks get hues far apart, for any number of tracks
 _FIRST_HUE = 235.0  # degrees; blue stands out from skin, grass and tarmac
 OUTLINE = (18, 18, 22)  # RGB; near-black, which is seen on any background
+#: Width of fingers and of the lines of a face, as a share of a limb's.
+_DETAIL_SHARE = 0.3
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_CAP_HEIGHT = 21.0  # pixels of a digit at font scale 1
 
@@ -42,9 +45,8 @@ class Palette:
     right: Colour
     centre: Colour
 
-    def of_joint(self, slot: int) -> Colour:
-        """The shade of a joint slot, by the person's own left and right."""
-        name = ALL_JOINTS[slot]
+    def of_joint(self, name: str) -> Colour:
+        """The shade of a joint, by the person's own left and right."""
         if name.startswith("left_"):
             return self.left
         return self.right if name.startswith("right_") else self.centre
@@ -140,7 +142,7 @@ def _limb_width(canvas: NDArray[np.uint8], bbox: NDArray[np.float32]) -> float:
 
 
 def drawn_joints(keypoints: NDArray[np.float32], kpt_thr: float) -> NDArray[np.bool_]:
-    """Which of (17, 3) keypoints are drawn at a threshold: (17,) bool."""
+    """Which of (J, 3) keypoints are drawn at a threshold: (J,) bool."""
     with np.errstate(invalid="ignore"):
         absent = (keypoints[:, 0] == 0) & (keypoints[:, 1] == 0) & (keypoints[:, 2] <= 0)
         near = np.isfinite(keypoints).all(axis=1) & (np.abs(keypoints[:, :2]) < _FAR).all(axis=1)
@@ -155,20 +157,54 @@ def _fixed(x: float, y: float) -> tuple[int, int]:
 def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, kpt_thr: float, style: str) -> None:
     shown = drawn_joints(person.keypoints, kpt_thr) & (style != "none")
     width = _limb_width(canvas, person.bbox) * (0.5 if style == "lines" else 1.0)
-    border = max(width * 0.4, 0.8)
-    edges = [(a, b) for a, b in limbs(len(shown)) if shown[a] and shown[b] and style != "dots"]
+    details = detail_joints(person.joints)
+    seen = [(a, b) for a, b in limbs(person.joints) if shown[a] and shown[b] and style != "dots"]
+    edges = [(a, b) for a, b in seen if a not in details and b not in details]
     points = [_fixed(x, y) if ok else (0, 0) for (x, y, _), ok in zip(person.keypoints, shown, strict=True)]
-    joints = [slot for slot in range(len(points)) if shown[slot] and style != "lines"]
-    radius = width * 0.95
+    joints = [place for place in range(len(points)) if shown[place] and style != "lines"]
+    small = [place for place in joints if place in details]
+    _draw_details(canvas, points, [limb for limb in seen if limb not in edges], small, person.joints, palette, width)
+    _draw_body(
+        canvas, points, edges, [place for place in joints if place not in details], person.joints, palette, width
+    )
+
+
+def _draw_details(
+    canvas: NDArray[np.uint8],
+    points: Sequence[tuple[int, int]],
+    lines: Sequence[tuple[int, int]],
+    dots: Sequence[int],
+    names: Sequence[str],
+    palette: Palette,
+    width: float,
+) -> None:
+    """Fingers and faces. width: of a limb, pixels."""
+    thin = _DETAIL_SHARE * width
+    for start, end in lines:
+        _draw_limb(canvas, points[start], points[end], thin, palette.of_joint(names[end]))
+    for place in dots:
+        _draw_disc(canvas, points[place], thin, palette.of_joint(names[place]))
+
+
+def _draw_body(
+    canvas: NDArray[np.uint8],
+    points: Sequence[tuple[int, int]],
+    edges: Sequence[tuple[int, int]],
+    joints: Sequence[int],
+    names: Sequence[str],
+    palette: Palette,
+    width: float,
+) -> None:
+    border, radius = max(width * 0.4, 0.8), width * 0.95
     # All outlines first: one person reads as one figure, without dark seams where limbs meet.
     for start, end in edges:
         _draw_limb(canvas, points[start], points[end], width + 2 * border, OUTLINE)
     for slot in joints:
         _draw_disc(canvas, points[slot], radius + border, OUTLINE)
     for start, end in edges:
-        _draw_limb(canvas, points[start], points[end], width, palette.of_joint(end))
+        _draw_limb(canvas, points[start], points[end], width, palette.of_joint(names[end]))
     for slot in joints:
-        _draw_disc(canvas, points[slot], radius, palette.of_joint(slot))
+        _draw_disc(canvas, points[slot], radius, palette.of_joint(names[slot]))
         _draw_disc(canvas, points[slot], radius * 0.45, (255, 255, 255))
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..skeleton import JOINT_NAMES
 from ..smooth import GAP_SECONDS
 from ..types import FrameResult
 from .people import drawn_joints, frame_unit, track_palette
@@ -36,7 +37,7 @@ class Trails:
         out = image.copy()
         unit = frame_unit(image)
         for (track, slot), points in self._points.items():
-            colour = np.array(track_palette(track).of_joint(slot), np.float32)
+            colour = np.array(track_palette(track).of_joint(JOINT_NAMES[slot]), np.float32)
             _draw(out, list(points), result.time, self._seconds, colour, unit)
         return out
 

@@ -6,11 +6,12 @@ All numbers are little-endian, column after column, one gzip stream:
     int32    index[F]       its number in the video, differences
     int32    frame[M]       per track: positions of its frames in `times`, differences
     int16    box[4][M_t]    per track: x, y, width, height, in 1 / scale pixels, differences
-    int16    xy[34][M_t]    per track: x and y of joint 0, x and y of joint 1 ...; the same unit, differences
-    uint8    score[17][M_t] per track: confidence in 1 / 100, 255 for more than 2.5; 0 for a joint not predicted
+    int16    xy[2 J][M_t]   per track: x and y of joint 0, x and y of joint 1 ...; the same unit, differences
+    uint8    score[J][M_t]  per track: confidence in 1 / 100, 255 for more than 2.5; 0 for a joint not predicted
 
 Every int16 column comes as its low bytes followed by its high bytes, which are nearly all alike and pack well. `frame`
-of all tracks comes first, then `box` of all, and so on. M_t is the number of frames of track t, M their sum.
+of all tracks comes first, then `box` of all, and so on. J is the number of joints, 17 at least; M_t is the
+number of frames of track t, M their sum.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import NUM_JOINTS
 from ..types import FrameResult, Person
 
 SCORE_UNIT: Final = 100
@@ -66,11 +66,11 @@ def pack(frames: Sequence[FrameResult]) -> Packed:
 
 
 def _columns(people: Sequence[Person]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(4 + 34, M) places in pixels, and (17, M) scores in 1 / SCORE_UNIT."""
+    """(4 + 2 J, M) places in pixels, and (J, M) scores in 1 / SCORE_UNIT."""
     points = np.stack([person.keypoints for person in people]).astype(np.float64)
     boxes = np.stack([person.bbox for person in people]).astype(np.float64)
     sane = np.isfinite(points).all(axis=2) & (points[..., 2] > 0)
-    xy = np.where(sane[..., None], points[..., :2], 0).reshape(len(people), 2 * NUM_JOINTS)
+    xy = np.where(sane[..., None], points[..., :2], 0).reshape(len(people), -1)
     # A predicted joint never becomes an absent one by rounding.
     scores = np.where(sane, np.clip(np.rint(points[..., 2] * SCORE_UNIT), 1, 255), 0)
     places = np.concatenate([np.nan_to_num(boxes), xy], axis=1).T

@@ -21,7 +21,7 @@ from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
 from ..results.quality import per_second
 from ..results.selected import selected
-from ..skeleton import EDGES, JOINT_NAMES
+from ..skeleton.sets import detail_joints, limbs
 from ..types import FrameResult
 from ..video.probe import container_start, probe
 from .pack import SCORE_UNIT, Packed, pack
@@ -67,7 +67,7 @@ def write_report(
     require_not_input(out, [result, *([video] if video else [])])
     require_free_target(out, overwrite=overwrite)
     require_writable_folder(out.parent)
-    found = selected(read_posetrack(result).in_slots(), selection)
+    found = selected(read_posetrack(result), selection)
     require_distinct_ids(found)
     if not found.frames:
         raise InputError("holds no frames", path=result, hint="there is nothing to show")
@@ -171,8 +171,9 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
         "frames": len(result.frames),
         "scale": packed.scale,
         "scoreUnit": SCORE_UNIT,
-        "joints": JOINT_NAMES,
-        "edges": EDGES,
+        "joints": result.joints,
+        "edges": limbs(result.joints),
+        "details": sorted(detail_joints(result.joints)),
         "tracks": [{"id": track, "count": count, "colours": _colours(track)} for track, count in packed.tracks],
         "damaged": [positions[frame.index] for frame in result.frames if frame.damaged][:10_000],
         "doubts": _doubts(frames, packed),

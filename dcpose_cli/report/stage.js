@@ -122,7 +122,8 @@ class Stage {
     const [x, y, width, height] = track.box.map((column) => column[row] / data.meta.scale);
     const unit = Math.max(Math.sqrt(canvas.width * canvas.height) / 480, 0.8);
     const thick = Math.max(Math.min(3 * unit, Math.max(width * fx, height * fy) / 40), 1.6);
-    const limbs = data.meta.edges.filter(([a, b]) => sure(a) && sure(b));
+    const details = data.meta.details, seen = data.meta.edges.filter(([a, b]) => sure(a) && sure(b));
+    const limbs = seen.filter(([a, b]) => !details.includes(a) && !details.includes(b));
     const line = ([a, b], wide, colour) => {
       context.lineWidth = wide;
       context.strokeStyle = colour;
@@ -143,10 +144,13 @@ class Stage {
       context.strokeStyle = track.colours[2];
       context.strokeRect(x * fx, y * fy, width * fx, height * fy);
     }
+    // Fingers and faces lie under the body, which they do not cover.
+    for (const limb of seen) if (!limbs.includes(limb)) line(limb, 0.3 * thick, shade(limb[1]));
+    for (const joint of details) if (sure(joint)) disc(joint, 0.3 * thick, shade(joint));
     for (const limb of limbs) line(limb, 1.8 * thick, "#121216");
     for (const limb of limbs) line(limb, thick, shade(limb[1]));
     data.meta.joints.forEach((_, joint) => {
-      if (!sure(joint)) return;
+      if (!sure(joint) || details.includes(joint)) return;
       disc(joint, 1.25 * thick, "#121216");
       disc(joint, 0.9 * thick, shade(joint));
       disc(joint, 0.4 * thick, "#fff");

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..skeleton import JOINT_NAMES, limbs
+from ..skeleton import JOINT_NAMES
+from ..skeleton.sets import flip_order, limbs, sigmas
 
 #: Version of the `dcpose` object for readers of 0.6, which refuse any other; `schema_version` takes its place.
 FORMAT_VERSION: Final = 1
@@ -65,14 +66,23 @@ def file_name_matches(name: str, index: int) -> bool:
 
 
 def category_of(joints: Sequence[str]) -> dict[str, Any]:
-    """The one category: joint names and the limbs, numbered from 1 as COCO does."""
-    return {
+    """The one category: joint names and the limbs, numbered from 1 as COCO does.
+
+    With joints behind the 17 slots also `flip_pairs`, numbered alike, and `sigmas`, the standard deviations of OKS
+    (null where none is published).
+    """
+    names = tuple(joints)
+    category = {
         "supercategory": "person",
         "id": 1,
         "name": "person",
-        "keypoints": list(joints),
-        "skeleton": [[start + 1, end + 1] for start, end in limbs(len(joints))],
+        "keypoints": list(names),
+        "skeleton": [[start + 1, end + 1] for start, end in limbs(names)],
     }
+    if names == JOINT_NAMES:
+        return category
+    pairs = [[one + 1, other + 1] for one, other in enumerate(flip_order(names)) if one < other]
+    return category | {"flip_pairs": pairs, "sigmas": list(sigmas(names))}
 
 
 #: That of the 17 slots.

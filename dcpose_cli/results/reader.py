@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from .._reading import read_file
 from ..errors import InputError
 from ..files import complete_set
-from ..skeleton import ALL_JOINTS, JOINT_NAMES, NUM_JOINTS
+from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from ..skeleton.sets import require_result_joints
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
 from .schema import require_header
@@ -28,7 +29,7 @@ _INT64 = 2**63
 class PoseTrackResult:
     """A result file. header: its `dcpose` object (dcpose_cli.results.posetrack). frames: every frame, in order.
 
-    joints: names of everybody's joints: the 17 slots, or these and the eyes.
+    joints: names of everybody's joints: the 17 slots, and behind them the further ones of the model's joint set.
     assumed_fps: the file was another tool's and says no times; they come from an assumed frame rate.
     path: the file or folder it was read from, for messages; None for a result made in memory.
     """
@@ -44,7 +45,9 @@ class PoseTrackResult:
         if self.joints == JOINT_NAMES:
             return self
         frames = [
-            replace(f, people=tuple(replace(p, keypoints=p.keypoints[:NUM_JOINTS]) for p in f.people))
+            replace(
+                f, people=tuple(replace(p, keypoints=p.keypoints[:NUM_JOINTS], joints=JOINT_NAMES) for p in f.people)
+            )
             for f in self.frames
         ]
         return replace(self, frames=frames, joints=JOINT_NAMES)
@@ -111,8 +114,7 @@ def _result(data: Any) -> PoseTrackResult:
     seconds = time_base(header) * time_scale(header)
     categories = _member(data, "categories", list, "the file")
     names = categories[0].get("keypoints") if len(categories) == 1 and isinstance(categories[0], dict) else None
-    if names not in (list(JOINT_NAMES), list(ALL_JOINTS)):
-        raise InputError("categories must be one person with the 17 PoseTrack joints")
+    joints = _joints(names)
     images = _member(data, "images", list, "the file")
     indexes = [_image(entry, number) for number, entry in enumerate(images)]
     if any(later <= earlier for earlier, later in pairwise(indexes)):
@@ -122,7 +124,7 @@ def _result(data: Any) -> PoseTrackResult:
     damaged = set(header["damaged_frames"])
     people: dict[int, list[Person]] = {index: [] for index in indexes}
     for number, entry in enumerate(annotations):
-        index, person = _annotation(entry, f"annotation {number}", len(names))
+        index, person = _annotation(entry, f"annotation {number}", joints)
         if index not in people:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
@@ -130,7 +132,19 @@ def _result(data: Any) -> PoseTrackResult:
         FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
         for index, tick in zip(indexes, header["pts"], strict=True)
     ]
-    return PoseTrackResult(header, frames, joints=tuple(names))
+    return PoseTrackResult(header, frames, joints=joints)
+
+
+def _joints(names: Any) -> tuple[str, ...]:
+    """The names of a category's keypoints. Raises InputError."""
+    if not isinstance(names, list) or len(names) < NUM_JOINTS:
+        raise InputError("categories must be one person with the 17 PoseTrack joints")
+    try:
+        return require_result_joints(names)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"categories must be one person with the 17 PoseTrack joints, and others behind them: {error}"
+        ) from error
 
 
 def _member(value: Any, key: str, kind: type, what: str) -> Any:
@@ -189,11 +203,12 @@ def _numbers(entry: Mapping[str, Any], key: str, count: int, what: str) -> NDArr
     return np.array(values, np.float32)
 
 
-def _annotation(entry: Any, what: str, joints: int) -> tuple[int, Person]:
+def _annotation(entry: Any, what: str, joints: tuple[str, ...]) -> tuple[int, Person]:
     if not isinstance(entry, dict):
         raise InputError(f"{what} is not an object")
-    keypoints = _numbers(entry, "keypoints", joints * 3, what).reshape(joints, 3)
-    keypoints[:, 2] = _numbers(entry, "scores", joints, what)
+    count = len(joints)
+    keypoints = _numbers(entry, "keypoints", count * 3, what).reshape(count, 3)
+    keypoints[:, 2] = _numbers(entry, "scores", count, what)
     score = entry.get("score")
     person = Person(
         track_id=_whole(entry.get("track_id"), f"track_id of {what}"),
@@ -201,5 +216,6 @@ def _annotation(entry: Any, what: str, joints: int) -> tuple[int, Person]:
         score=float(_numbers({"score": [score]}, "score", 1, what)[0]) if score is not None else 0.0,
         keypoints=keypoints,
         interpolated=entry.get("interpolated") is True,
+        joints=joints,
     )
     return frame_index(_whole(entry.get("image_id"), f"image_id of {what}")), person

@@ -96,4 +96,5 @@ def _mixed(one: Person, other: Person, share: float) -> Person:
     keypoints[~both] = 0
     bbox = ((1 - share) * one.bbox + share * other.bbox).astype(np.float32)
     interpolated = one.interpolated or other.interpolated
-    return Person(one.track_id, bbox, min(one.score, other.score), keypoints, interpolated)
+    score = min(one.score, other.score)
+    return replace(one, bbox=bbox, score=score, keypoints=keypoints, interpolated=interpolated)

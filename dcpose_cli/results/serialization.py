@@ -11,7 +11,6 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import ALL_JOINTS, NUM_JOINTS
 from ..types import Person
 
 COORDINATE_DECIMALS: Final = 2
@@ -22,7 +21,7 @@ SCORE_DECIMALS: Final = 4
 class WrittenPerson:
     """One person as it is written.
 
-    joints: 17 or 19 times (x, y, confidence) in pixels, None for a joint that was not predicted. bbox: xywh in pixels.
+    joints: (x, y, confidence) in pixels for each of Person.joints, None where one was not predicted. bbox: xywh.
     """
 
     track_id: int
@@ -32,9 +31,9 @@ class WrittenPerson:
 
 
 def written(person: Person) -> WrittenPerson:
-    """The rounded numbers of a person. Raises ValueError when the keypoints are not (17, 3), with eyes (19, 3)."""
-    if person.keypoints.shape not in ((NUM_JOINTS, 3), (len(ALL_JOINTS), 3)):
-        raise ValueError(f"keypoints must be ({NUM_JOINTS}, 3), not {person.keypoints.shape}")
+    """The rounded numbers of a person. Raises ValueError when the keypoints are not one row for each of its joints."""
+    if person.keypoints.shape != (len(person.joints), 3):
+        raise ValueError(f"keypoints must be ({len(person.joints)}, 3), not {person.keypoints.shape}")
     return WrittenPerson(
         track_id=int(person.track_id),
         bbox=[rounded(value, COORDINATE_DECIMALS) for value in person.bbox.tolist()],

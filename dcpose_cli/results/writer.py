@@ -70,8 +70,8 @@ class PoseTrackWriter:
         try:
             for number, person in enumerate(result.people):
                 separator = ",\n" if self._people else "\n"
-                if len(person.keypoints) != len(self._joints):
-                    raise ValueError(f"a person has {len(person.keypoints)} joints, the file {len(self._joints)}")
+                if person.joints != self._joints:
+                    raise ValueError(f"a person has {len(person.joints)} joints, the file {len(self._joints)} others")
                 entry = annotation(person, image, number)
                 self._spool.write((separator + compact_json(entry)).encode())
                 self._people += 1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..people.appearance import APPEARANCE_SIZE, appearances_of
-from ..skeleton import NUM_JOINTS
+from ..skeleton import JOINT_NAMES, NUM_JOINTS
 from ..types import Detections, Frame, FrameResult, Person, TrackedBoxes
 from .folder import Arrays, Entry
 
@@ -49,7 +49,7 @@ def tracks_of(entry: Entry) -> TrackedBoxes:
 
 
 def people_entry(result: FrameResult) -> Entry:
-    """The people of a frame with their joints: boxes, scores, ids, keypoints (N, 17, 3), interpolated (N,)."""
+    """The people of a frame with their joints: boxes, scores, ids, keypoints (N, J, 3), interpolated (N,)."""
     people = result.people
     return _entry(
         result,
@@ -61,13 +61,13 @@ def people_entry(result: FrameResult) -> Entry:
     )
 
 
-def result_of(entry: Entry, frame: Frame) -> FrameResult:
-    """Back from `people_entry`."""
+def result_of(entry: Entry, frame: Frame, joints: tuple[str, ...] = JOINT_NAMES) -> FrameResult:
+    """Back from `people_entry`. joints: names of everybody's joints."""
     v = entry.values
     rows = zip(
         v["ids"].tolist(), v["boxes"], v["scores"].tolist(), v["keypoints"], v["interpolated"].tolist(), strict=True
     )
-    people = tuple(Person(*row) for row in rows)
+    people = tuple(Person(*row, joints) for row in rows)
     return FrameResult(frame.index, frame.pts, frame.time, people, frame.damaged)
 
 

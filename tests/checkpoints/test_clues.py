@@ -11,6 +11,7 @@ from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.checkpoints.importing import import_checkpoint
 from dcpose_cli.errors import UsageError, WeightsError
 from dcpose_cli.published.table import DETECTOR, PUBLISHED
+from dcpose_cli.skeleton import JOINT_NAMES
 
 SMALL, LARGE = (192, 256), (288, 384)
 #: Settings as the two generations of releases write them.
@@ -134,15 +135,46 @@ def test_layouts_of_both_releases_load_strictly(bring, layouts, name):
     assert header.decoding == entry.decoding
 
 
-@pytest.mark.parametrize(
-    ("joints", "named"), [(16, "MPII"), (26, "Halpe26"), (51, "offset regression"), (133, "WholeBody"), (19, "needed")]
-)
-def test_other_numbers_of_maps_are_named(bring, layouts, joints, named):
+def maps(layouts, joints, ahead="keypoint_head."):
     body, head = layouts.hrnet_shapes(8, joints, short=True)
-    state = {f"backbone.{n}": torch.zeros(s) for n, s in body} | {f"keypoint_head.{n}": torch.zeros(s) for n, s in head}
-    with pytest.raises(WeightsError, match=rf"predicts {joints} joints, 17 are needed.*") as caught:
-        bring(state, "x_coco_256x192.pth")
+    return {f"backbone.{n}": torch.zeros(s) for n, s in body} | {f"{ahead}{n}": torch.zeros(s) for n, s in head}
+
+
+@pytest.mark.parametrize(("joints", "named"), [(16, "MPII"), (19, "19 joints, whose"), (21, "a hand")])
+def test_names_of_other_numbers_of_joints_are_asked_for(bring, layouts, joints, named):
+    with pytest.raises(UsageError, match=rf"predicts {joints} joints.*names are not known.*--joints") as caught:
+        bring(maps(layouts, joints), "x_coco_256x192.pth")
     assert named in str(caught.value)
+    names = [f"point_{k}" for k in range(joints - 1)] + ["LAnkle"]
+    header = open_model(bring(maps(layouts, joints), "x_coco_256x192.pth", joints=", ".join(names))).header
+    assert header.joints == "named"
+    assert header.channels == header.names == (*names[:-1], "left_ankle")
+    assert header.result_joints == (*JOINT_NAMES, *names[:-1])
+    for wrong, why in (
+        (",".join(names[1:]), f"predicts {joints} joints, --joints names {joints - 1}"),
+        (",".join([*names[:-1], names[0]]), "point_0 is named twice"),
+        (",".join(["left_ankle", *names[1:]]), "left_ankle is named twice"),
+        (",".join(["a b", *names[1:]]), "no name of a joint"),
+        (",".join(["", *names[1:]]), "no name of a joint"),
+        ("coco", f"predicts {joints} joints, coco has 17"),
+        ("halpe", "must be one of posetrack, coco, halpe26"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            bring(maps(layouts, joints), "x_coco_256x192.pth", joints=wrong, overwrite=True)
+
+
+@pytest.mark.parametrize(("joints", "name"), [(26, "halpe26"), (133, "wholebody"), (136, "halpe136")])
+@pytest.mark.parametrize("ahead", ["head.", "keypoint_head."])
+def test_sets_of_their_own_size_are_recognised(bring, layouts, joints, name, ahead):
+    """Also where the file's name speaks of COCO, as those of COCO-WholeBody do."""
+    header = open_model(bring(maps(layouts, joints, ahead), "hrnet_w32_coco_wholebody_256x192.pth")).header
+    assert (header.joints, len(header.channels), header.names) == (name, joints, ())
+    assert header.predicts == tuple(range(joints))
+
+
+def test_maps_that_are_not_one_for_each_joint(bring, layouts):
+    with pytest.raises(WeightsError, match=r"predicts 51 joints \(UDP with offset regression.*not supported"):
+        bring(maps(layouts, 51), "x_coco_256x192.pth")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcpose_cli.export.angles import ALL_ANGLES, ANGLES, all_angles, facing_of, joint_angles
+from dcpose_cli.export.angles import ALL_ANGLES, ANGLES, all_angles, angle_names, facing_of, joint_angles
 from dcpose_cli.results import PoseTrackResult
 from dcpose_cli.skeleton import JOINT_NAMES as NAMES
+from dcpose_cli.skeleton.sets import JOINT_SETS, result_joints
 from dcpose_cli.types import FrameResult, Person
 
 
@@ -106,3 +107,51 @@ def test_where_somebody_faces() -> None:
     nobody = np.zeros((17, 3))
     frames = [frame(0, (1, right), (2, left)), frame(1, (1, right), (2, left)), frame(2, (1, left), (3, nobody))]
     assert facing_of(PoseTrackResult({}, frames)) == {1: 1.0, 2: -1.0}
+
+
+HALPE = result_joints(JOINT_SETS["halpe26"].channels)
+
+
+def standing_on_feet(toe=(20, 0), facing=1):
+    """(27, 3): `upright` with feet; toe: of the big toes, from the heel under the ankle, y up."""
+    points = np.zeros((len(HALPE), 3))
+    points[:17] = upright()
+    for side in ("left", "right"):
+        points[HALPE.index(f"{side}_heel")] = (0, 90, 0.8)
+        points[HALPE.index(f"{side}_big_toe")] = (facing * toe[0], 90 - toe[1], 0.7)
+    return points
+
+
+@pytest.mark.parametrize("facing", [1, -1])
+@pytest.mark.parametrize(("toe", "flexion"), [((20, 0), 0.0), ((20, 20), 45.0), ((20, -20), -45.0), ((0, -20), -90.0)])
+def test_feet(facing, toe, flexion) -> None:
+    """Toes lifted to the shin are dorsiflexion, whichever way somebody faces."""
+    assert angle_names() == ALL_ANGLES
+    assert angle_names(HALPE)[:28] == ALL_ANGLES
+    points = standing_on_feet(toe, facing)[None]
+    degrees, score = all_angles(points, np.array([float(facing)]), 1.0, HALPE)
+    angles = dict(zip(angle_names(HALPE), degrees[0].tolist(), strict=True))
+    for side in ("left", "right"):
+        assert angles[f"{side}_ankle_flexion"] == pytest.approx(flexion)
+        direction = np.degrees(np.arctan2(toe[1], facing * toe[0]))
+        assert angles[f"{side}_foot_segment"] == pytest.approx(180 if direction == -180 else direction)
+        # Knee, ankle and toe: the ankle lies ten above the heel.
+        expected = np.degrees(np.arctan2(toe[0], -(toe[1] - 10)))
+        assert angles[f"{side}_ankle"] == pytest.approx(180 - abs(expected))
+    assert angles["left_knee"] == 180
+    assert score[0, angle_names(HALPE).index("left_foot_segment")] == pytest.approx(0.7)
+    without, _ = all_angles(points[:, :17], np.array([float(facing)]))
+    np.testing.assert_array_equal(degrees[:, :28], without)
+
+
+def test_toes_say_where_somebody_without_a_neck_faces() -> None:
+    frames = []
+    for index in range(3):
+        people = []
+        for track, facing in enumerate((1, -1)):
+            points = standing_on_feet(facing=facing)
+            points[HALPE.index("head_bottom")] = 0
+            box = np.array([0, 0, 10, 10], np.float32)
+            people.append(Person(track, box, 0.9, points.astype(np.float32), joints=HALPE))
+        frames.append(FrameResult(index, index, index / 25, tuple(people)))
+    assert facing_of(PoseTrackResult({}, frames, joints=HALPE)) == {0: 1.0, 1: -1.0}

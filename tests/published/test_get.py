@@ -12,7 +12,7 @@ from dcpose_cli.checkpoints.files import find_weights, open_model
 from dcpose_cli.checkpoints.published import get_model, is_fetched, remove_model
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.published import download, store
-from dcpose_cli.published.table import DETECTOR, PUBLISHED
+from dcpose_cli.published.table import PUBLISHED
 
 NAME = "hrnet-w48-posetrack18"
 FILE = "hrnet_w48_posetrack18_384x288-5fd6d3ff_20211130.pth"
@@ -24,12 +24,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT_S", 2.0)
 
 
-def relabelled(entry, content):
-    """The entry of a stand-in: its published hash begins as the stand-in's."""
-    digest = hashlib.sha256(content).hexdigest()
-    return replace(entry, sha256=(digest if entry.kind == DETECTOR else digest[:8],))
-
-
 @pytest.fixture(scope="module")
 def content(layouts):
     """A stand-in for the file of NAME, of a narrow and short network."""
@@ -37,9 +31,9 @@ def content(layouts):
 
 
 @pytest.fixture
-def served(shelf, content, monkeypatch):
+def served(shelf, layouts, content, monkeypatch):
     shelf.files[FILE] = content
-    monkeypatch.setitem(PUBLISHED, NAME, relabelled(PUBLISHED[NAME], content))
+    monkeypatch.setitem(PUBLISHED, NAME, layouts.relabelled(PUBLISHED[NAME], content))
     return shelf
 
 
@@ -56,7 +50,10 @@ def stored(tmp_path):
     )
 
 
-WHOLE = ["downloads/.lock", f"hashes/{FILE}.sha256", f"models/{NAME}/model.safetensors"]
+WHOLE = [
+    *("downloads/.lock", f"hashes/{FILE}.sha256"),
+    *(f"models/{NAME}/model.{ending}" for ending in ("safetensors", "sha256")),
+]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +258,7 @@ def test_a_folder_that_takes_nothing(served, tmp_path):
     assert served.asked == []
 
 
-def test_a_file_that_wants_to_run_code(shelf, tmp_path, monkeypatch):
+def test_a_file_that_wants_to_run_code(shelf, layouts, tmp_path, monkeypatch):
     import io
     import os
 
@@ -274,7 +271,7 @@ def test_a_file_that_wants_to_run_code(shelf, tmp_path, monkeypatch):
     out = io.BytesIO()
     torch.save({"state_dict": {}, "meta": RunsCode()}, out)
     shelf.files[FILE] = out.getvalue()
-    monkeypatch.setitem(PUBLISHED, NAME, relabelled(PUBLISHED[NAME], out.getvalue()))
+    monkeypatch.setitem(PUBLISHED, NAME, layouts.relabelled(PUBLISHED[NAME], out.getvalue()))
     assert "was refused: to load it" in refused(get_model, NAME)
     assert stored(tmp_path) == ["downloads/.lock"]
     assert not (tmp_path / "victim").exists()
@@ -302,53 +299,51 @@ def test_killed_in_the_middle_and_again(served, dcpose, product, tmp_path, conte
     assert stored(tmp_path) == WHOLE
 
 
-QUICK = ["hrnet-w48-coco-udp-256x192"]
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n, e in PUBLISHED.items()]
-)
-def test_every_name_is_fetched_and_used(shelf, layouts, dcpose, clip, tmp_path, monkeypatch, name):
-    entry = PUBLISHED[name]
-    content = (
-        layouts.detector_content()
-        if entry.kind == DETECTOR
-        else layouts.content_of(layouts.state_of(entry, depth=50, short=True))
-    )
-    shelf.files[entry.file] = content
-    monkeypatch.setitem(PUBLISHED, name, relabelled(entry, content))
-    got = dcpose("models", "get", name)
-    assert got.returncode == 0, got.stderr
-    out = tmp_path / "out.json"
-    used = {DETECTOR: ("--detector", f"{name}.pt")}.get(entry.kind, ("--model", name))
-    left = [*dcpose.models, "--max-frames", 2, *used]
-    result = dcpose("export", clip, "-o", out, *left)
-    assert result.returncode == 0, result.stderr
-    import json
-
-    said = json.loads(out.read_text())["dcpose"]
-    if entry.kind == DETECTOR:
-        assert said["detector"]["sha256"] == hashlib.sha256(content).hexdigest()
-        return
-    header = open_model(name).header
-    assert (header.kind, header.input_size, header.joints, header.decoding) == (
-        entry.kind,
-        entry.input_size,
-        entry.joints,
-        entry.decoding,
-    )
-    assert said["model"]["name"] == name
-    assert len(json.loads(out.read_text())["annotations"]) > 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_whole_w48(shelf, layouts, dcpose, clip, tmp_path, monkeypatch):
-    content = layouts.content_of(layouts.state_of(PUBLISHED[NAME], width=48))
-    assert 250e6 < len(content) < 260e6
-    shelf.files[FILE] = content
-    shelf.plan = ["cut"]
-    monkeypatch.setitem(PUBLISHED, NAME, relabelled(PUBLISHED[NAME], content))
+def test_verify_compares_what_was_fetched(served, dcpose, tmp_path, layouts, monkeypatch):
+    """Files that were damaged or exchanged afterwards are named, all of them, with the exit code of models."""
+    detector = layouts.detector_content()
+    served.files["yolov8n.pt"] = detector
+    monkeypatch.setitem(PUBLISHED, "yolov8n", layouts.relabelled(PUBLISHED["yolov8n"], detector))
+    assert dcpose("models", "get", NAME, "yolov8n").returncode == 0
+    path, weights = find_weights(NAME), tmp_path / "data/dcpose/detectors/yolov8n.pt"
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, weights)]
+    whole = dcpose("models", "verify")
+    assert whole.returncode == 0, whole.stderr
+    assert "dcpose-s: " in whole.stdout
+    for name, digest in ((NAME, digests[0]), ("yolov8n.pt", digests[1])):
+        assert f"{name}: {digest} ok" in whole.stdout
+        assert f"{name}: {digest} ok" in dcpose("models", "verify", name).stdout
+    assert f"yolov8n: {digests[1]} ok" in dcpose("models", "verify", "yolov8n").stdout
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    damaged = dcpose("models", "verify")
+    assert damaged.returncode == 5
+    assert str(path) in damaged.stderr
+    assert f"dcpose models remove {NAME} and dcpose models get {NAME}" in damaged.stderr
+    assert "dcpose-s: " in damaged.stdout  # the others were compared all the same
+    assert "yolov8n.pt: " in damaged.stdout
+    weights.write_bytes(detector[:-1])
+    both = dcpose("models", "verify", NAME, "yolov8n.pt")
+    assert both.returncode == 5
+    assert str(path) in both.stderr
+    assert str(weights) in both.stderr
+    assert both.stderr.count("\n") == 1
+    path.with_suffix(".sha256").unlink()
+    assert "no hash of it was remembered" in dcpose("models", "verify", NAME).stderr
+    assert "is not on this machine" in dcpose("models", "verify", "hrnet-w32-coco").stderr
+    path.unlink()
+    assert dcpose("models", "remove", NAME).returncode == 0
     assert dcpose("models", "get", NAME).returncode == 0
-    result = dcpose("export", clip, "-o", tmp_path / "out.json", *dcpose.models, "--max-frames", 2, "--model", NAME)
-    assert result.returncode == 0, result.stderr
+    assert dcpose("models", "verify", NAME).returncode == 0
+
+
+def test_a_second_fetch_remembers_the_new_file(served, dcpose, tmp_path, content):
+    """A conversion by another version of dcpose may differ in its header."""
+    path = get_model(NAME)
+    path.with_suffix(".sha256").write_text("0" * 64)
+    assert dcpose("models", "verify", NAME).returncode == 5
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(content)
+    get_model(NAME, file=mine)
+    assert dcpose("models", "verify", NAME).returncode == 0

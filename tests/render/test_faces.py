@@ -7,6 +7,7 @@ import pytest
 
 from dcpose_cli.evaluation.sample_truth import read_truth
 from dcpose_cli.render.faces import HOLD_SECONDS, FaceBlur, _circle_at, coverage_warnings, head_circle
+from dcpose_cli.skeleton.sets import JOINT_SETS, result_joints
 from dcpose_cli.types import FrameResult, Person
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (200, 160, 3), np.uint8)
@@ -140,3 +141,19 @@ def test_true_heads_stay_hidden_in_gaps_of_the_sample_clips(root, name, gap):
             assert np.hypot(nose[0] - x, nose[1] - y) < radius, (index, one.track_id)
             checked += 1
     assert checked > 5
+
+
+def test_points_of_the_face_belong_to_the_head_and_feet_do_not():
+    joints = result_joints(JOINT_SETS["wholebody"].channels)
+    keypoints = np.zeros((len(joints), 3), np.float32)
+    keypoints[:17] = standing().keypoints
+    box = np.array([40, 20, 40, 150], np.float32)
+    plain = head_circle(Person(0, box, 0.9, keypoints, joints=joints))
+    assert plain == head_circle(standing())
+    for name in joints[19:]:
+        if "face" not in name:
+            keypoints[joints.index(name)] = (60, 170, 0.9)
+    assert head_circle(Person(0, box, 0.9, keypoints, joints=joints)) == plain
+    keypoints[joints.index("face_16")] = (95, 45, 0.9)
+    x, y, radius = head_circle(Person(0, box, 0.9, keypoints, joints=joints))
+    assert np.hypot(95 - x, 45 - y) < radius

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
-from dcpose_cli.render.people import draw_people, drawn_joints, track_palette
+from dcpose_cli.render.people import STYLES, draw_people, drawn_joints, track_palette
 from dcpose_cli.skeleton import LABELLED_SLOTS
+from dcpose_cli.skeleton.sets import FEET, JOINT_SETS, detail_joints, result_joints
 from dcpose_cli.types import Person
 
 GREY = 128
@@ -170,3 +172,52 @@ def test_views_that_are_not_contiguous() -> None:
     drawn = draw_people(image, [standing()], kpt_thr=0.3)
     assert drawn.shape == image.shape
     assert changed(drawn).any()
+
+
+WHOLE = result_joints(JOINT_SETS["wholebody"].channels)
+
+
+def whole_person(size: float = 6.0, hands: bool = True) -> Person:
+    """`standing` with feet, hands around the wrists and a face around the nose."""
+    body = standing(x=100, y=50, size=size)
+    points = np.zeros((len(WHOLE), 3), np.float32)
+    points[:17] = body.keypoints
+    generator = np.random.default_rng(4)
+    places = generator.uniform(-3, 3, (len(WHOLE), 2)) * size
+    for place, name in enumerate(WHOLE[17:], start=17):
+        near = (
+            "nose" if "face" in name or "eye" in name else name.split("_")[0] + ("_ankle" if name in FEET else "_wrist")
+        )
+        if hands or place not in detail_joints(WHOLE):
+            spread = places[place] if name not in FEET else (2 * size, 2 * size)
+            points[place] = (*(points[WHOLE.index(near), :2] + spread), 0.9)
+    return Person(0, body.bbox, 0.9, points, joints=WHOLE)
+
+
+def test_fingers_and_faces_are_thin_and_under_the_body() -> None:
+    with_details, without = whole_person(), whole_person(hands=False)
+    drawn, plain = (
+        draw_people(blank(640, 800), [p], kpt_thr=0.3, boxes=False, ids=False) for p in (with_details, without)
+    )
+    # Without its soft edge, which lets through what lies under it.
+    body = cv2.erode(changed(plain).astype(np.uint8), np.ones((5, 5))).astype(bool)
+    assert (drawn[body] == plain[body]).all()  # nothing of the body is covered
+    extra = changed(drawn) & ~changed(plain)
+    assert extra.sum() > 300
+    palette = track_palette(0)
+    left = with_details.keypoints[[WHOLE.index(f"left_{f}_4") for f in ("thumb", "index", "middle", "ring", "pinky")]]
+    seen = [tuple(drawn[round(float(y)), round(float(x))]) for x, y, _ in left]
+    assert palette.left in seen
+    nothing = draw_people(blank(640, 800), [with_details], kpt_thr=0.95, boxes=False, ids=False)
+    assert not changed(nothing).any()
+    for style in STYLES:
+        drawn = draw_people(blank(640, 800), [with_details], kpt_thr=0.3, boxes=False, ids=False, style=style)
+        assert changed(drawn).any() == (style != "none")
+
+
+def test_feet_are_drawn_as_limbs() -> None:
+    person = whole_person(hands=False)
+    drawn = draw_people(blank(640, 800), [person], kpt_thr=0.3, boxes=False, ids=False)
+    ankle, toe = (person.keypoints[WHOLE.index(f"left_{part}"), :2] for part in ("ankle", "big_toe"))
+    x, y = (round(float(v)) for v in (ankle + toe) / 2)
+    assert tuple(drawn[y, x]) == track_palette(0).left

@@ -11,8 +11,9 @@ from typing import Final
 
 from torch import nn
 
+from ...skeleton import JOINT_NAMES
+from ...skeleton.sets import flip_order
 from ..heatmaps import DECODERS
-from ..model import COCO_FLIP_ORDER
 from . import dcpose, dsta, posewarper, single_frame
 from .base import HeatmapMethod, Kind, Method, keypoints_of_heatmaps
 from .flip_test import FlipTest
@@ -39,16 +40,16 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 def method_of(
-    net: nn.Module, decoding: str = "quarter", *, flip_test: bool = False, joints: str = "posetrack"
+    net: nn.Module, decoding: str = "quarter", *, flip_test: bool = False, channels: tuple[str, ...] = JOINT_NAMES
 ) -> Method:
     """How to run a pose network. decoding: how its joints are read from heatmaps, see `DECODERS`.
 
-    flip_test: average with what it says of the mirrored crops. joints: the order of its channels, see JOINT_ORDERS.
+    flip_test: average with what it says of the mirrored crops. channels: names of the joints of its channels.
     """
     kind = next(kind for kind in KINDS.values() if kind.config is type(net.config))
     method = kind.method(net, DECODERS[decoding])
-    if isinstance(method, HeatmapMethod) and joints == "coco":
-        method.flip_order = COCO_FLIP_ORDER
+    if isinstance(method, HeatmapMethod):
+        method.flip_order = flip_order(channels)
     return FlipTest(method) if flip_test else method
 
 

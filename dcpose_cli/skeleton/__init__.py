@@ -1,6 +1,7 @@
 """The joints: 17 PoseTrack slots as the networks order them, and what hangs on their order.
 
 Source: SPEC 7.1. The two ear slots are never annotated in PoseTrack; models that do not predict them write (0, 0, 0).
+Models may know more joints; `sets` has them.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ JOINT_NAMES: Final[tuple[str, ...]] = (
 )
 NUM_JOINTS: Final = len(JOINT_NAMES)
 
-#: Joints of other data sets that have no slot; arrays and results of models that know them have them behind the slots.
+#: COCO's joints that have no slot; results of COCO models have them behind the slots.
 EXTRA_JOINTS: Final[tuple[str, ...]] = ("left_eye", "right_eye")
-#: Every joint that a result may have, in order.
+#: The joints of results of COCO models, in order.
 ALL_JOINTS: Final[tuple[str, ...]] = JOINT_NAMES + EXTRA_JOINTS
 
 #: Slots that PoseTrack never annotates.
@@ -49,9 +50,6 @@ FLIP_PAIRS: Final[tuple[tuple[int, int], ...]] = ((3, 4), (5, 6), (7, 8), (9, 10
 
 #: Slot of the mirrored person for every slot.
 FLIP_ORDER: Final[tuple[int, ...]] = (0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-
-#: The same for arrays with the extra joints.
-ALL_FLIP_ORDER: Final[tuple[int, ...]] = (*FLIP_ORDER, 18, 17)
 
 #: Slots of the upper body (half-body augmentation).
 UPPER_BODY: Final[tuple[int, ...]] = tuple(range(11))
@@ -72,9 +70,6 @@ EDGES: Final[tuple[tuple[int, int], ...]] = (
     (12, 14),
     (14, 16),
 )
-
-#: Further limbs of people with the extra joints, whose models know no neck: the face, across shoulders and hips.
-EXTRA_EDGES: Final[tuple[tuple[int, int], ...]] = ((0, 17), (0, 18), (17, 3), (18, 4), (5, 6), (11, 12))
 
 #: Joint groups of the PoseTrack tables -> slots.
 JOINT_GROUPS: Final[dict[str, tuple[int, ...]]] = {
@@ -104,12 +99,16 @@ _PARTS: Final = {
     "knee": ("knee", "kne"),
     "ankle": ("ankle", "ank"),
     "eye": ("eye",),
+    "big_toe": ("bigtoe",),
+    "small_toe": ("smalltoe", "littletoe"),
+    "heel": ("heel",),
 }
 _SIDES: Final = {"left": ("left", "lt", "l"), "right": ("right", "rt", "r")}
 _ALONE: Final = {
     "nose": ("nose",),
     "head_bottom": ("headbottom", "upperneck"),
     "head_top": ("headtop", "tophead", "topofhead", "crown", "vertex"),
+    "hip": ("hip", "midhip", "hipcenter", "pelvis"),
 }
 _SPELLINGS: Final[dict[str, str]] = {word: name for name, words in _ALONE.items() for word in words} | {
     word: f"{side}_{part}"
@@ -119,22 +118,8 @@ _SPELLINGS: Final[dict[str, str]] = {word: name for name, words in _ALONE.items(
     for prefix in prefixes
     for word in (prefix + one, one + prefix)
 }
-#: Known joints for which there is no slot.
-WITHOUT_SLOT: Final = EXTRA_JOINTS
 
 
 def standard_name(name: str) -> str | None:
-    """The name of a joint in JOINT_NAMES or WITHOUT_SLOT that a spelling means; None for an unknown one."""
+    """Our name of the joint of the body that a spelling means, which may have no slot; None for an unknown one."""
     return _SPELLINGS.get(re.sub(r"[^a-z]", "", name.lower()))
-
-
-def joint_names(count: int) -> tuple[str, ...]:
-    """The names of so many joints: the 17 slots, or these and the extra ones. Raises ValueError for other numbers."""
-    if count not in (NUM_JOINTS, len(ALL_JOINTS)):
-        raise ValueError(f"{count} joints, there can be {NUM_JOINTS} or {len(ALL_JOINTS)}")
-    return ALL_JOINTS[:count]
-
-
-def limbs(count: int) -> tuple[tuple[int, int], ...]:
-    """The limbs of people with so many joints."""
-    return EDGES if count <= NUM_JOINTS else EDGES + EXTRA_EDGES
