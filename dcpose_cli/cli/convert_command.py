@@ -1,7 +1,8 @@
-"""Body of `dcpose convert`."""
+"""Bodies of `dcpose convert` and `dcpose events`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import EVERYBODY, Selection
@@ -55,3 +56,25 @@ def convert_result(
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)
         message(f"{named(written)}: {frames} frames, {people} poses")
+
+
+def write_table_of_events(
+    path: Path,
+    out: Path,
+    repetitions: Sequence[str],
+    *,
+    strikes: bool,
+    selection: Selection,
+    shot_fps: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Look for events and say how many there are."""
+    from ..events import write_events
+
+    found = write_events(
+        path, out, signals=repetitions, strikes=strikes, selection=selection, shot_fps=shot_fps, overwrite=overwrite
+    )
+    if not quiet:
+        parts = [f"{count} {kind.replace('_', ' ')}s of {signal}" for (kind, signal), count in found.counts.items()]
+        message(f"{printable(out)}: {', '.join(parts) or 'no events were found'}")

@@ -1,4 +1,4 @@
-"""Commands on finished results: convert and evaluate."""
+"""Commands on finished results: convert, events and evaluate."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .command import command
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
     command(app, panel=o.RESULTS_PANEL)(convert)
+    command(app, panel=o.RESULTS_PANEL)(events)
     command(app, panel=o.RESULTS_PANEL)(evaluate)
 
 
@@ -57,6 +58,35 @@ def convert(
         result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, selection=selection, metres_per_pixel=metres_per_pixel,
         person_height=person_height, floor_angle=floor_angle, resample_fps=resample_fps, fps=fps, shot_fps=shot_fps,
         quiet=quiet,
+    )  # fmt: skip
+
+
+def events(
+    result: Annotated[Path, typer.Argument(help="A result.", metavar="RESULT", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table (.csv).", show_default=False)],
+    repetitions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Count how often an angle or the height of a joint goes there and back; may be repeated.",
+            metavar="left_knee, left_wrist ...",
+            show_default=False,
+        ),
+    ] = None,
+    heel_strikes: Annotated[
+        bool, typer.Option("--heel-strikes", help="Of somebody who walks across the picture, seen from the side.")
+    ] = False,
+    shot_fps: o.ShotFps = None,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    *,
+    selection: Selection,
+) -> None:
+    """A table of events: repetitions of a movement, heel strikes."""
+    from .convert_command import write_table_of_events
+
+    write_table_of_events(
+        result, out, repetitions or [], strikes=heel_strikes, selection=selection, shot_fps=shot_fps,
+        overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 
