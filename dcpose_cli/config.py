@@ -44,6 +44,26 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """Measures of an output format; the defaults are pixels at the times of the video.
+
+    metres_per_pixel, or person_height (metres): metres with Y up, in formats that can hold them. floor_angle: degrees
+    by which the floor rises to the right, or "auto": it is level then (export/space.py). resample_fps: frames per
+    second to which the result is resampled ("50", "30000/1001"), in every format (results/resample.py).
+    """
+
+    metres_per_pixel: float | None = None
+    person_height: float | None = None
+    floor_angle: str | None = None
+    resample_fps: str | None = None
+
+    @property
+    def metric(self) -> bool:
+        """Whether metres or a floor are asked for."""
+        return (self.metres_per_pixel, self.person_height, self.floor_angle) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateConfig:
     """How a video is turned into poses; every default of `dcpose estimate` is here.
 
@@ -125,6 +145,8 @@ class EstimateConfig:
         return min(self.keep_conf, self.conf)
 
 
+#: As the video is.
+PIXELS = Measures()
 #: Nobody is left out.
 EVERYBODY = Selection()
 #: The defaults as values (a class with slots does not show them as attributes).

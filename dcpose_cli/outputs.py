@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from ._claims import claim, release
-from .config import EstimateConfig
+from .config import PIXELS, EstimateConfig, Measures
 from .errors import DCPoseError, UsageError
-from .export.formats import Options, rate_warnings, require_target, write_result
+from .export.formats import Options, rate_warnings, require_measures, require_target, write_result
 from .files import (
     output_error,
     printable,
@@ -23,6 +23,7 @@ from .files import (
     temporary_name,
 )
 from .results.posetrack import read_posetrack
+from .results.resample import resample
 from .segments import is_unfinished
 from .video.writer import FORMATS
 
@@ -62,6 +63,7 @@ class Converted:
 
     target: Path
     to: str
+    measures: Measures = PIXELS
     json: Path = field(init=False)
     warnings: list[str] = field(default_factory=list, init=False)
 
@@ -80,6 +82,7 @@ class Converted:
 
     def require(self, source: Path, *, overwrite: bool) -> None:
         """Check the output. Raises UsageError or OutputError."""
+        require_measures(self.to, self.measures)
         require_target(self.target, self.to, overwrite=overwrite, source=source)
 
     def publish(self, *, overwrite: bool) -> tuple[Path, ...]:
@@ -93,8 +96,10 @@ class Converted:
     def _publish(self, *, overwrite: bool) -> tuple[Path, ...]:
         try:
             result = read_posetrack(self.json)
+            if self.measures.resample_fps is not None:
+                result = resample(result, self.measures.resample_fps)
             self.warnings.extend(rate_warnings(result, self.to, self.target))
-            written = write_result(result, self.target, self.to, Options(overwrite=overwrite))
+            written = write_result(result, self.target, self.to, Options.of(self.measures, overwrite=overwrite))
         except DCPoseError as error:
             kept = self._keep()
             hint = f"the result is kept in {printable(kept)}: use dcpose convert"

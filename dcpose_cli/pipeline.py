@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._sets import publish
 from ._threads import ReadAhead, WriteBehind
 from .chunks import chunk_frames
-from .config import EstimateConfig
+from .config import PIXELS, EstimateConfig, Measures
 from .config_checks import require_config
 from .errors import UsageError
 from .files import printable
@@ -72,6 +72,7 @@ def export_json(
     out: str | PathLike[str],
     *,
     to: str = "posetrack18",
+    measures: Measures = PIXELS,
     config: EstimateConfig | None = None,
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
@@ -80,11 +81,12 @@ def export_json(
 ) -> EstimateSummary:
     """The JSON of `estimate` without drawing a video. Raises as `estimate`.
 
-    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead. The JSON it is made from is kept
-    only when the conversion fails; the error says where.
+    to: another format (dcpose_cli.export.formats.FORMATS), written to `out` instead. measures: of that format (metres,
+    a fixed frame rate). The JSON it is made from is kept only when the conversion fails; the error says where.
     """
     settings, target = _settings(config, options), Path(out)
-    result: NativeJson | Converted = NativeJson(None, target) if to == NATIVE else Converted(target, to)
+    plain = to == NATIVE and measures == PIXELS
+    result: NativeJson | Converted = NativeJson(None, target) if plain else Converted(target, to, measures)
     return _run(path, result, settings, estimator=estimator, progress=progress, stop=stop)
 
 

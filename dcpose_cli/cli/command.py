@@ -11,14 +11,14 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from ..config import DEFAULTS, EVERYBODY, EstimateConfig
+from ..config import DEFAULTS, EVERYBODY, EstimateConfig, Measures
 from ..errors import UsageError
 from ..selection import selection_of
 from .console import show_details
-from .options import CONFIG_OPTIONS, SELECTION_OPTIONS, Debug, Settings
+from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS, Debug, Settings
 
 #: Parameters of a body that are several options.
-_MANY: Final = ("config", "selection")
+_MANY: Final = ("config", "selection", "measures")
 
 Body = TypeVar("Body", bound=Callable[..., None])
 
@@ -36,9 +36,10 @@ def command(
 
     name: of the command, when the function has another. panel: heading under which `--help` lists it.
     A parameter `config: EstimateConfig` becomes one option per entry of `options.CONFIG_OPTIONS`, except the fields in
-    `without`; its `selection` and a parameter `selection: Selection` become those of `options.SELECTION_OPTIONS`. Every
-    command gets `--debug`. also: other names of the command, which `--help` does not list. The config is checked before
-    the body is called (config_checks.py); one_device: as there.
+    `without`; its `selection` and a parameter `selection: Selection` become those of `options.SELECTION_OPTIONS`, and
+    `measures: Measures` those of `options.MEASURE_OPTIONS`. Every command gets `--debug`. also: other names of the
+    command, which `--help` does not list. The config is checked before the body is called (config_checks.py);
+    one_device: as there.
     """
 
     def register(body: Body) -> Body:
@@ -63,6 +64,11 @@ def _callback(body: Callable[..., None], without: tuple[str, ...], one_device: b
         ]
         parameters.insert(0, Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context))
         parameters.append(Parameter("settings", Parameter.KEYWORD_ONLY, default=None, annotation=Settings))
+    if "measures" in own:
+        parameters += [
+            Parameter(field, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for field, annotation in MEASURE_OPTIONS.items()
+        ]
     if selects:
         parameters += [
             Parameter(field, Parameter.KEYWORD_ONLY, default=_unchosen(field), annotation=annotation)
@@ -79,6 +85,8 @@ def _callback(body: Callable[..., None], without: tuple[str, ...], one_device: b
             with_file(values, file, context)
         _require_numbers(values)
         selection = selection_of({field: values.pop(field) for field in SELECTION_OPTIONS}) if selects else EVERYBODY
+        if "measures" in own:
+            values["measures"] = Measures(**{field: values.pop(field) for field in MEASURE_OPTIONS})
         if "config" in own:
             values["config"] = EstimateConfig(**{field: values.pop(field) for field in fields}, selection=selection)
             _require(values["config"], one_device=one_device)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from ..config import EstimateConfig
+from ..config import PIXELS, EstimateConfig, Measures
 from ..errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, DCPoseError, UsageError
 from ..files import printable, short_name
 from ..types import EstimateSummary
@@ -56,20 +56,23 @@ def _require_models(config: EstimateConfig) -> None:
         find_weights(name)
 
 
-def export_one(video: str, out: Path, config: EstimateConfig, *, to: str, quiet: bool) -> int:
+def export_one(
+    video: str, out: Path, config: EstimateConfig, *, to: str, measures: Measures = PIXELS, quiet: bool
+) -> int:
     """A result in a file format, without rendering. Returns the exit code."""
-    from ..export.formats import require_target
+    from ..export.formats import require_measures, require_target
     from ..pipeline import export_json
     from ..segments import is_unfinished
     from ..video.live import StopRequest
 
+    require_measures(to, measures)
     overwrite = config.overwrite or (to == "posetrack18" and is_unfinished(out, config))
     require_target(out, to, overwrite=overwrite)  # a wrong format is found before the video is looked at
     _look_at(video, config)
     require_target(out, to, overwrite=overwrite, source=Path(video))
     stop = StopRequest()
     with progress_display(Path(video).name, quiet=quiet) as progress, finish_on_interrupt(stop):
-        summary = export_json(video, out, to=to, config=config, progress=progress, stop=stop)
+        summary = export_json(video, out, to=to, measures=measures, config=config, progress=progress, stop=stop)
     return report_summary(summary, quiet=quiet)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import EVERYBODY, Selection
-from ..export.formats import Options, rate_of, rate_warnings, require_target, write_result
+from ..config import EVERYBODY, PIXELS, Measures, Selection
+from ..export.formats import Options, rate_of, rate_warnings, require_measures, require_target, write_result
 from ..files import printable
 from ..results.foreign import assumed_times, read_result
 from ..results.measures import shot_with
@@ -24,15 +24,13 @@ def convert_result(
     overwrite: bool,
     kpt_thr: float | None = None,
     selection: Selection = EVERYBODY,
-    metres_per_pixel: float | None = None,
-    person_height: float | None = None,
-    floor_angle: str | None = None,
-    resample_fps: str | None = None,
+    measures: Measures = PIXELS,
     fps: str | None = None,
     shot_fps: str | None = None,
     quiet: bool,
 ) -> None:
     """Convert and say what was written."""
+    require_measures(to, measures)
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))
     if result.assumed_fps and fps is None and shot_fps is None:
@@ -45,14 +43,11 @@ def convert_result(
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
     result = selected(result, selection)
-    if resample_fps is not None:
-        result = resample(result, resample_fps)
+    if measures.resample_fps is not None:
+        result = resample(result, measures.resample_fps)
     for warning in rate_warnings(result, to, path):
         message(f"dcpose: warning: {warning}")
-    options = Options(
-        overwrite, metres_per_pixel=metres_per_pixel, person_height=person_height, floor_angle=floor_angle
-    )
-    written = write_result(result, out, to, options, kpt_thr=kpt_thr)
+    written = write_result(result, out, to, Options.of(measures, overwrite=overwrite), kpt_thr=kpt_thr)
     if not quiet:
         frames, people = len(result.frames), sum(len(frame.people) for frame in result.frames)
         message(f"{named(written)}: {frames} frames, {people} poses")

@@ -80,6 +80,26 @@ SELECTION_OPTIONS: Final[dict[str, Any]] = {
     ),
 }
 
+#: Field of Measures -> the option that sets it, in every command that writes other formats.
+MEASURE_OPTIONS: Final[dict[str, Any]] = {
+    "metres_per_pixel": _option(
+        float | None, "--metres-per-pixel", panel="Measures", show_default=False,
+        help="For trc, c3d, bvh, blender: metres, with Y up.",
+    ),
+    "person_height": _option(
+        float | None, "--person-height", panel="Measures", metavar="METRES", show_default=False,
+        help="The same, from the person's height.",
+    ),
+    "floor_angle": _option(
+        str | None, "--floor-angle", panel="Measures", metavar="DEGREES", show_default=False,
+        help="With metres: level the floor; auto, or degrees.",
+    ),
+    "resample_fps": _option(
+        str | None, "--resample-fps", panel="Measures", metavar="FPS", show_default=False,
+        help="Frames per second of the output; for times that are irregular.",
+    ),
+}  # fmt: skip
+
 #: Field of EstimateConfig -> the option that sets it, with the field's default, in the order of `--help`. A new option
 #: of estimate, export, batch and compare is a line here and a field there; commands name the ones that they leave out.
 CONFIG_OPTIONS: Final[dict[str, Any]] = {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..config import Selection
+from ..config import Measures, Selection
 from . import options as o
 from .command import command
 
@@ -30,34 +30,21 @@ def convert(
     kpt_thr: Annotated[
         float | None, typer.Option(help="Leave out joints below this confidence.", show_default=False)
     ] = None,
-    metres_per_pixel: Annotated[
-        float | None, typer.Option(help="For trc, c3d, bvh, blender: metres, with Y up.", show_default=False)
-    ] = None,
-    person_height: Annotated[
-        float | None, typer.Option(help="The same, from the person's height in metres.", show_default=False)
-    ] = None,
-    floor_angle: Annotated[
-        str | None, typer.Option(help="With metres: level the floor; auto, or degrees.", show_default=False)
-    ] = None,
-    resample_fps: Annotated[
-        str | None,
-        typer.Option(help="Frames per second of the output; for times that are irregular.", show_default=False),
-    ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
     ] = None,
     shot_fps: o.ShotFps = None,
     quiet: o.Quiet = False,
     *,
+    measures: Measures,
     selection: Selection,
 ) -> None:
     """A result in another format, for the tools of biomechanics, behaviour research, animation and data analysis."""
     from .convert_command import convert_result
 
     convert_result(
-        result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, selection=selection, metres_per_pixel=metres_per_pixel,
-        person_height=person_height, floor_angle=floor_angle, resample_fps=resample_fps, fps=fps, shot_fps=shot_fps,
-        quiet=quiet,
+        result, out, to, overwrite=overwrite, kpt_thr=kpt_thr, selection=selection, measures=measures, fps=fps,
+        shot_fps=shot_fps, quiet=quiet,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, get_args
@@ -13,7 +14,7 @@ import typer
 from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
-from .options import CONFIG_OPTIONS, SELECTION_OPTIONS
+from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS
 
 #: Precision in the header of a result -> the option.
 _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.items()}
@@ -30,7 +31,9 @@ def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> Non
     values: of the command's parameters, by name. context: of the call. Raises InputError for a file that cannot be
     read, UsageError for a setting that the command does not have or that cannot be meant.
     """
-    kinds = {name: kind for name, kind in (CONFIG_OPTIONS | SELECTION_OPTIONS).items() if name in values}
+    kinds = {
+        name: kind for name, kind in (CONFIG_OPTIONS | SELECTION_OPTIONS | MEASURE_OPTIONS).items() if name in values
+    }
     settings = _of_result(path) if path.suffix.lower() == ".json" else _of_toml(path)
     for key, value in settings.items():
         name = {"track": "tracks"}.get(key, key).replace("-", "_")
@@ -41,9 +44,21 @@ def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> Non
         if source is not None and source.name != "DEFAULT":
             continue
         try:
-            values[name] = _as_kind(value, kinds[name].__origin__)
+            values[name] = _value(value, kinds[name])
         except TypeError as error:
             raise UsageError(f"{printable(key)} cannot be {value!r:.40}", path=path) from error
+        except typer.BadParameter as error:
+            raise UsageError(f"{printable(key)}: {error.message}", path=path) from error
+
+
+def _value(value: Any, option: Any) -> Any:
+    """A value of a file for an option; text as on the command line. Raises TypeError or typer.BadParameter."""
+    if isinstance(value, time):  # TOML's own, without quotation marks
+        value = value.isoformat()
+    (info,) = option.__metadata__
+    if isinstance(value, str) and info.parser is not None:
+        return info.parser(value)
+    return _as_kind(value, option.__origin__)
 
 
 def _as_kind(value: Any, kind: Any) -> Any:

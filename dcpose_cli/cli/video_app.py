@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..config import EstimateConfig
+from ..config import PIXELS, EstimateConfig, Measures
 from ..errors import UsageError
 from . import options as o
 from .command import command
@@ -85,15 +85,21 @@ def export(
         ),
     ] = None,
     quiet: o.Quiet = False,
+    *,
+    measures: Measures,
 ) -> None:
     """Poses in a file of any format, without rendering; with --boxes those of a data set."""
     if boxes is not None or truth is not None:
         if not config.selection.everybody:
             raise UsageError("--boxes gives the people: none of them can be chosen", hint="leave the selection out")
+        if measures != PIXELS:
+            raise UsageError("measures are for videos, not for a data set of pictures", hint="leave them out")
         from .dataset_command import export_frames
 
         raise typer.Exit(export_frames(Path(video), boxes, out, config, to=to, truth=truth, quiet=quiet))
     if str(out) == "-":
+        if measures != PIXELS:
+            raise UsageError("lines on stdout are in pixels, at the times of the video", hint="name a file with --out")
         from .commands import export_lines
 
         raise typer.Exit(export_lines(video, config, to=to))
@@ -101,12 +107,12 @@ def export(
         from .convert_command import convert_result
 
         return convert_result(
-            Path(video), out, to, overwrite=config.overwrite, selection=config.selection, fps=config.fps,
-            shot_fps=config.shot_fps, quiet=quiet,
+            Path(video), out, to, overwrite=config.overwrite, selection=config.selection, measures=measures,
+            fps=config.fps, shot_fps=config.shot_fps, quiet=quiet,
         )  # fmt: skip
     from .commands import export_one
 
-    raise typer.Exit(export_one(video, out, config, to=to, quiet=quiet))
+    raise typer.Exit(export_one(video, out, config, to=to, measures=measures, quiet=quiet))
 
 
 def batch(

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EVERYBODY, Selection
+from ..config import EVERYBODY, Measures, Selection
 from ..errors import UsageError
 from ..files import require_free_target
 from ..results.measures import real_rate
@@ -42,6 +42,16 @@ class Options:
     selection: Selection = EVERYBODY
     person_height: float | None = None
     floor_angle: str | None = None
+
+    @staticmethod
+    def of(measures: Measures, *, overwrite: bool) -> Options:
+        """The options that measures ask for; resampling is done before."""
+        return Options(
+            overwrite,
+            metres_per_pixel=measures.metres_per_pixel,
+            person_height=measures.person_height,
+            floor_angle=measures.floor_angle,
+        )
 
 
 class RequireFree(Protocol):

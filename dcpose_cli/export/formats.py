@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ..config import EVERYBODY, Selection
+from ..config import EVERYBODY, Measures, Selection
 from ..errors import UsageError
 from ..files import output_error, printable, require_not_input, require_writable_folder
 from ..results.foreign import read_result
@@ -43,6 +43,7 @@ from . import (
     xlsx,
 )
 from .format import Format, Options, within_limits
+from .space import require_scale
 
 __all__ = [
     "FORMATS",
@@ -52,6 +53,7 @@ __all__ = [
     "format_named",
     "rate_of",
     "rate_warnings",
+    "require_measures",
     "require_target",
     "write_result",
 ]
@@ -98,11 +100,14 @@ def write_result(
     """`convert` for a result in memory. Raises UsageError, InputError or OutputError."""
     require_threshold(kpt_thr)
     kind = format_named(to)
-    if not kind.measures and (options.metres_per_pixel, options.person_height, options.floor_angle) != (None,) * 3:
-        raise UsageError(
-            f"metres per pixel, person height and floor angle are not for the format {to}",
-            hint=f"they are for {', '.join(name for name, one in FORMATS.items() if one.measures)}",
-        )
+    require_measures(
+        to,
+        Measures(
+            metres_per_pixel=options.metres_per_pixel,
+            person_height=options.person_height,
+            floor_angle=options.floor_angle,
+        ),
+    )
     kind.require_installed()
     if kpt_thr is not None:
         result = _map_people(result, lambda person: _above(person, kpt_thr))
@@ -111,6 +116,18 @@ def write_result(
     result = selected(result, options.selection)
     require_distinct_ids(result)
     return kind.write(result.in_slots() if kind.slots else result, out, options)
+
+
+def require_measures(to: str, measures: Measures) -> None:
+    """Raises UsageError for measures that the format `to` cannot hold, or that cannot be meant."""
+    if measures.metric and not format_named(to).measures:
+        raise UsageError(
+            f"metres per pixel, person height and floor angle are not for the format {to}",
+            hint=f"they are for {', '.join(name for name, one in FORMATS.items() if one.measures)}",
+        )
+    require_scale(measures)
+    if measures.resample_fps is not None:
+        rate_of(measures.resample_fps)
 
 
 def format_named(name: str) -> Format:

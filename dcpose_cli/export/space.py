@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import Measures
 from ..errors import UsageError
 from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
@@ -77,23 +78,39 @@ class Space:
         return np.stack([x, up], axis=-1) * self.metres
 
 
+def require_scale(asked: Options | Measures) -> None:
+    """Raises UsageError for a scale or a floor that cannot be meant, whatever the result."""
+    metres, person = asked.metres_per_pixel, asked.person_height
+    if metres is not None and person is not None:
+        raise UsageError("--metres-per-pixel and --person-height exclude each other", hint="give one of them")
+    if metres is not None and not 0 < metres < 1e6:
+        raise UsageError(f"metres per pixel must be positive, got {metres}")
+    if person is not None and not 0.2 <= person <= 3:
+        raise UsageError(f"--person-height is in metres, 0.2 to 3, got {person}")
+    if asked.floor_angle is None:
+        return
+    if metres is None and person is None:
+        raise UsageError("a floor needs metres", hint="give --person-height or --metres-per-pixel")
+    try:
+        degrees = 0.0 if asked.floor_angle == AUTO else float(asked.floor_angle)
+    except ValueError:
+        degrees = math.nan
+    if not abs(degrees) <= 45:
+        raise UsageError(f"--floor-angle is auto, or degrees from -45 to 45, got {asked.floor_angle:.40}")
+
+
 def space_of(result: PoseTrackResult, options: Options) -> Space:
     """The space that options ask for. Raises UsageError for what cannot be, or cannot be found from the result."""
     aspect = pixel_aspect(result.header)
+    require_scale(options)
     if options.metres_per_pixel is None and options.person_height is None:
-        if options.floor_angle is not None:
-            raise UsageError("a floor needs metres", hint="give --person-height or --metres-per-pixel")
         return Space(aspect)
-    if options.metres_per_pixel is not None and options.person_height is not None:
-        raise UsageError("--metres-per-pixel and --person-height exclude each other", hint="give one of them")
     size = picture_size(result.header)
     if size is None:
         raise UsageError("the result does not say how high its picture is", hint="leave the scale out")
     metres = options.metres_per_pixel
     if metres is None:
         metres = _metres_per_pixel(result, float(options.person_height or 0), aspect)
-    elif not 0 < metres < 1e6:
-        raise UsageError(f"metres per pixel must be positive, got {metres}")
     if options.floor_angle is None:
         return Space(aspect, metres, float(size[1]))
     angle, floor = _floor(result, options.floor_angle, aspect, float(size[1]))
@@ -134,8 +151,6 @@ def _lengths(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _metres_per_pixel(result: PoseTrackResult, metres: float, aspect: float) -> float:
-    if not 0.2 <= metres <= 3:
-        raise UsageError(f"--person-height is in metres, 0.2 to 3, got {metres}")
     return metres / pixel_height(result, aspect)
 
 
@@ -144,13 +159,7 @@ def _floor(result: PoseTrackResult, wanted: str, aspect: float, height: float) -
     size = _body_size(result)
     standing = _standing_ankles(result, aspect, height, size)
     if wanted != AUTO:
-        try:
-            degrees = float(wanted)
-        except ValueError:
-            degrees = math.nan
-        if not abs(degrees) <= 45:
-            raise UsageError(f"--floor-angle is auto, or degrees from -45 to 45, got {wanted:.40}")
-        angle = math.radians(degrees)
+        angle = math.radians(float(wanted))
         # Of standing ankles, half lie above the floor's line and half below; without any, the picture's edge counts.
         above = standing @ (-math.sin(angle), math.cos(angle)) if len(standing) else np.zeros(1)
         middle = float(np.median(above))

@@ -27,8 +27,34 @@ def test_a_file_and_the_command_line(dcpose, clip, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ('start = "00:00:00.2"\nend = "0:00.4"\n', 0.2, 0.4),
+        ('start = "0.2"\nend = "0:0,4"\n', 0.2, 0.4),
+        ("start = 00:00:00.2\nend = 0.4\n", 0.2, 0.4),
+    ],
+)
+def test_times_are_written_as_on_the_command_line(dcpose, clip, tmp_path, text, start, end):
+    (tmp_path / "lab.toml").write_text(text)
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, "--config", tmp_path / "lab.toml")
+    assert done.returncode == 0, done.stderr
+    made = header(tmp_path / "a.json")
+    assert (made["settings"]["start"], made["settings"]["end"], made["frames"]) == (start, end, 5)
+
+
+def test_measures_may_stand_in_the_file(dcpose, clip, tmp_path):
+    (tmp_path / "lab.toml").write_text("resample-fps = 50\nlargest = true\nmetres-per-pixel = 0.01\n")
+    done = dcpose("export-json", clip, "-f", "trc", "-o", tmp_path / "a.trc", *dcpose.models,
+                  "--config", tmp_path / "lab.toml")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.trc").read_text().splitlines()[2].split("\t")[:5] == ["50", "50", "23", "17", "m"]
+
+
+@pytest.mark.parametrize(
     ("name", "text", "code", "says"),
     [
+        ("x.toml", 'start = "soon"', 2, "start: 'soon' is not a time: write 90, 1:30"),
+        ("x.toml", "start = [1]", 2, "start cannot be"),
         ("x.toml", "colour = 3", 2, "unknown setting 'colour'"),
         ("x.toml", 'conf = "much"', 2, "conf"),
         ("x.toml", "[estimate]\nconf = 0.3", 2, "is a table"),
