@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
+from dcpose_cli._opencv import cv2
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._scratch import scratch_folder
 from dcpose_cli._text import one_line, printable

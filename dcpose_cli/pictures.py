@@ -10,9 +10,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from ._text import one_line
 from .errors import InputError

@@ -76,6 +76,7 @@ def test_no_file_is_long():
     ("library", "doors"),
     [
         ("av", {"video"}),
+        ("cv2", {"_opencv"}),
         ("ultralytics", {"_ultralytics"}),
         ("torchvision", {"_torchvision"}),
         ("typer", {"cli"}),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from ..config import EstimateConfig
 from ..files import AtomicFile

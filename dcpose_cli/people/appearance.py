@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 #: Parts of the box, as shares of its height, whose colours count: chest, hips and thighs.
 _BANDS: Final = ((0.12, 0.37), (0.37, 0.62), (0.62, 0.9))

@@ -11,13 +11,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
+from dcpose_cli._opencv import cv2
 from dcpose_cli._text import one_line
 from dcpose_cli._torchvision import ops
 from dcpose_cli.errors import DeviceError

@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+
+from dcpose_cli._opencv import cv2
 
 #: Channel means and standard deviations of RGB in 0..1 (ImageNet's).
 MEAN: Final[tuple[float, float, float]] = (0.485, 0.456, 0.406)

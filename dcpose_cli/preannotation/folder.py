@@ -20,8 +20,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
+
+from dcpose_cli._opencv import cv2
 
 from ..config import EVERYBODY, Selection
 from ..errors import InputError, UsageError

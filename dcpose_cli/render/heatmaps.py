@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from .._cores import cores_for, on_one_core
 from ..errors import UsageError

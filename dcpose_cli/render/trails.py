@@ -6,9 +6,10 @@ from collections import deque
 from itertools import pairwise
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from ..skeleton import JOINT_NAMES
 from ..smooth import GAP_SECONDS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from dcpose_cli._opencv import cv2
 from dcpose_cli.video.tonemap import HDR_TRANSFERS, tone_mapped
 
 #: Codes shared by H.273 and libavutil (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic).

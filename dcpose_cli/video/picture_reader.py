@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dcpose_cli._opencv import cv2
 from dcpose_cli.errors import InputError
 from dcpose_cli.pictures import PictureFile
 from dcpose_cli.sequences import Sequence, sequence_of

@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 #: H.273 code of a transfer function -> its name.
 HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}

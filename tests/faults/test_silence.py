@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,19 @@ def _listen(event, arguments):
     elif event in ("socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"):
         address = (arguments[0], 0)
     else:
+        _note(event, arguments)
         return
     if address is not None and not _is_local(address):
         _write(f"{event} {arguments[:3]!r}")
+
+def _note(event, arguments):
+    # Files and folders that are made in the temporary folder.
+    if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
+        return
+    if event in ("open", "os.mkdir", "os.rename", "os.link", "os.symlink"):
+        name = str(arguments[1 if event in ("os.rename", "os.link", "os.symlink") else 0])
+        if name.startswith(os.environ["TMPDIR"] + os.sep):
+            _write("made " + name)
 
 def _write(line):
     with open(os.environ["SILENCE_LOG"], "a") as log:
@@ -48,21 +59,39 @@ sys.addaudithook(_listen)
 
 @pytest.fixture
 def listened(tmp_path):
-    """(variables of the environment, file that the hook writes to, empty folder that is HOME)."""
+    """(variables of the environment, file that the hook writes to, empty folder that is HOME). The temporary folder is
+    one of its own, beside them."""
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
     home, log = tmp_path / "home", tmp_path / "log.txt"
     home.mkdir()
+    (tmp_path / "temporary").mkdir()
     dropped = ("XDG_", "YOLO_", "ULTRALYTICS_", "MPLCONFIGDIR", "TORCH_HOME", "CI", "DCPOSE_", "PYTHONNOUSERSITE")
     env = {key: None for key in os.environ if key.startswith(dropped)}
     search_path = os.pathsep.join(filter(None, [str(tmp_path / "hook"), os.environ.get("PYTHONPATH")]))
+    env["TMPDIR"] = tmp_path / "temporary"
     return env | {"HOME": home, "SILENCE_LOG": log, "PYTHONPATH": search_path}, log, home
 
 
 def heard(log):
     """What the processes asked of the network, and how many processes there were."""
     lines = log.read_text().splitlines()
-    return [line for line in lines if not line.endswith(" start")], len({line.split()[0] for line in lines})
+    asked = [line for line in lines if not re.match(r"\d+ (start$|made )", line)]
+    return asked, len({line.split()[0] for line in lines})
+
+
+def made(log):
+    """What processes made in the temporary folder, without Python's own probe of it, which is removed at once."""
+    lines = (re.match(r"\d+ made (.*)", line) for line in log.read_text().splitlines())
+    names = {Path(line[1]).relative_to(log.with_name("temporary")).parts[0] for line in lines if line}
+    return {name for name in names if not re.fullmatch(r"[a-z0-9_]{8}", name)}
+
+
+def require_clean(log, home):
+    """Nothing is left in HOME and in the temporary folder; what was there lay in folders that a later run removes,
+    should the process be killed."""
+    assert [str(path) for path in (*home.rglob("*"), *log.with_name("temporary").rglob("*"))] == []
+    assert {name for name in made(log) if not re.fullmatch(r"\.dcpose-.*\.part", name)} == set()
 
 
 def test_the_hook_hears_child_processes(dcpose, listened):
@@ -139,7 +168,7 @@ def test_export_to_onnx_sends_nothing(dcpose, listened, tmp_path):
     result = dcpose.process(*args, env=env, cwd=tmp_path, timeout=800, under=under)
     assert result.returncode == 0, result.stderr
     assert (heard(log)[0], sent(tmp_path / "calls.txt")) == ([], [])
-    assert [str(path) for path in home.rglob("*")] == []
+    require_clean(log, home)
 
 
 @pytest.mark.slow
@@ -161,6 +190,7 @@ def test_no_command_sends_anything(dcpose, clip, tiny_recipe, posetrack_root, li
         ("estimate", clip, "-o", out / "b.mp4", *online),
         ("batch", tmp_path / "in", "-o", out / "batch", "--workers", 1, *online),
         ("doctor",),
+        ("compare", clip, "--models", online[1], "-o", out / "c.mp4", "--json", out / "c.json", *online[2:]),
         ("train", tmp_path / "recipe.toml", "--data", posetrack_root, "--out", out / "model", "--work",
          tmp_path / "work", "--threads", 1, "--device", "cpu"),
     )  # fmt: skip
@@ -169,6 +199,7 @@ def test_no_command_sends_anything(dcpose, clip, tiny_recipe, posetrack_root, li
         assert result.returncode == 0, (args[0], result.stderr)
         assert heard(log)[0] == [], args[0]
         assert not under or sent(calls) == [], args[0]
-        assert [str(path) for path in home.rglob("*")] == [], args[0]
+        require_clean(log, home)
     assert heard(log)[1] >= len(commands)
     assert (out / "model").is_dir()
+    assert len(made(log)) >= len(("detector of estimate", "compare", "fonts of train"))

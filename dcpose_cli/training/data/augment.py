@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from ...pose.crop import SCALE_UNIT, box_to_center_scale, crop_affine
 from ...skeleton import FLIP_ORDER, UPPER_BODY

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from .pack import PoseSample
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dcpose_cli._opencv import cv2
 
 from ...files import output_error
 from ...pose.heatmaps import Decoder

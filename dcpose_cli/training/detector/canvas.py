@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dcpose_cli._opencv import cv2
 
 from .data import Picture, as_boxes
 from .graphics import draw_graphic
