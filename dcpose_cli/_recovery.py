@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -30,10 +29,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from dcpose_cli._claims import has_locks, is_of_this_host, is_temporary, other_token, take
+from dcpose_cli._paths import hidden_name
 
 #: Ends the name of a journal.
 JOURNAL_ENDING: Final = ".set.part"
-_MAX_NAME_BYTES: Final = 255
 _MAX_JOURNAL_BYTES: Final = 1 << 22
 
 
@@ -55,10 +54,7 @@ class Journal:
 
 def journal_of(target: Path) -> Path:
     """Where the journal of a set is that `target` belongs to, if there is one."""
-    name = f".{target.stem}{JOURNAL_ENDING}"
-    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
-        name = f".{hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:32]}{JOURNAL_ENDING}"
-    return target.with_name(name)
+    return target.with_name(hidden_name(target.stem, JOURNAL_ENDING))
 
 
 def complete_set(target: Path) -> None:

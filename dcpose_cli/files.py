@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
+from dcpose_cli._paths import MAX_NAME_BYTES
 from dcpose_cli._recovery import complete_set as complete_set
 from dcpose_cli._recovery import give_name, remove_stale
 from dcpose_cli._recovery import sync_file as sync_file
@@ -31,7 +32,6 @@ TEMP_SUFFIX = ".part"
 
 #: Flags of `open_own` where the system has them. O_BINARY: Windows would change the ends of lines.
 _OWN_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-_MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 _AT_FDCWD = -100
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
@@ -176,7 +176,7 @@ def require_writable_folder(folder: Path) -> None:
     """
     nearest = folder
     while not os.path.lexists(nearest) and nearest != nearest.parent:
-        if len(os.fsencode(nearest.name)) > _MAX_NAME_BYTES:
+        if len(os.fsencode(nearest.name)) > MAX_NAME_BYTES:
             raise OutputError("cannot be made: its name is too long", path=folder, hint="choose another")
         nearest = nearest.parent
     try:
@@ -243,7 +243,7 @@ def marked_name(name: str, most: int, *, of: str) -> str:
 def _temporary_stem(target: Path, ending: int) -> str:
     """What temporary names of `target` begin with; ending: bytes that follow."""
     stem = target.name
-    while len(os.fsencode(stem)) > _MAX_NAME_BYTES - ending - 1:
+    while len(os.fsencode(stem)) > MAX_NAME_BYTES - ending - 1:
         stem = stem[:-1]
     return f".{stem}"
 

@@ -6,7 +6,6 @@ and `keypoints` [x, y, v] in pixels; v > 0 means labelled. People without labels
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .._reading import read_file
-from ..errors import InputError
 from ..skeleton import JOINT_GROUPS, JOINT_NAMES, NUM_JOINTS
 from ..types import FrameResult
+from .label_files import keypoints_in_slots, read_label_file
 
 #: A joint is found within this share of the torso.
 WITHIN: Final = 0.2
@@ -89,22 +87,16 @@ class VideoScore:
 
 def read_labels(path: Path) -> dict[int, list[LabelledPose]]:
     """The labelled people by frame number. Raises InputError."""
-    path = Path(path)
-    try:
-        data = json.loads(read_file(path))
-        slots = [JOINT_NAMES.index(name) for name in data["joints"]]
-        return {int(frame["frame"]): [_pose(entry, slots) for entry in frame["persons"]] for frame in data["frames"]}
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"holds no video labels: {reason}", path=path, hint="check the file") from error
+    return read_label_file(Path(path), _labels, "holds no video labels")
+
+
+def _labels(data: Any, slots: Sequence[int]) -> dict[int, list[LabelledPose]]:
+    return {int(frame["frame"]): [_pose(entry, slots) for entry in frame["persons"]] for frame in data["frames"]}
 
 
 def _pose(entry: dict[str, Any], slots: Sequence[int]) -> LabelledPose:
-    keypoints = np.zeros((NUM_JOINTS, 3))
-    keypoints[list(slots)] = np.asarray(entry["keypoints"], np.float64).reshape(len(slots), 3)
-    return LabelledPose(int(entry.get("track_id", 0)), keypoints, np.asarray(entry["bbox"], np.float64).reshape(4))
+    box = np.asarray(entry["bbox"], np.float64).reshape(4)
+    return LabelledPose(int(entry.get("track_id", 0)), keypoints_in_slots(entry, slots), box)
 
 
 def score_video(results: Iterable[FrameResult], labels: dict[int, list[LabelledPose]]) -> VideoScore:

@@ -6,7 +6,6 @@ so half a pixel is taken off on reading.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .._reading import read_file
-from ..errors import InputError
 from ..results.posetrack import CATEGORY, annotation_id, image_entry
-from ..skeleton import JOINT_NAMES, NUM_JOINTS
+from .label_files import keypoints_in_slots, read_label_file
 
 _HALF_PIXEL: Final = 0.5
 _HEAD_SHARE: Final = 0.6  # head size = this share of the head box's diagonal
@@ -52,24 +49,18 @@ def is_sample_truth(data: Any) -> bool:
 
 def read_truth(path: Path) -> list[list[TruePerson]]:
     """The people of every frame of a sample clip, in frame order. Raises InputError."""
-    path = Path(path)
-    try:
-        data = json.loads(read_file(path))
-        slots = [JOINT_NAMES.index(name) for name in data["joints"]]
-        frames = sorted(data["frames"], key=lambda frame: int(frame["frame"]))
-        if [frame["frame"] for frame in frames] != list(range(len(frames))):
-            raise ValueError("frames are not numbered from 0 without gaps")
-        return [[_person(entry, slots) for entry in frame["persons"]] for frame in frames]
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, RecursionError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
-        raise InputError(f"not the truth of a sample clip: {reason}", path=path, hint="check the file") from error
+    return read_label_file(Path(path), _frames, "not the truth of a sample clip")
+
+
+def _frames(data: Any, slots: list[int]) -> list[list[TruePerson]]:
+    frames = sorted(data["frames"], key=lambda frame: int(frame["frame"]))
+    if [frame["frame"] for frame in frames] != list(range(len(frames))):
+        raise ValueError("frames are not numbered from 0 without gaps")
+    return [[_person(entry, slots) for entry in frame["persons"]] for frame in frames]
 
 
 def _person(entry: Mapping[str, Any], slots: list[int]) -> TruePerson:
-    keypoints = np.zeros((NUM_JOINTS, 3))
-    keypoints[slots] = np.asarray(entry["keypoints"], np.float64).reshape(len(slots), 3)
+    keypoints = keypoints_in_slots(entry, slots)
     keypoints[:, :2] -= _HALF_PIXEL
     keypoints[keypoints[:, 2] <= 0] = 0
     head = entry.get("head_box")

@@ -23,12 +23,12 @@ class ByteTracker:
 
     def __init__(
         self,
-        fps: float = 30.0,
+        fps: float,
         *,
-        start_score: float = 0.3,
-        keep_score: float = 0.1,
-        match_iou: float = 0.1,
-        memory: float = 4.0,
+        start_score: float,
+        keep_score: float,
+        match_iou: float,
+        memory: float,
     ) -> None:
         try:
             import supervision

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _OPENMMLAB: Final = "https://download.openmmlab.com/mmpose/"
 _OPENMMLAB_PAGE: Final = "https://github.com/open-mmlab/mmpose"
@@ -72,15 +72,28 @@ class PublishedModel:
         return f"--detector {self.name}.pt" if self.kind == DETECTOR else f"--model {self.name}"
 
 
-def _posetrack(name: str, file: str, at: str, megabytes: int, score: str, *, kind: str = "hrnet") -> PublishedModel:
-    size = (288, 384) if "384x288" in file else (192, 256)
-    clip = kind == "posewarper"
+#: Size of an HRNet's file by its width, megabytes.
+_HRNET_SIZES: Final = {"w32": 114, "w48": 255}
+
+
+def _openmmlab(name: str, file: str, at: str, megabytes: int, **more: Any) -> PublishedModel:
+    """A model of OpenMMLab's zoo. Its file's name has the crop, and ends with the first digits of the hash and a date.
+
+    at: the folder below the zoo's.
+    """
     return PublishedModel(
-        name=name, file=file, folder=f"{_OPENMMLAB}top_down/{at}/", sha256=(file.rsplit("-", 1)[1][:8],),
-        size=megabytes * 10**6, kind=kind, input_size=size, joints="posetrack", decoding="quarter",
+        name=name, file=file, folder=f"{_OPENMMLAB}{at}/", sha256=(file.rsplit("-", 1)[1][:8],),
+        size=megabytes * 10**6, input_size=(288, 384) if "384x288" in file else (192, 256),
+        code_licence="Apache-2.0", page=_OPENMMLAB_PAGE, **more,
+    )  # fmt: skip
+
+
+def _posetrack(name: str, file: str, at: str, megabytes: int, score: str, *, kind: str = "hrnet") -> PublishedModel:
+    clip = kind == "posewarper"
+    return _openmmlab(
+        name, file, f"top_down/{at}", megabytes, kind=kind, joints="posetrack", decoding="quarter",
         frames=5 if clip else 1, options="--conf 0.2" if clip else "--flip-test",
-        score=f"PoseTrack18 val AP {score}", code_licence="Apache-2.0", data_licence=_POSETRACK_DATA,
-        page=_OPENMMLAB_PAGE,
+        score=f"PoseTrack18 val AP {score}", data_licence=_POSETRACK_DATA,
     )  # fmt: skip
 
 
@@ -93,8 +106,7 @@ def _posetrack_models() -> Iterator[PublishedModel]:
     ):
         small = "" if side == "384x288" else f"-{side}"
         file = f"hrnet_{width}_posetrack18_{side}-{end}.pth"
-        size = 255 if width == "w48" else 114
-        yield _posetrack(f"hrnet-{width}-posetrack18{small}", file, "hrnet", size, score)
+        yield _posetrack(f"hrnet-{width}-posetrack18{small}", file, "hrnet", _HRNET_SIZES[width], score)
     yield _posetrack(
         "posewarper-w48-posetrack18", "hrnet_w48_posetrack18_384x288_posewarper_stage2-4abf88db_20211130.pth",
         "posewarper", 285, "79.8 PoseWarper's detected boxes, 85.0 true boxes", kind="posewarper",
@@ -125,21 +137,17 @@ _COCO: Final = (
 def _coco_models() -> Iterator[PublishedModel]:
     for width, way, side, end, score in _COCO:
         batch = "8xb32" if width == "w48" else "8xb64"
-        yield PublishedModel(
-            name="-".join(filter(None, ("hrnet", width, "coco", way, "" if side == "384x288" else side))),
-            file=f"td-hm_hrnet-{width}_{way + '-' if way else ''}{batch}-210e_coco-{side}-{end}.pth",
-            folder=f"{_OPENMMLAB}v1/body_2d_keypoint/topdown_heatmap/coco/",
-            sha256=(end[:8],),
-            size=(255 if width == "w48" else 114) * 10**6,
+        yield _openmmlab(
+            "-".join(filter(None, ("hrnet", width, "coco", way, "" if side == "384x288" else side))),
+            f"td-hm_hrnet-{width}_{way + '-' if way else ''}{batch}-210e_coco-{side}-{end}.pth",
+            "v1/body_2d_keypoint/topdown_heatmap/coco",
+            _HRNET_SIZES[width],
             kind="hrnet",
-            input_size=(288, 384) if side == "384x288" else (192, 256),
             joints="coco",
             decoding=way or "quarter",
             options="--flip-test",
             score=f"COCO val2017 AP {score}, boxes of a detector of 56.4 AP, flip test",
-            code_licence="Apache-2.0",
             data_licence=_COCO_DATA,
-            page=_OPENMMLAB_PAGE,
         )
 
 

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from .. import chunks
 from .._locks import try_lock
+from .._paths import hidden_name
 from ..errors import OutputError, UsageError
 from ..files import (
     TEMP_SUFFIX,
@@ -60,7 +61,6 @@ Arrays = dict[str, NDArray[Any]]
 FOLDER_ENDING: Final = f".segments{TEMP_SUFFIX}"
 #: Files of the folder, those that a killed run left under temporary names included.
 _OWN_FILE: Final = re.compile(r"lock|key\.json|\d+\.(seen|tracks|people)|\..+\.[0-9a-f]{8}" + re.escape(TEMP_SUFFIX))
-_MAX_NAME_BYTES: Final = 255
 _OPEN_FILES_CAN_GO: Final = os.name != "nt"  # the lock is one
 _CHANGED: Final = {
     "format": "by another version of dcpose",
@@ -90,10 +90,7 @@ class Entry:
 
 def segments_folder(target: Path) -> Path:
     """The folder of the parts of an unfinished result: hidden, beside it."""
-    name = f".{target.name}{FOLDER_ENDING}"
-    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
-        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}{FOLDER_ENDING}"
-    return target.with_name(name)
+    return target.with_name(hidden_name(target.name, FOLDER_ENDING))
 
 
 def has_segments(target: Path) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from typing import TypedDict, Unpack
 
-from dcpose_cli._text import whole_number
 from dcpose_cli.files import printable
 from dcpose_cli.sequences import sequence_of
 from dcpose_cli.types import VideoInfo
@@ -17,71 +17,64 @@ from dcpose_cli.video.reader import VideoReader
 from dcpose_cli.video.source import is_address, is_live
 
 
+class RangeOptions(TypedDict, total=False):
+    """Which frames are read: arguments that every reader has."""
+
+    start: float | None
+    end: float | None
+    max_frames: int | None
+
+
+class ReadOptions(RangeOptions, total=False):
+    """Arguments of VideoReader that `open_video` and `open_file` pass on."""
+
+    allow_network: bool
+    deinterlace: str
+
+
 def open_video(
     path: str | os.PathLike[str],
     *,
-    start: float | None = None,
-    end: float | None = None,
-    max_frames: int | None = None,
-    allow_network: bool = False,
     stop: StopRequest | None = None,
     hwaccel: str = NONE,
     device: str = "cpu",
-    deinterlace: str = "auto",
     fps: Fraction | None = None,
+    **options: Unpack[ReadOptions],
 ) -> VideoReader | LiveReader:
-    """Open a file, camera or address with the reader it needs; arguments and errors are those of the readers.
+    """Open a file, camera or address with the reader it needs; options and errors are those of the readers.
 
     Pictures (sequences.py) are read as a video of `fps` frames per second. stop: ends a live source. device: of the
     networks, where hardware decoding (`hwaccel`) belongs when it is a GPU.
     """
-    if allow_network and is_live(path):
-        return LiveReader(path, start=start, end=end, max_frames=max_frames, stop=stop)
+    if options.get("allow_network") and is_live(path):
+        return LiveReader(path, stop=stop, **_range_of(options))
     if not is_address(path) and (found := sequence_of(path)) is not None:
-        return PictureReader(found, fps=fps, start=start, end=end, max_frames=max_frames)
+        return PictureReader(found, fps=fps, **_range_of(options))
     kind, _, number = device.partition(":")
-    gpu = whole_number(number) if kind == "cuda" else None
-    reader = VideoReader(
-        path,
-        start=start,
-        end=end,
-        max_frames=max_frames,
-        allow_network=allow_network,
-        hwaccel=hwaccel,
-        gpu=gpu,
-        deinterlace=deinterlace,
-    )
+    gpu = int(number) if kind == "cuda" and number.isdecimal() else None
+    reader = VideoReader(path, hwaccel=hwaccel, gpu=gpu, **options)
     if is_address(path) and reader.info.duration is None:
-        return LiveReader(path, start=start, end=end, max_frames=max_frames, stop=stop)
+        return LiveReader(path, stop=stop, **_range_of(options))
     return reader
 
 
 def open_file(
     path: str | os.PathLike[str],
     *,
-    start: float | None = None,
-    end: float | None = None,
-    max_frames: int | None = None,
     first: int = 0,
     last: int | None = None,
-    allow_network: bool = False,
-    deinterlace: str = "auto",
     fps: Fraction | None = None,
+    **options: Unpack[ReadOptions],
 ) -> VideoReader:
     """A file, or pictures, read frame by frame by software; arguments and errors are those of the readers."""
     found = None if is_address(path) else sequence_of(path)
     if found is not None:
-        return PictureReader(found, fps=fps, start=start, end=end, max_frames=max_frames, first=first, last=last)
-    return VideoReader(
-        path,
-        start=start,
-        end=end,
-        max_frames=max_frames,
-        first=first,
-        last=last,
-        allow_network=allow_network,
-        deinterlace=deinterlace,
-    )
+        return PictureReader(found, fps=fps, first=first, last=last, **_range_of(options))
+    return VideoReader(path, first=first, last=last, **options)
+
+
+def _range_of(options: ReadOptions) -> RangeOptions:
+    return {"start": options.get("start"), "end": options.get("end"), "max_frames": options.get("max_frames")}
 
 
 def describe_input(
