@@ -8,7 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,33 @@ def picture_size(head: bytes) -> tuple[int, int]:
     return 0, 0
 
 
+def exif_orientation(head: bytes) -> int:
+    """How a JPEG is turned, as its first bytes say: 1 (upright) to 8 (EXIF 2.3, tag 0x112); 1 where they do not.
+
+    `decode_picture` gives the upright picture.
+    """
+    at = 2 if head[:3] == b"\xff\xd8\xff" else len(head)
+    while at + 10 <= len(head) and head[at] == 0xFF and head[at + 1] != 0xDA:
+        length = int.from_bytes(head[at + 2 : at + 4], "big")
+        if head[at + 1] == 0xE1 and head[at + 4 : at + 10] == b"Exif\0\0":
+            return _orientation_in(head[at + 10 : at + 2 + length])
+        at += 1 if head[at + 1] == 0xFF else 2 + length
+    return 1
+
+
+def _orientation_in(tiff: bytes) -> int:
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    first = int.from_bytes(tiff[4:8], order)
+    for number in range(int.from_bytes(tiff[first : first + 2], order)):
+        entry = tiff[first + 2 + 12 * number : first + 14 + 12 * number]
+        if len(entry) < 12:
+            break
+        if int.from_bytes(entry[:2], order) == 0x112:
+            value = int.from_bytes(entry[8:10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
 def decode_picture(data: bytes, where: str) -> Image:
     """An encoded picture -> (H, W, 3) uint8 RGB. where: what an InputError calls it."""
     width, height = picture_size(data)
@@ -87,7 +114,7 @@ class PictureFile:
     def check(self) -> None:
         """Raise InputError for what is no regular file, is empty, or says that it is too large to be decoded."""
         for most in _HEADS_BYTES:
-            head = self._read(most if self.size < 0 else min(self.size, most))
+            head = self.head(most)
             width, height = picture_size(head)
             if width or len(head) < most:
                 break
@@ -95,6 +122,10 @@ class PictureFile:
             raise InputError("the picture is empty", path=self.where, hint="check the path")
         if width * height > MAX_PICTURE_PIXELS:
             raise InputError(f"too large ({width}x{height} pixels)", path=self.where, hint="scale it down")
+
+    def head(self, most: int) -> bytes:
+        """The first bytes, at most so many. Raises InputError."""
+        return self._read(most if self.size < 0 else min(self.size, most))
 
     def _read(self, size: int) -> bytes:
         try:

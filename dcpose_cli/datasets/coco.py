@@ -22,6 +22,7 @@ from .labels import (
     require_pixels,
     slots_of,
 )
+from .turned import upright
 
 #: Digits of a PoseTrack18 frame's name, which count from 0; PoseTrack17's have eight and count from 1.
 _DIGITS_18: Final = 6
@@ -36,19 +37,21 @@ def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
 
     Joints go by the names of the category that the annotations use, in any common spelling; without names they are
     COCO's. Of several categories with joints, those called person (human, people, ...) count. Eyes have no slot; neck
-    and crown, which COCO lacks, stay unlabelled. Crowds are left out. Raises InputError.
+    and crown, which COCO lacks, stay unlabelled. Crowds are left out. Places are those of the upright picture, also
+    where EXIF data turn it (turned.py). Raises InputError.
     """
 
     def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
         found = people_by_picture(data)
-        frames = [
-            LabelledFrame(picture_of(images, image["file_name"]), image["file_name"], tuple(found[image["id"]]))
-            for image in data["images"]
-            if image["id"] in found
-        ]
+        frames = [_frame(image, found[image["id"]], images) for image in data["images"] if image["id"] in found]
         return [LabelledVideo(frame.name, (frame,)) for frame in frames]
 
     return parse(path, "a COCO keypoints file", build)
+
+
+def _frame(image: Mapping[str, Any], people: list[LabelledPerson], images: Path) -> LabelledFrame:
+    picture = picture_of(images, image["file_name"])
+    return LabelledFrame(picture, image["file_name"], tuple(upright(people, picture, _size(image))))
 
 
 def read_lists(path: Path, images: Path) -> list[LabelledVideo]:
