@@ -32,6 +32,9 @@ def edit_file(
     done = edit_result(result, out, every, overwrite=overwrite, save_script=save_script, fps=rate)
     if done.assumed_fps and fps is None:
         message(f"dcpose: warning: {assumed_times(result)}")
+    if done.dropped:
+        poses = "1 pose was" if done.dropped == 1 else f"{done.dropped} poses were"
+        message(f"dcpose: warning: {poses} left out: in their frames a track named before them was merged, too")
     if not quiet:
         edits = "1 edit" if len(done.edits) == 1 else f"{len(done.edits)} edits"
         tracks = "1 track" if done.tracks == 1 else f"{done.tracks} tracks"

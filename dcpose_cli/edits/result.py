@@ -14,6 +14,7 @@ from ..files import AtomicFile, output_error, require_free_target, require_not_i
 from ..results.foreign import read_result
 from ..results.posetrack import PoseTrackWriter
 from ..types import FrameResult
+from .operations import Merge
 from .script import parse
 
 #: Edits that the header of a result may list.
@@ -22,7 +23,10 @@ MOST_EDITS: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class EditSummary:
-    """What an edited result holds. edits: lines that were carried out. assumed_fps: as in PoseTrackResult."""
+    """What an edited result holds. edits: lines that were carried out. assumed_fps: as in PoseTrackResult.
+
+    dropped: poses that merges left out, because another of the merged tracks is in the same frame.
+    """
 
     json: Path
     edits: tuple[str, ...]
@@ -30,6 +34,7 @@ class EditSummary:
     people: int
     tracks: int
     assumed_fps: bool = False
+    dropped: int = 0
 
 
 def edit_result(
@@ -55,14 +60,18 @@ def edit_result(
     require_free_target(out, overwrite=overwrite)
     result = read_result(path, fps)
     frames: list[FrameResult] = list(result.frames)
+    dropped = 0
     for number, line in enumerate(lines, start=1):
         try:
-            frames = parse(line, frames).apply(frames)
+            edit = parse(line, frames)
+            before = _poses(frames)
+            frames = edit.apply(frames)
+            dropped += before - _poses(frames) if isinstance(edit, Merge) else 0
         except UsageError as error:
             raise UsageError(f"edit {number} ({line[:80]}): {error.reason}", path=path, hint=error.hint) from error
-    before = result.header.get("edits")
+    earlier = result.header.get("edits")
     made = {"of_sha256": sha256_of(path) if path.is_file() else None, "script": list(lines)}
-    history = [*(before if isinstance(before, list) else []), made]
+    history = [*(earlier if isinstance(earlier, list) else []), made]
     if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
         raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
     header = {**result.header, "video": None, "edits": history}
@@ -71,9 +80,12 @@ def edit_result(
             writer.write(frame)
         if save_script is not None:
             _publish(writer, save_script, lines, overwrite=overwrite)
-    people = [person for frame in frames for person in frame.people]
-    tracks = len({person.track_id for person in people})
-    return EditSummary(out, tuple(lines), len(frames), len(people), tracks, result.assumed_fps)
+    tracks = len({person.track_id for frame in frames for person in frame.people})
+    return EditSummary(out, tuple(lines), len(frames), _poses(frames), tracks, result.assumed_fps, dropped)
+
+
+def _poses(frames: Sequence[FrameResult]) -> int:
+    return sum(len(frame.people) for frame in frames)
 
 
 def _publish(writer: PoseTrackWriter, script: Path, lines: Sequence[str], *, overwrite: bool) -> None:

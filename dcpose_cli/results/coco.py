@@ -39,6 +39,6 @@ def _person(entry: Mapping[str, Any], number: int) -> Person:
         x, y, score = (scalar(value) for value in entry.get(name, (0, 0, 0)))
         joints[slot] = x, y, score
     there = {slot: joint for slot, joint in joints.items() if any(joint)}
-    if not there:
-        raise ValueError("a person without keypoints")
+    if not there and entry.get("bbox") is None:
+        raise ValueError("a person has neither keypoints nor a box")
     return raw_person(there, entry.get("track_id", number), scalar(entry.get("score", 1.0)), entry.get("bbox"))

@@ -92,7 +92,7 @@ def _read(path: Path, fps: Fraction | None) -> PoseTrackResult:
     except InputError as error:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = _reason(error)
     raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint=_READABLE)
 
 
@@ -105,8 +105,13 @@ def _other_file(path: Path, fps: Fraction) -> PoseTrackResult:
     except OSError as error:
         reason = f"cannot be read: {error.strerror or one_line(error)}"
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = ascii(str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}")[1:-1]
+        reason = _reason(error)
     raise InputError(reason, path=path, hint=_READABLE)
+
+
+def _reason(error: Exception) -> str:
+    """What a reader says of a file; the name of the exception only where its text is not a sentence of ours."""
+    return ascii(str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}")[1:-1]
 
 
 def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
@@ -118,7 +123,7 @@ def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
     try:
         return _timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = _reason(error)
         raise InputError(f"its files are none of OpenPose: {reason}", path=folder, hint=_READABLE) from error
 
 

@@ -129,8 +129,8 @@ def _person(values: Sequence[float], track: Any, score: Any, box: Any, names: Se
         joint = tuple(values[3 * number : 3 * number + 3])
         if meant in JOINT_NAMES and any(joint):
             joints[JOINT_NAMES.index(meant)] = (joint[0], joint[1], joint[2])
-    if not joints:
-        raise ValueError("a person without keypoints")
+    if not joints and box is None:
+        raise ValueError("a person has neither keypoints nor a box")
     return raw_person(joints, track, scalar(score), box)
 
 

@@ -169,3 +169,13 @@ def test_scripts_that_are_none(tmp_path, content):
         read_script(tmp_path / "s")
     with pytest.raises(InputError, match="No such file"):
         read_script(tmp_path / "none")
+
+
+def test_a_merge_counts_the_poses_it_leaves_out(dcpose, result, tmp_path):
+    """Tracks 0 and 1 are both in the frames 100 to 104: nobody is left out without a word."""
+    done = edit_result(result, tmp_path / "a.json", ["merge 0 1", "delete 2"])
+    assert (done.dropped, done.people) == (5, 10)
+    ran = dcpose("edit", result, "-o", tmp_path / "b.json", "--merge", "0 1")
+    assert ran.returncode == 0
+    assert "warning: 5 poses were left out" in ran.stderr
+    assert edit_result(result, tmp_path / "c.json", ["delete 1"]).dropped == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from dcpose_cli.errors import InputError
 from dcpose_cli.export.formats import convert
-from dcpose_cli.results import PoseTrackResult
+from dcpose_cli.results import PoseTrackResult, PoseTrackWriter
 from dcpose_cli.results.foreign import read_result
 from dcpose_cli.skeleton import EAR_SLOTS, LABELLED_SLOTS
 
@@ -47,6 +48,21 @@ def test_coco_and_back(real: Path, result: PoseTrackResult, tmp_path: Path) -> N
     assert [frame.index for frame in got.frames] == [frame.index for frame in peopled]
     assert got.assumed_fps
     assert got.frames[0].time == got.frames[0].index / 25
+
+
+def test_coco_keeps_people_without_joints(result: PoseTrackResult, tmp_path: Path) -> None:
+    """Somebody in a gap of the track whom others hide has a box only; without one, nothing says where they are."""
+    frame = next(frame for frame in result.frames if frame.people)
+    hidden = replace(frame.people[0], keypoints=np.zeros((17, 3), np.float32))
+    with PoseTrackWriter(tmp_path / "in.json", result.header) as writer:
+        writer.write(replace(frame, index=0, people=(hidden,)))
+    convert(tmp_path / "in.json", tmp_path / "x.json", "coco")
+    assert_same_people(read_result(tmp_path / "x.json"), PoseTrackResult({}, [replace(frame, people=(hidden,))]))
+    data = json.loads((tmp_path / "x.json").read_text())
+    del data[0]["bbox"]
+    (tmp_path / "x.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="read: a person has neither keypoints nor a box"):
+        read_result(tmp_path / "x.json")
 
 
 def without_header(path: Path) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_metres_are_refused(tmp_path, name, units):
     [
         (lambda t: "nonsense", "not that of a TRC file"),
         (lambda t: "", "IndexError"),
-        (lambda t: t.replace("30.0\t30.0", "x\t30.0"), "Invalid literal"),
+        (lambda t: t.replace("30.0\t30.0", "x\t30.0"), "is no frame rate"),
         (lambda t: t.replace("RHip", "Snout"), "not understood: Snout"),
         (lambda t: t.replace("300.0", "abc"), "could not convert"),
         (lambda t: t.replace("\n1\t", "\n9\t"), "not in ascending order"),
