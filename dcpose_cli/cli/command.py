@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import typer
@@ -19,6 +21,11 @@ from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS, Debug, 
 
 #: Parameters of a body that are several options.
 _MANY: Final = ("config", "selection", "measures")
+
+#: NVIDIA's libcusparseLt, which torch loads, looks for the driver beside itself, then in the working folder, then where
+#: the system has it; the loader tries these folders of each.
+_DRIVER: Final = "libcuda.so.1"
+_VARIANTS: Final = (".", "x86_64", "tls", "tls/x86_64", "x86_64/x86_64", "tls/x86_64/x86_64", "glibc-hwcaps/x86-64-v*")
 
 Body = TypeVar("Body", bound=Callable[..., None])
 
@@ -113,13 +120,23 @@ def _require_numbers(values: Mapping[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} must be a number, got {value}")
 
 
+def _require_no_driver_here() -> None:
+    """Raise UsageError where the working folder holds what torch would load as the driver, beside somebody's videos."""
+    for variant in _VARIANTS if sys.platform == "linux" else ():
+        for found in Path().glob(f"{variant}/{_DRIVER}"):
+            raise UsageError(
+                f"the working folder holds {found}, which NVIDIA's libraries would run", hint="use another folder"
+            )
+
+
 def _unchosen(field: str) -> Any:
     """The default of a selector; Typer wants None for an empty list."""
     return None if field == "tracks" else getattr(EVERYBODY, field)
 
 
 def begin(*, debug: bool) -> None:
-    """The settings of the process, made before torch is imported."""
+    """The settings of the process, made before torch is imported. Raises UsageError."""
+    _require_no_driver_here()
     if debug:
         os.environ["DCPOSE_DEBUG"] = "1"
         show_details()

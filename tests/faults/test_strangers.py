@@ -5,11 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 
 import pytest
 
 from dcpose_cli.errors import OutputError
 from dcpose_cli.files import open_own, read_own, require_own_folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux's loader")
+@pytest.mark.parametrize("place", [".", "tls/x86_64", "glibc-hwcaps/x86-64-v3"])
+@pytest.mark.parametrize("args", [("doctor",), ("models", "list"), ("convert", "a.json", "--to", "csv", "-o", "a.csv")])
+def test_driver_of_the_working_folder_is_not_run(dcpose, product, tmp_path, monkeypatch, place, args):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "libcuda.so.1").touch()
+    result = dcpose(*args)
+    assert result.returncode == 2
+    assert f"holds {os.path.normpath(f'{place}/libcuda.so.1')}, which NVIDIA's" in product.one_line(result)
+    assert dcpose("convert", "--help").returncode == 0
 
 
 def test_segments_folder_that_is_a_link_is_refused(dcpose, product, clip, tmp_path):
