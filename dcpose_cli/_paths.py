@@ -1,8 +1,7 @@
-"""Folders of the shipped models, of downloaded models and of what older versions downloaded; names of hidden files."""
+"""Folders: of the shipped models, of downloaded models, and of what older versions downloaded."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -11,18 +10,6 @@ from platformdirs import user_cache_path, user_data_path
 
 #: Ends the name of a model whose backbone alone is meant, the network of single frames: `dcpose-s:single`.
 SINGLE: Final = ":single"
-
-
-#: Longest name of a file on the usual file systems.
-MAX_NAME_BYTES: Final = 255
-
-
-def hidden_name(name: str, ending: str) -> str:
-    """`.NAME` with an ending; a name too long for that is replaced by a hash."""
-    hidden = f".{name}{ending}"
-    if len(os.fsencode(hidden)) <= MAX_NAME_BYTES:
-        return hidden
-    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}{ending}"
 
 
 def models_dir() -> Path:

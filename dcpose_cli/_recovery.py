@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dcpose_cli._claims import has_locks, is_of_this_host, is_temporary, other_token, take
-from dcpose_cli._paths import hidden_name
+from dcpose_cli._names import hidden_name
 
 #: Ends the name of a journal.
 JOURNAL_ENDING: Final = ".set.part"

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
-from dcpose_cli._paths import MAX_NAME_BYTES
+from dcpose_cli._names import MAX_NAME_BYTES
 from dcpose_cli._recovery import complete_set as complete_set
 from dcpose_cli._recovery import give_name, remove_stale
 from dcpose_cli._recovery import sync_file as sync_file

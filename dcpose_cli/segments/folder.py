@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from .. import chunks
 from .._locks import try_lock
-from .._paths import hidden_name
+from .._names import hidden_name
 from ..errors import OutputError, UsageError
 from ..files import (
     TEMP_SUFFIX,
