@@ -39,6 +39,8 @@ def evaluate_results(
         require_free_target(json, overwrite=overwrite)
         require_writable_folder(json.parent)
     result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr, selection=selection)
+    if result.untracked:
+        message(f"dcpose: warning: no MOTA and IDF1: {result.untracked}")
     if not quiet:
         _show(result)
         if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from .._text import printable
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..selection import require_threshold
@@ -19,7 +20,7 @@ from .named_joints import NamedJoints, evaluate_named
 from .oks_ap import OksApResult, evaluate_oks
 from .poseval import TABLE, ApResult, Video, evaluate_videos, file_pairs, read_pair
 from .poseval_files import EVAL_JOINTS, chosen_frames, load
-from .tracking import TrackingResult, evaluate_tracking, has_tracks
+from .tracking import TrackingResult, evaluate_tracking, has_tracks, shared_id
 
 #: The metrics there are; those with a package need it installed.
 METRICS: Final[dict[str, str | None]] = {"ap": None, "pckh": None, "oks": "pycocotools", "tracking": "motmetrics"}
@@ -46,6 +47,7 @@ class Evaluation:
 
     detected: the same figures without the predicted people who are marked `interpolated`; None where nobody is.
     head_boxes: the truth has them; without (COCO labels) `pckh` is PCK within coco_files.PCK_SHARE of a person's box.
+    untracked: why there are no figures of tracking, "" where there are some or none were asked for.
     """
 
     metrics: tuple[str, ...]
@@ -53,6 +55,7 @@ class Evaluation:
     sequences: dict[str, Scores]
     detected: Evaluation | None = None
     head_boxes: bool = True
+    untracked: str = ""
 
 
 def evaluate(
@@ -79,15 +82,26 @@ def evaluate(
     if coco:
         chosen = _of_coco(chosen, asked=metrics is not None)
     videos = {pair[0].stem: _chosen(pair, selection) for pair in pairs}
-    if metrics is None and not all(map(has_tracks, videos.values())):
+    untracked = _untracked(videos) if "tracking" in chosen else ""
+    if untracked and metrics is not None:
+        raise UsageError(f"tracking needs a track_id for everybody on both sides, distinct in each frame: {untracked}")
+    if untracked:
         chosen = tuple(name for name in chosen if name != "tracking")
-    elif "tracking" in chosen and not all(map(has_tracks, videos.values())):
-        raise UsageError("tracking needs a track_id for everybody on both sides, distinct in each frame")
-    whole = replace(_evaluation(videos, chosen, kpt_thr), head_boxes=not coco)
+    whole = replace(_evaluation(videos, chosen, kpt_thr), head_boxes=not coco, untracked=untracked)
     if not any(person.interpolated for _, frames in videos.values() for frame in frames for person in frame.people):
         return whole
     detected = {name: _without_interpolated(video) for name, video in videos.items()}
     return replace(whole, detected=replace(_evaluation(detected, chosen, kpt_thr), head_boxes=not coco))
+
+
+def _untracked(videos: Mapping[str, Video]) -> str:
+    """Why tracking cannot be evaluated; "" where it can."""
+    for name, video in videos.items():
+        if not has_tracks(video):
+            return f"{printable(name)}: somebody has no track id"
+        if shared := shared_id(video):
+            return f"{printable(name)}: {shared}; `dcpose edit --separate all` gives them ids of their own"
+    return ""
 
 
 def _of_coco(chosen: tuple[str, ...], *, asked: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ every predicted joint that is nobody's, so only joints that score at least a thr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,13 +60,19 @@ class TrackingResult:
 
 
 def has_tracks(video: Video) -> bool:
-    """Whether everybody on both sides has a track id, distinct in each frame."""
-    for frames in video:
-        for frame in frames:
-            ids = {person.track_id for person in frame.people}
-            if None in ids or len(ids) < len(frame.people):
-                return False
-    return True
+    """Whether everybody on both sides has a track id."""
+    return all(person.track_id is not None for frames in video for frame in frames for person in frame.people)
+
+
+def shared_id(video: Video) -> str:
+    """What to say of the first track id that several people of one frame have; "" where ids are distinct."""
+    for side, frames in zip(("truth", "result"), video, strict=True):
+        for position, frame in enumerate(frames, start=1):
+            counts = Counter(person.track_id for person in frame.people if person.track_id is not None)
+            track, count = max(counts.items(), key=lambda item: item[1], default=(0, 1))
+            if count > 1:
+                return f"in frame {position} of its {side} {count} people have the track id {track}"
+    return ""
 
 
 def evaluate_tracking(video: Video, least_score: float = 0.3) -> TrackingResult:

@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from dcpose_cli._opencv import cv2
 
 from .._cores import cores_for, on_one_core
+from ..config import Selection
 from ..errors import UsageError
 from ..estimator import PoseEstimator
 from ..nets import DCPose
 from ..outputs import require_video
 from ..pose.crop import crop_affines, sample_crops
 from ..pose.heatmaps import DECODERS, Decoder
+from ..results.identities import require_distinct_ids
 from ..results.posetrack import PoseTrackResult, read_posetrack
+from ..results.selected import selected
 from ..skeleton import JOINT_NAMES
 from ..types import Frame, Person, Report, Window
 from ..window import mark_cuts, windows
@@ -72,6 +75,7 @@ def render_heatmaps(
     if not person:
         known = sorted({p.track_id for f in found.frames for p in f.people})
         raise UsageError(f"no track {track}", path=result, hint=f"there are {', '.join(map(str, known)) or 'none'}")
+    require_distinct_ids(selected(found, Selection(tracks=(track,))))
     maker = HeatmapPanels(estimator, slot)
     with open_again(video, found) as reader:
         warnings = [*differences(video, reader.info, found)]

@@ -146,6 +146,31 @@ def test_evaluate_shows_figures_without_interpolated_people(dcpose, root, tmp_pa
     assert "without interpolated people: " in done.stdout
 
 
+def test_evaluate_says_why_there_are_no_figures_of_tracking(dcpose, product, root, tmp_path):
+    pytest.importorskip("motmetrics", reason="the extra dcpose[evaluate] is not installed")
+    golden, name = root / "tests" / "data" / "poseval", "000001_mpii_test.json"
+    data = json.loads((golden / "pred18" / name).read_text())
+    first = data["annotations"][0]
+    data["annotations"].append({**first, "id": first["id"] + 9})
+    for case, says in (
+        ("shared", f"in frame 1 of its result 2 people have the track id {first['track_id']}; `dcpose edit --separate"),
+        ("none", "somebody has no track id"),
+    ):
+        if case == "none":
+            for entry in data["annotations"]:
+                entry.pop("track_id")
+        (tmp_path / name).write_text(json.dumps(data))
+        done = dcpose("evaluate", golden / "gt" / name, tmp_path / name)
+        assert done.returncode == 0
+        assert "MOTA" not in done.stdout
+        assert f"dcpose: warning: no MOTA and IDF1: 000001_mpii_test: {says}" in done.stderr
+        asked = dcpose("evaluate", golden / "gt" / name, tmp_path / name, "--metrics", "tracking")
+        assert asked.returncode == 2
+        assert says in product.one_line(asked)
+    asked = dcpose("evaluate", golden / "gt" / name, tmp_path / name, "--metrics", "ap")
+    assert (asked.returncode, asked.stderr) == (0, "")
+
+
 def test_evaluate_wonders_about_another_video(dcpose, root, tmp_path):
     golden = root / "tests" / "data" / "poseval"
     for file in (golden / "pred18").glob("*.json"):

@@ -11,6 +11,7 @@ from dcpose_cli import InputError, UsageError, read_posetrack
 from dcpose_cli.edits import edit_result, parse
 from dcpose_cli.export.formats import FORMATS, convert
 from dcpose_cli.filters import ALL_METHODS
+from dcpose_cli.render.redraw import RenderConfig, render
 from dcpose_cli.render.results import smooth_result
 from dcpose_cli.report import write_report
 from dcpose_cli.results import PoseTrackWriter
@@ -123,6 +124,13 @@ def test_resampling_and_the_page_refuse(broken, tmp_path):
         convert(broken, tmp_path / "x.csv", "csv", resample_fps=50)
     with pytest.raises(InputError, match=SAYS):
         write_report(broken, tmp_path / "x.html")
+
+
+@pytest.mark.parametrize("options", [{"trails": 1.0}, {"smooth": "gaussian"}])
+def test_drawings_that_follow_tracks_refuse(broken, clip, tmp_path, options):
+    with pytest.raises(InputError, match=SAYS):
+        render(clip, broken, tmp_path / "x.mp4", config=RenderConfig(**options))
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_files_of_other_tools_are_mended_too(broken, dcpose, product, tmp_path):
