@@ -147,7 +147,7 @@ class PoseEstimator:
         """Joints of the people in `boxes` of the current frame.
 
         previous, current, next: (H, W, 3) uint8 RGB, equal sizes. boxes: (N, 4) xywh in pixels. margin: frames from
-        previous to current and from current to next, both >= 1. Returns (N, 17, 3) float32: x, y in pixels of the
+        previous to current and from current to next, both >= 1. Returns (N, J, 3) float32: x, y in pixels of the
         frame, score. Raises UsageError for other shapes.
         """
         frames = [_require_rgb(f) for f in (previous, current, next)]

@@ -116,7 +116,7 @@ def _stretches(frames: Sequence[FrameResult]) -> Iterator[list[tuple[int, Person
 def _times_and_joints(
     frames: Sequence[FrameResult], stretch: Sequence[tuple[int, Person]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Seconds (K,) of a stretch, and which joints (K, 17) are there."""
+    """Seconds (K,) of a stretch, and which joints (K, J) are there."""
     times = np.array([frames[position].time for position, _ in stretch])
     return times, np.stack([present_joints(person) for _, person in stretch])
 
@@ -155,7 +155,7 @@ def _share(step: float, by: Filter) -> float:
 def _smoothed(
     frames: Sequence[FrameResult], stretch: Sequence[tuple[int, Person]], wanted: Filter
 ) -> NDArray[np.float32]:
-    """(K, 17, 3) keypoints of a stretch; joints are filtered between the frames in which they are absent."""
+    """(K, J, 3) keypoints of a stretch; joints are filtered between the frames in which they are absent."""
     times, there = _times_and_joints(frames, stretch)
     points = np.stack([person.keypoints for _, person in stretch])
     apply = _butterworth if wanted.method == "butterworth" else _median

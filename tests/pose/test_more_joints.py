@@ -112,6 +112,8 @@ def test_commands_keep_them(result, dcpose, clip, tmp_path):
     track = original.frames[0].people[0].track_id
     for args in (
         ("smooth", result, "-o", tmp_path / "smooth.json", "--fix-swaps"),
+        ("smooth", result, "-o", tmp_path / "median.json", "--method", "median", "--window", "3"),
+        ("smooth", result, "-o", tmp_path / "euro.json", "--method", "one-euro"),
         ("edit", result, "-o", tmp_path / "swap.json", "--swap-sides", f"{track} from 0 to 3"),
         ("edit", result, "-o", tmp_path / "move.json", "--move", f"{track} left_heel at 0 to 12.5 8"),
         ("convert", result, "-f", "posetrack21", "-o", tmp_path / "21.json"),
@@ -121,7 +123,7 @@ def test_commands_keep_them(result, dcpose, clip, tmp_path):
     ):
         done = dcpose(*args)
         assert done.returncode == 0, (args, done.stderr)
-    for name in ("smooth", "swap", "move", "21", "50"):
+    for name in ("smooth", "median", "euro", "swap", "move", "21", "50"):
         assert read_posetrack(tmp_path / f"{name}.json").joints == original.joints, name
 
     def of_track(path):
