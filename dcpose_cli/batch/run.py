@@ -95,12 +95,13 @@ def run_batch(
 
 @contextmanager
 def _summary_of(plan: Plan, manifest: Manifest) -> Iterator[None]:
-    """Write the summary when the run ends, however it does. Raises OutputError."""
+    """Write the summary when the run ends, however it does; not where nothing was done. Raises OutputError."""
     try:
         yield
     except BaseException:
-        with suppress(OutputError):  # what ended the run is the news
-            write_summary(plan.out, manifest.lines)
+        if manifest.lines:
+            with suppress(OutputError):  # what ended the run is the news
+                write_summary(plan.out, manifest.lines)
         raise
     if write_summary(plan.out, manifest.lines):
         plan.publish()

@@ -167,7 +167,7 @@ def test_odd_names_stay_inside_and_apart(dcpose, product, clip, tmp_path):
     result = dcpose("batch", folder, "-o", out, "--max-frames", 1, *dcpose.models)
     assert result.returncode == 0, result.stderr
     assert result.stderr.endswith("10 done, 0 finished before, 0 failed, 3 skipped\n")
-    assert len(product.files_in(out)) == 2 * 10 + 1
+    assert len(product.files_in(out)) == 2 * 10 + 2  # the manifest and the summary
     assert {path: path.read_bytes() for path in before} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "x.mp4"]
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["in", "out"]
