@@ -1,37 +1,21 @@
-"""The one door to torchvision: its import loads torch's compiler, which makes a folder in the temporary folder.
-
-The folder stays empty, because nothing is compiled here. A folder that exists already is named for the import instead.
-"""
+"""The one door to torchvision: its import loads torch's compiler, whose folder stays empty here (_inductor.py)."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
 
-_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
+from dcpose_cli._inductor import compiler_folder
 
 
-@contextmanager
-def _no_new_folder() -> Iterator[None]:
-    """The user's own choice of a folder is left alone."""
-    if os.environ.get(_VARIABLE):
-        yield
-        return
-    folder = os.curdir
-    with contextlib.suppress(FileNotFoundError):  # there is no temporary folder
-        folder = tempfile.gettempdir()
-    os.environ[_VARIABLE] = folder
+def _existing() -> str:
     try:
-        yield
-    finally:
-        os.environ.pop(_VARIABLE, None)
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # there is no temporary folder
+        return os.curdir
 
 
-with _no_new_folder():
+with compiler_folder(_existing()):
     from torchvision import models as models
     from torchvision import ops as ops
     from torchvision.models.resnet import BasicBlock as BasicBlock

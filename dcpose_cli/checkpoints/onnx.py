@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._inductor import compiler_folder
+from .._scratch import scratch_folder
 from ..errors import DCPoseError, UsageError
 from ..files import AtomicFile, output_error, require_free_target
 from ..nets import DCPose, HRNet, SimpleBaseline
@@ -117,7 +119,7 @@ def _part(model: LoadedModel, part: str) -> tuple[nn.Module, dict[str, Tensor]]:
 def _exported(net: nn.Module, inputs: dict[str, Tensor]) -> Any:
     batch = torch.export.Dim("batch", min=1, max=4096)
     shapes = {name: {0: batch} for name in inputs}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), scratch_folder() as scratch, compiler_folder(scratch):
         warnings.simplefilter("ignore")
         return torch.onnx.export(
             net,

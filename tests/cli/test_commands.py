@@ -40,6 +40,7 @@ def test_commands_are_verbs_and_models_groups_those_on_models():
         "edit",
         "estimate",
         "evaluate",
+        "events",
         "export-json",
         "models available",
         "models export",
