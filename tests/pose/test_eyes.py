@@ -105,6 +105,7 @@ def test_every_command_keeps_them(result, dcpose, clip, tmp_path):
         ("edit", result, "-o", tmp_path / "edit.json", "--swap-sides", f"{track} from 0 to 3"),
         ("convert", result, "-f", "posetrack21", "-o", tmp_path / "21.json"),
         ("render", clip, result, "-o", tmp_path / "drawn.mp4", "--blur-faces", "--trails", "1"),
+        ("edit", result, "-o", tmp_path / "moved.json", "--move", f"{track} left_eye at 0 to 20.5 7"),
         ("report", result, "-o", tmp_path / "page.html"),
     ):
         done = dcpose(*args)
@@ -114,6 +115,9 @@ def test_every_command_keeps_them(result, dcpose, clip, tmp_path):
     before = next(p for p in original.frames[0].people if p.track_id == track).keypoints
     after = next(p for p in read_posetrack(tmp_path / "edit.json").frames[0].people if p.track_id == track).keypoints
     assert np.array_equal(after[17:], before[[18, 17]])
+    moved = next(p for p in read_posetrack(tmp_path / "moved.json").frames[0].people if p.track_id == track).keypoints
+    assert moved[17].tolist() == [20.5, 7, 1]
+    assert '"left_eye","right_eye"]' in (tmp_path / "page.html").read_text()  # the page's joints
 
 
 def test_formats_have_them(result, dcpose, tmp_path):
