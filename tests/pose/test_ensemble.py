@@ -82,4 +82,6 @@ def test_the_header_names_all_models(dcpose, clip, still, tmp_path):
     assert done.returncode == 0, done.stderr
     model = json.loads(target.read_text())["dcpose"]["model"]
     assert model["name"] == "tiny"
-    assert model["ensemble"] == [{"name": "still", "sha256": open_model(still).sha256}]
+    used = {"joints": "posetrack", "input_size": [96, 128], "decoding": "quarter"}
+    assert model["ensemble"] == [{"name": "still", "sha256": open_model(still).sha256, **used}]
+    assert model["input_size"] == [48, 64]

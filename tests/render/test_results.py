@@ -94,7 +94,8 @@ def test_a_smoothed_copy_replaces_nothing(result, tmp_path):
 
 
 def test_a_choice_of_people_keeps_the_eyes(tmp_path):
-    with_eyes = Person(3, np.array([1, 0, 9, 9], np.float32), 0.9, np.full((19, 3), 0.5, np.float32))
+    box, points = np.array([1, 0, 9, 9], np.float32), np.full((19, 3), 0.5, np.float32)
+    with_eyes = Person(3, box, 0.9, points, joints=ALL_JOINTS)
     with PoseTrackWriter(tmp_path / "in.json", {"time_base": "1/25"}, joints=ALL_JOINTS) as writer:
         writer.write(FrameResult(0, 0, 0.0, (with_eyes, replace(with_eyes, track_id=4))))
     smooth_result(tmp_path / "in.json", tmp_path / "out.json", selection=Choice(tracks=(4,)))
