@@ -36,7 +36,8 @@ def smooth_file(
     if done.warning:
         message(f"dcpose: warning: {printable(out)}: {done.warning}")
     if not quiet:
-        message(f"{printable(out)}: {done.frames} frames, smoothed ({by.method})")
+        what = f"smoothed ({by.method})" if done.smoothed else "no joint was smoothed"
+        message(f"{printable(out)}: {done.frames} frames, {what}")
 
 
 def render_file(

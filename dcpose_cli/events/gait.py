@@ -1,16 +1,17 @@
 """Heel strikes of somebody who walks or runs in the plane of the picture.
 
 The foot is farthest ahead of the pelvis when the heel touches the ground (Zeni, Richards and Higginson, Gait & Posture
-2008). Our models have no heel: the ankle stands for it. Of each side, a strike is a maximum of
+2008). Where the result has heels, they are taken; else the ankles stand for them. Of each side, a strike is a maximum
+of
 
-    (ankle - middle of the hips) in the walking direction
+    (heel or ankle - middle of the hips) in the walking direction
 
 that lies ahead of the hips and rises at least LEAST_REACH of the body's height (median of the box) above the minima
 beside it, at least LEAST_STRIDE_SECONDS from the one before. The walking direction is that in which the hips move,
 where they move by LEAST_WAY body heights or more; else, on a treadmill, that in which the person faces.
 
-Limits: the camera stands still, at a right angle to the walking direction. Times are those of the ankle, a few
-hundredths of a second from those of force plates. Legs whose sides are exchanged give strikes of the wrong side: use
+Limits: the camera stands still, at a right angle to the walking direction. Times are a few hundredths of
+a second from those of force plates. Legs whose sides are exchanged give strikes of the wrong side: use
 `dcpose smooth --fix-swaps` before. Somebody who turns round, or walks towards the camera, has none or wrong ones.
 """
 
@@ -20,39 +21,37 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..skeleton import JOINT_NAMES
 from .repetitions import Event
 from .signals import TrackPoints, peaks, pieces
 
 LEAST_REACH: Final = 0.08
 LEAST_STRIDE_SECONDS: Final = 0.4
 LEAST_WAY: Final = 0.5
-_HIPS: Final = [JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip")]
 
 
 def heel_strikes(track: TrackPoints) -> Iterator[Event]:
-    """The heel strikes of a track, by time. value: pixel heights from the hips to the ankle, forwards."""
-    hips = track.points[:, _HIPS].mean(axis=1)
+    """The heel strikes of a track, by time. value: pixel heights from the hips to the heel or ankle, forwards."""
+    hips = _hips(track)
     direction = walking_direction(track)
     found = []
     for side in ("left", "right"):
-        ankle = track.points[:, JOINT_NAMES.index(f"{side}_ankle")]
-        ahead = direction * (ankle[:, 0] - hips[:, 0])
-        for piece in pieces(track.time, ahead, np.fmin(ankle[:, 2], hips[:, 2])):
+        name = f"{side}_heel" if f"{side}_heel" in track.joints else f"{side}_ankle"
+        foot = track.joint(name)
+        ahead = direction * (foot[:, 0] - hips[:, 0])
+        for piece in pieces(track.time, ahead, np.fmin(foot[:, 2], hips[:, 2])):
             for time, value in peaks(piece, LEAST_REACH * track.size, LEAST_STRIDE_SECONDS):
                 if value <= 0:  # behind the hips: legs exchanged, or a wrong joint
                     continue
                 reach = value - float(piece.values.min())
-                found.append(
-                    Event("heel_strike", track.track_id, f"{side}_ankle", time, time, time, value, reach, piece.score)
-                )
+                found.append(Event("heel_strike", track.track_id, name, time, time, time, value, reach, piece.score))
     yield from sorted(found, key=lambda event: event.time)
 
 
 def walking_direction(track: TrackPoints) -> float:
     """1 to the right, -1 to the left."""
-    x = track.points[:, _HIPS, 0].mean(axis=1)
+    x = _hips(track)[:, 0]
     known = np.flatnonzero(np.isfinite(x))
     if len(known) >= 2:
         tenth = max(1, len(known) // 10)
@@ -60,3 +59,8 @@ def walking_direction(track: TrackPoints) -> float:
         if abs(way) >= LEAST_WAY * track.size:
             return 1.0 if way > 0 else -1.0
     return track.facing
+
+
+def _hips(track: TrackPoints) -> NDArray[np.float64]:
+    """(F, 3) middle of the hips, mean confidence."""
+    return (track.joint("left_hip") + track.joint("right_hip")) / 2

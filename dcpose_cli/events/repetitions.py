@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.angles import ALL_ANGLES
+from ..export.angles import angle_names
 from .signals import Piece, TrackPoints, peaks, pieces, signal_of
 
 LEAST_SHARE: Final = 0.5
@@ -54,11 +54,12 @@ def repetitions(track: TrackPoints, name: str) -> Iterator[Event]:
     if len(known) < 2:
         return
     low, high = np.percentile(known, [5, 95])
-    least = LEAST_DEGREES if name in ALL_ANGLES else LEAST_HEIGHT * track.size
+    is_angle = name in angle_names(track.joints)
+    least = LEAST_DEGREES if is_angle else LEAST_HEIGHT * track.size
     needed = max(LEAST_SHARE * (high - low), least)
     if high - low < least:
         return
-    signal = name if name in ALL_ANGLES else f"{name}.height"
+    signal = name if is_angle else f"{name}.height"
     for piece in pieces(track.time, values, scores):
         for start, turn, end, value, extent in _cycles(piece, needed, rests_high=_rests_high(known, low, high)):
             yield Event("repetition", track.track_id, signal, start, turn, end, value, extent, piece.score)

@@ -7,7 +7,7 @@ SIGMA_SECONDS, which shifts nothing in time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..export.angles import ALL_ANGLES, all_angles, facing_of
+from ..export.angles import all_angles, angle_names, facing_of
 from ..results.measures import pixel_aspect
 from ..results.reader import PoseTrackResult
 from ..results.selected import picture_size
 from ..results.serialization import present
-from ..skeleton import JOINT_NAMES, NUM_JOINTS, standard_name
+from ..skeleton import JOINT_NAMES, standard_name
 from ..smooth import GAP_SECONDS
 from ..types import Person
 
@@ -36,8 +36,8 @@ _MOST_STEPS: Final = 10_000_000
 class TrackPoints:
     """One track.
 
-    index: (F,) numbers of its frames. time: (F,) seconds. points: (F, 17, 3) x in pixel heights, y up, and confidence,
-    NaN where a joint is missing or unsure. size: median height of the box, pixels. facing: 1 right, -1 left.
+    index: (F,) numbers of its frames. time: (F,) seconds. points: (F, J, 3) x in pixel heights, y up, and confidence of
+    `joints`, NaN where one is missing or unsure. size: median height of the box, pixels. facing: 1 right, -1 left.
     """
 
     track_id: int
@@ -46,6 +46,11 @@ class TrackPoints:
     points: NDArray[np.float64]
     size: float
     facing: float
+    joints: tuple[str, ...] = JOINT_NAMES
+
+    def joint(self, name: str) -> NDArray[np.float64]:
+        """(F, 3) of a joint."""
+        return self.points[:, self.joints.index(name)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +71,7 @@ def tracks_of(result: PoseTrackResult) -> Iterator[TrackPoints]:
         for person in frame.people:
             rows.setdefault(person.track_id, []).append((frame.index, frame.time, person))
     for track, found in sorted(rows.items()):
-        points = np.stack([person.keypoints[:NUM_JOINTS] for _, _, person in found]).astype(np.float64)
+        points = np.stack([person.keypoints for _, _, person in found]).astype(np.float64)
         unsure = ~present(points) | (points[..., 2] < LEAST_CONFIDENCE)
         points[..., 0], points[..., 1] = points[..., 0] * aspect, bottom - points[..., 1]
         points[unsure] = np.nan
@@ -77,28 +82,31 @@ def tracks_of(result: PoseTrackResult) -> Iterator[TrackPoints]:
             points,
             float(np.median([person.bbox[3] for _, _, person in found])),
             facing.get(track, 1.0),
+            result.joints,
         )
 
 
 def signal_of(track: TrackPoints, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Values (F,) of a named signal, and confidences. name: as `known_signal` gives it."""
-    if name in ALL_ANGLES:
+    names = angle_names(track.joints)
+    if name in names:
         # Angles are taken of points with y down and missing joints of zeros, as tables have them.
         points = np.nan_to_num(track.points * [1, -1, 1])
         points[np.isnan(track.points[..., 2])] = 0
-        degrees, scores = all_angles(points, np.full(len(points), track.facing))
-        place = ALL_ANGLES.index(name)
+        degrees, scores = all_angles(points, np.full(len(points), track.facing), joints=track.joints)
+        place = names.index(name)
         return degrees[:, place], scores[:, place]
-    joint = track.points[:, JOINT_NAMES.index(name)]
+    joint = track.joint(name)
     return joint[:, 1], joint[:, 2]
 
 
-def known_signal(name: str) -> str:
-    """The name of an angle or of a joint. Raises UsageError."""
-    if name in ALL_ANGLES:  # `left_knee` is the angle; a height is asked for as `left_knee.height`
+def known_signal(name: str, joints: Sequence[str] = JOINT_NAMES) -> str:
+    """The name of an angle or of a joint of people who have `joints`. Raises UsageError."""
+    angles = angle_names(joints)
+    if name in angles:  # `left_knee` is the angle; a height is asked for as `left_knee.height`
         return name
     joint = standard_name(name.removesuffix(".height"))
-    if joint in JOINT_NAMES and (name.endswith(".height") or joint not in ALL_ANGLES):
+    if joint is not None and joint in joints and (name.endswith(".height") or joint not in angles):
         return joint
     raise UsageError(
         f"no angle and no joint is called {name!r:.40}",

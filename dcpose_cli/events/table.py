@@ -63,8 +63,7 @@ def write_events(
     people. shot_fps: frames per second the camera recorded with. Raises UsageError, InputError or OutputError.
     """
     path, out = Path(path), Path(out)
-    names = [known_signal(name) for name in signals]
-    if not names and not strikes:
+    if not signals and not strikes:
         raise UsageError("there is nothing to look for", hint="give --repetitions left_knee, say, or --heel-strikes")
     if out.suffix.lower() != ".csv":
         raise UsageError("must end in .csv", path=out, hint="that is the format it gets")
@@ -75,9 +74,10 @@ def write_events(
     require_distinct_ids(result)
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
+    names = [known_signal(name, result.joints) for name in signals]
     counts: Counter[tuple[str, str]] = Counter()
     rows: list[list[Any]] = []
-    for track in tracks_of(selected(result.in_slots(), selection)):
+    for track in tracks_of(selected(result, selection)):
         for events in [list(repetitions(track, name)) for name in names] + [list(heel_strikes(track))] * strikes:
             numbers: Counter[str] = Counter()
             for event in events:

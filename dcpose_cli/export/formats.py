@@ -155,7 +155,7 @@ def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None =
 def rate_warnings(result: PoseTrackResult, to: str, source: Path) -> list[str]:
     """What to say of irregular times in a format that has one frame rate; source: the file that the message names."""
     said = irregular_times(result) if format_named(to).fixed_rate else ""
-    return [f"{printable(source)}: {said}; dcpose convert --resample-fps makes the times regular"] if said else []
+    return [f"{printable(source)}: {said}; --resample-fps makes the times regular"] if said else []
 
 
 def rate_of(fps: str | float | Fraction) -> Fraction:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
 from ..files import require_free_target, require_not_input, sha256_of
@@ -38,11 +40,12 @@ def copied_header(result: PoseTrackResult) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class SmoothSummary:
-    """A smoothed copy. warning: what could not be smoothed, empty where all could."""
+    """A smoothed copy. warning: what could not be smoothed, empty where all could. smoothed: some joint has moved."""
 
     json: Path
     frames: int
     warning: str
+    smoothed: bool = True
 
 
 def smooth_result(path: Path, out: Path, *, method: str = "gaussian", **options: Any) -> int:
@@ -83,4 +86,13 @@ def smoothed_copy(
     with PoseTrackWriter(out, header, overwrite, joints=result.joints) as writer:
         for frame in after:
             writer.write(frame)
-    return SmoothSummary(out, len(after), said_of(before, by) if by.method != "none" else "")
+    said = said_of(before, by) if by.method != "none" else ""
+    return SmoothSummary(
+        out, len(after), said, any(_moved(one, other) for one, other in zip(before, after, strict=True))
+    )
+
+
+def _moved(before: FrameResult, after: FrameResult) -> bool:
+    """Whether a joint of somebody is elsewhere."""
+    pairs = zip(before.people, after.people, strict=True)
+    return any(not np.array_equal(one.keypoints, other.keypoints) for one, other in pairs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,23 @@ def test_both_sides_of_a_known_walk(options):
     assert [event.time for event in events] == sorted(event.time for event in events)
     assert {event.kind for event in events} == {"heel_strike"}
     assert all(40 < event.value < 50 and event.start == event.end == event.time for event in events)
+
+
+def test_heels_are_taken_where_the_result_has_them():
+    """Heels 3 frames before the ankles."""
+    result = walk()
+    joints = (*JOINT_NAMES, "left_heel", "right_heel")
+    ankles = [JOINT_NAMES.index("left_ankle"), JOINT_NAMES.index("right_ankle")]
+    frames = []
+    for number, frame in enumerate(result.frames):
+        (person,), later = frame.people, result.frames[min(number + 3, len(result.frames) - 1)].people[0]
+        heels = later.keypoints[ankles] + [person.keypoints[0, 0] - later.keypoints[0, 0], 0, 0]
+        points = np.concatenate([person.keypoints, heels]).astype(np.float32)
+        frames.append(replace(frame, people=(replace(person, keypoints=points, joints=joints),)))
+    _, events = strikes(PoseTrackResult(result.header, frames, joints=joints))
+    assert {event.signal for event in events} == {"left_heel", "right_heel"}
+    left = [event.time for event in events if event.signal == "left_heel"]
+    assert left == pytest.approx([time - 3 / 50 for time in expected(0.3)], abs=0.03)
 
 
 def test_somebody_who_stands_has_none():
