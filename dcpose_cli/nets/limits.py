@@ -36,14 +36,15 @@ Net = TypeVar("Net", bound=nn.Module)
 
 def empty_network(network: Callable[[Any], Net], config: Any, *, crop: tuple[int, int] | None = None) -> Net:
     """The network of a configuration, without memory for its weights. crop: its width and height in pixels, where the
-    configuration does not say them.
+    configuration does not say them; without one, nothing is going to be run yet, and parameters are not counted.
 
     Raises ValueError for one that cannot be built and run; other errors as `network` does.
     """
     require_buildable(config, crop=crop)
     with torch.device("meta"):
         net = network(config)
-    require_parameters(net, config, crop)
+    if crop is not None or hasattr(config, "input_size"):
+        require_parameters(net, config, crop)
     return net
 
 

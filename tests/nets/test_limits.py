@@ -61,6 +61,12 @@ def test_networks_of_too_many_parameters(network):
         empty_network(*network, crop=(96, 128))
 
 
+def test_a_network_whose_crop_is_not_known_is_compared_with_its_file_alone():
+    assert empty_network(HRNet, HRNetConfig(width=512))
+    with pytest.raises(ValueError, match="width"):
+        empty_network(HRNet, HRNetConfig(width=8193))
+
+
 def test_many_parameters_are_too_many_for_large_crops():
     config = HRNetConfig(width=160)
     assert empty_network(HRNet, config, crop=(288, 384))
