@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,13 @@ _THUMB: Final = 32
 _CUT_DIFFERENCE: Final = 28.0
 #: ... and moves more than this share of its colours to other bins.
 _CUT_COLOURS: Final = 0.35
-#: A picture that changes for at most so many frames and then comes back is a flash, not another scene.
+#: A scene that is lit up, darkened or damaged for at most so many frames goes on; another picture in between does not.
 FLASH_FRAMES: Final = 3
+#: Side of the means of grey levels that show whether a frame is such a flash: little contrast (standard deviation, grey
+#: levels), or edges where the scene has its own (correlation of the gradients, whatever their sign).
+_FLASH_SIDE: Final = 16
+_FLASH_CONTRAST: Final = 10.0
+_FLASH_LIKENESS: Final = 0.2
 #: Frames before and after a frame that decide whether a scene begins with it.
 CUT_REACH: Final = FLASH_FRAMES + 1
 
@@ -54,38 +59,72 @@ def mark_cuts(frames: Iterable[Frame]) -> Iterator[Frame]:
     """The frames in order, with `cut` set where a new scene begins; the first frame of the stream never has it.
 
     A scene begins where two successive frames differ as `is_cut` says, unless a frame before and a frame after the
-    change, at most FLASH_FRAMES + 1 apart, belong together. The answer depends on at most CUT_REACH frames on either
-    side, so that parts of a video agree on it. A frame is held back only while it may be a cut, at most FLASH_FRAMES
-    frames long.
+    change, at most FLASH_FRAMES + 1 apart, belong together, and those between are flashes (`is_flash`) or damaged. The
+    answer depends on at most CUT_REACH frames on either side, so that parts of a video agree on it. A frame is held
+    back only while it may be a cut, at most FLASH_FRAMES frames long.
     """
-    before: deque[NDArray[np.uint8]] = deque(maxlen=FLASH_FRAMES + 1)
-    waiting: deque[tuple[Frame, NDArray[np.uint8], bool]] = deque()
-    last: NDArray[np.uint8] | None = None
+    before: deque[_Look] = deque(maxlen=FLASH_FRAMES + 1)
+    waiting: deque[tuple[Frame, _Look, bool]] = deque()
+    last: _Look | None = None
 
     def first() -> Frame:
-        thumbs = [thumb for _, thumb, _ in waiting]
-        frame, thumb, differs = waiting.popleft()
-        cut = differs and not _comes_back(before, thumbs)
-        before.append(thumb)
+        looks = [look for _, look, _ in waiting]
+        frame, look, differs = waiting.popleft()
+        cut = differs and not _comes_back(before, looks)
+        before.append(look)
         return frame if frame.cut == cut else replace(frame, cut=cut)
 
     for frame in frames:
-        thumb = thumbnail(frame.image)
-        waiting.append((frame, thumb, last is not None and is_cut(last, thumb)))
-        last = thumb
+        look = _Look(thumbnail(frame.image), frame.damaged)
+        waiting.append((frame, look, last is not None and is_cut(last.thumb, look.thumb)))
+        last = look
         while waiting and (not waiting[0][2] or len(waiting) > FLASH_FRAMES):
             yield first()
     while waiting:
         yield first()
 
 
-def _comes_back(before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]]) -> bool:
-    """Whether a thumbnail before a change, last one nearest, and one after it show the same scene."""
+class _Look(NamedTuple):
+    """What is kept of a frame. thumb: its thumbnail; damaged: as in Frame."""
+
+    thumb: NDArray[np.uint8]
+    damaged: bool
+
+
+def _comes_back(before: Sequence[_Look], after: Sequence[_Look]) -> bool:
+    """Whether a frame before a change, last one nearest, and one after it show the same scene, with flashes between."""
     return any(
-        not is_cut(early, late)
-        for back, early in enumerate(reversed(before), start=1)
-        for late in after[: FLASH_FRAMES + 2 - back]
+        not is_cut(before[-back].thumb, after[ahead].thumb)
+        and all(_goes_on(before[-back], look) for look in (*list(before)[len(before) - back + 1 :], *after[:ahead]))
+        for back in range(1, len(before) + 1)
+        for ahead in range(min(len(after), FLASH_FRAMES + 2 - back))
     )
+
+
+def _goes_on(scene: _Look, look: _Look) -> bool:
+    """Whether a frame does not interrupt a scene."""
+    return look.damaged or not is_cut(scene.thumb, look.thumb) or is_flash(scene.thumb, look.thumb)
+
+
+def is_flash(scene: NDArray[np.uint8], thumb: NDArray[np.uint8]) -> bool:
+    """Whether a thumbnail may be a scene in another light: it shows next to nothing, or the edges of that scene."""
+    grey, other = _grey(thumb), _grey(scene)
+    if grey.std() < _FLASH_CONTRAST:
+        return True
+    first, second = (np.concatenate([np.diff(g, axis=axis).ravel() for axis in (0, 1)]) for g in (grey, other))
+    scale = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return bool(abs(float(first @ second)) > _FLASH_LIKENESS * scale)
+
+
+def _grey(thumb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Means of the grey levels of neighbouring pixels, at most _FLASH_SIDE on a side, so that small motion is none."""
+    grey = thumb.mean(axis=2)
+    rows, columns = (max(1, side // _FLASH_SIDE) for side in grey.shape)
+    height, width = grey.shape[0] // rows, grey.shape[1] // columns
+    means: NDArray[np.float64] = (
+        grey[: height * rows, : width * columns].reshape(height, rows, width, columns).mean((1, 3))
+    )
+    return means
 
 
 def windows(frames: Iterable[Frame], interval: int = 1, reach: int = 1) -> Iterator[Window]:

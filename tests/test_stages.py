@@ -14,7 +14,7 @@ from dcpose_cli.segments import SegmentFolder, SegmentLog
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, track, with_windows
 from dcpose_cli.types import Observation
-from dcpose_cli.window import windows
+from dcpose_cli.window import mark_cuts, windows
 
 KEY = {"input": {"sha256": "a"}}
 STREAM = Stream(64, 48, 25.0)
@@ -131,6 +131,42 @@ def test_scenes_of_few_frames_have_their_people(settings, every, count):
     who = dict(track(observed(), STREAM, settings))
     assert [who[number].track_ids.tolist() for number in (0, *cuts)] == [[0], [1], [2], [3]]
     assert all(len(people) == 1 for number, people in who.items() if number < 40 - every)
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_two_frames_of_another_place_have_their_own_people(settings, every):
+    """From pictures to tracks: the scene before comes back, and nobody of the two frames goes on in it."""
+    rng = np.random.default_rng(2)
+    plain = rng.integers(0, 60, (6, 8, 1)).repeat(8, axis=0).repeat(8, axis=1).repeat(3, axis=2).astype(np.uint8)
+    other = (255 - rng.integers(0, 60, (6, 8, 1)).repeat(8, axis=0).repeat(8, axis=1).repeat(3, axis=2)).astype(
+        np.uint8
+    )
+
+    def find(images):
+        boxes = [[[4, 4, 20, 30]] if image.mean() < 128 else [[40, 4, 20, 30], [6, 6, 20, 30]] for image in images]
+        return [Detections(np.array(box, np.float32), np.full(len(box), 0.9, np.float32)) for box in boxes]
+
+    stream = [Frame(k, k, k / 25, other if k in (10, 11) else plain) for k in range(22)]
+    wanted = replace(settings, detect_every=every)
+    found = [
+        who.track_ids.tolist() for _, who in track(detect(mark_cuts(stream), STREAM, wanted, find), STREAM, wanted)
+    ]
+    assert found == [[0]] * 10 + [[1, 2]] * 2 + [[3]] * 10
+    lit = [replace(frame, image=np.full_like(plain, 255)) if frame.index in (10, 11) else frame for frame in stream]
+    blind = [
+        who.track_ids.tolist() for _, who in track(detect(mark_cuts(lit), STREAM, wanted, nobody(find)), STREAM, wanted)
+    ]
+    assert blind == [[0]] * 22
+
+
+def nobody(find):
+    """A detector that finds nobody in a white picture."""
+
+    def found(images):
+        people = find(images)
+        return [Detections.empty() if image.min() == 255 else who for image, who in zip(images, people, strict=True)]
+
+    return found
 
 
 def test_windows_keep_their_people():

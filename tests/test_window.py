@@ -75,6 +75,51 @@ def test_a_flash_is_no_cut(length):
     assert cuts(frames) == ([] if length <= FLASH_FRAMES else [12, 12 + length])
 
 
+def square(seed: int, count: int, first: int) -> list[Frame]:
+    """Frames of a picture with edges, which drifts slowly; another seed is another place with other colours."""
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 200, 3) + rng.integers(-55, 56, (6, 10, 1)).repeat(20, axis=0).repeat(20, axis=1)
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    return [Frame(k, k, float(k), np.roll(picture, k - first, axis=1)) for k in range(first, first + count)]
+
+
+LIGHTS = {
+    "white": lambda picture: np.full_like(picture, 255),
+    "black": np.zeros_like,
+    "bright": lambda picture: np.clip(picture * 0.3 + 255 * 0.7, 0, 255).astype(np.uint8),
+    "overexposed": lambda picture: np.clip(picture * 2.0 + 60, 0, 255).astype(np.uint8),
+    "red": lambda picture: np.clip(picture * [1.2, 0.2, 0.2] + [60, 0, 0], 0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("length", [1, FLASH_FRAMES])
+@pytest.mark.parametrize("light", LIGHTS)
+def test_another_light_for_a_moment_is_no_cut(light, length):
+    frames = square(3, 24, 0)
+    for k in range(10, 10 + length):
+        frames[k] = replace(frames[k], image=LIGHTS[light](frames[k].image))
+    assert is_cut(thumbnail(frames[9].image), thumbnail(frames[10].image))
+    assert cuts(frames) == []
+
+
+@pytest.mark.parametrize("length", range(1, FLASH_FRAMES + 2))
+def test_another_place_for_a_moment_is_a_scene_of_its_own(length):
+    """The first scene comes back afterwards, which makes it no flash: other people are to be seen in between."""
+    back = 10 + length
+    frames = [*square(3, 10, 0), *square(4, length, 10), *square(3, 20 - back, back)]
+    assert cuts(frames) == [10, back]
+    damaged = [replace(frame, damaged=10 <= frame.index < back) for frame in frames]
+    assert cuts(damaged) == ([] if length <= FLASH_FRAMES else [10, back])
+
+
+def test_scenes_of_two_frames_in_turn_all_begin_with_a_cut():
+    frames = [frame for k in range(0, 16, 4) for frame in (*square(3, 2, k), *square(4, 2, k + 2))]
+    assert cuts(frames) == list(range(2, 16, 2))
+    for start in range(len(frames)):
+        part = frames[max(0, start - CUT_REACH) : start + 1 + CUT_REACH]
+        assert [k for k in cuts(part) if k == start] == [k for k in cuts(frames) if k == start]
+
+
 def test_cuts_in_a_part_are_those_of_the_whole():
     frames = [*scene(1, 9), *scene(2, 2, 9), *scene(5, 9, 11), *scene(2, 1, 20), *scene(5, 9, 21), *scene(1, 3, 30)]
     whole = cuts(frames)

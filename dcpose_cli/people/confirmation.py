@@ -32,8 +32,8 @@ def confirmed(
 ) -> Iterator[tuple[T, TrackedBoxes]]:
     """The items in order, `ahead` of them later, without people of tracks that are not confirmed by then.
 
-    items: frames, or what stands for them, with their people. Detections needed: HITS of at least `least_score`, or as
-    many as the scene has searched frames in that time, where that is fewer. Identities are numbered anew, from 0 in
+    items: frames, or what stands for them, with their people. Detections needed: HITS of at least `least_score`, or
+    fewer where the scene has few searched frames in that time (`_needed`). Identities are numbered anew, from 0 in
     order of appearance. 0 frames ahead: every track is confirmed, and keeps its identity.
     """
     if ahead < 1:
@@ -49,14 +49,19 @@ def confirmed(
             return
         if waiting[0][1].cut:
             needed = 0
-        needed = min(HITS, max(needed, _searched(waiting)))
+        needed = max(needed, _needed(waiting))
         yield _first(waiting, names, needed, least_score)
 
 
-def _searched(waiting: deque[tuple[T, TrackedBoxes]]) -> int:
-    """Frames of the first one's scene that the detector ran on."""
-    scene = takewhile(lambda people: not people.cut, (people for _, people in islice(waiting, 1, None)))
-    return sum(not people.between for people in (waiting[0][1], *scene))
+def _needed(waiting: deque[tuple[T, TrackedBoxes]]) -> int:
+    """Detections that confirm a track, for the frames of the first one's scene among these.
+
+    Where every frame is searched, at most as many as there are frames. Where frames are left out, in more than half of
+    the searched ones: they are far apart, and one that misses a person must not cost all the frames around it.
+    """
+    scene = [waiting[0][1], *takewhile(lambda people: not people.cut, (who for _, who in islice(waiting, 1, None)))]
+    searched = sum(not people.between for people in scene)
+    return min(HITS, searched if searched == len(scene) else searched // 2 + 1)
 
 
 def _first(

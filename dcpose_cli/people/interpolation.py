@@ -46,7 +46,7 @@ def interpolate_frames(
 
     items: frames, or what stands for them, and whether people were detected in them. follow: the people of one with
     detections, with identities. Before the first and after the last such frame of a scene people are taken to stand
-    still.
+    still; after the last they are merely expected, and count as predicted.
     """
     last: TrackedBoxes | None = None
     waiting: list[T] = []
@@ -56,13 +56,18 @@ def interpolate_frames(
             continue
         people = follow(item)
         before = people if last is None else last  # which may hold nobody
-        yield from _between(waiting, before, before if people.cut else people)
+        yield from _between(waiting, before, _expected(before) if people.cut else people)
         yield item, people
         last, waiting = people, []
     if last is not None:
-        yield from _between(waiting, last, last)
+        yield from _between(waiting, last, _expected(last))
     else:
         yield from ((item, TrackedBoxes.empty()) for item in waiting)
+
+
+def _expected(people: TrackedBoxes) -> TrackedBoxes:
+    """The same people, none of them detected."""
+    return replace(people, predicted=len(people))
 
 
 def _between(items: Sequence[T], before: TrackedBoxes, after: TrackedBoxes) -> Iterator[tuple[T, TrackedBoxes]]:

@@ -90,6 +90,20 @@ def test_frames_nobody_looked_at_are_no_evidence_either():
     assert ids_of(once, 8) == [[0]] * 12
 
 
+@pytest.mark.parametrize("missed", [4, 8])
+def test_one_searched_frame_without_a_detection_does_not_lose_a_whole_scene(missed):
+    """Three of twelve frames are searched; the second person is found in two of them."""
+    scene = [people(2, *[3] * (place != missed), between=place % 4 != 0, cut=place == 0) for place in range(12)]
+    after = [people(4, cut=True), *[people(4)] * 7]
+    found = ids_of([*[people(1)] * 8, *scene, *after], 8)[8:20]
+    assert found == [[1] if place == missed else [1, 2] for place in range(12)]
+
+
+def test_where_every_frame_is_searched_a_short_scene_asks_for_all_of_them():
+    stream = [*[people(1)] * 8, people(2, 3, cut=True), people(2), people(2, 3), people(4, cut=True), *[people(4)] * 7]
+    assert ids_of(stream, 8)[8:11] == [[1]] * 3
+
+
 def test_without_looking_ahead_everybody_counts_and_keeps_the_id():
     assert ids_of([people(5), people(7, 5)], 0) == [[5], [7, 5]]
 
