@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..pictures import PictureFile, exif_orientation, picture_size
 from .labels import LabelledPerson
 
 #: EXIF comes first in a file; the size of the picture may stand behind a preview.
@@ -32,6 +31,8 @@ def upright(people: list[LabelledPerson], picture: Path, size: tuple[int, int] |
     """
     if size is None or size[0] == size[1] or picture.suffix.lower() not in (".jpg", ".jpeg"):
         return people
+    from ..pictures import PictureFile, exif_orientation, picture_size  # late: it loads OpenCV
+
     file = PictureFile(picture)
     try:
         orientation = exif_orientation(file.head(_EXIF_BYTES))
