@@ -121,6 +121,14 @@ def comparable(found, changing):
     return {name: None if name in changing else data for name, data in visible.items()}
 
 
+def litter():
+    """Findings in the temporary folder, which is empty then."""
+    left = sorted(Path(tempfile.gettempdir()).iterdir())
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return [f"temporary folder: {[path.name for path in left]}"] if left else []
+
+
 def touch(dcpose, out, state, rng):
     """What a user may do next, other than the same command: clean the folder, or read the result. What it was."""
     readable = [name for name in state if name.endswith(".json")]
@@ -137,7 +145,7 @@ class Case:
 
     def __init__(self, dcpose, args, out, *, replaces, older):
         self.dcpose, self.args, self.out, self.replaces = dcpose, args, out, replaces
-        self.cured = 0
+        self.cured, self.findings = 0, []
         first = self._clean()
         second = self._clean()
         assert first.keys() == second.keys(), sorted(first.keys() ^ second.keys())
@@ -150,6 +158,7 @@ class Case:
         (self.out / "sub").mkdir(parents=True)
         code, self.events = run(self.dcpose, args or self.args, self.out)
         assert code == 0, self.args
+        self.findings += [f"without a kill: {finding}" for finding in litter()]
         return contents(self.out)
 
     def kill(self, rng):
@@ -180,8 +189,7 @@ class Case:
             findings.append(f"files after the second run: {sorted(after.keys() ^ self.new.keys())}")
         findings += [f"other bytes: {n}" for n in sorted(self.new.keys() & after.keys())
                      if n not in self.changing and after[n] != self.new[n]]  # fmt: skip
-        litter = sorted(os.listdir(tempfile.gettempdir()))  # noqa: PTH208
-        findings += [f"temporary folder: {litter}"] if litter else []
+        findings += litter()
         return [f"event {at} of {self.events}: {finding}" for finding in findings]
 
 
@@ -225,6 +233,8 @@ def main():
                 )
         quick = [title for title in cases if title not in _SLOW]
         turns = [*quick * (4 if quick else 0), *(title for title in cases if title in _SLOW)]
+        findings += [f"{title}, {finding}" for title, case in cases.items() for finding in case.findings]
+        print(*findings, sep="\n", end="\n" if findings else "", flush=True)
         began = time.monotonic()
         for number in range(args.kills):
             title = turns[number % len(turns)]
