@@ -44,7 +44,7 @@ from dcpose_cli.window import mark_cuts, windows
 
 #: Ways to run the whole program: name -> settings.
 MODES: dict[str, dict[str, Any]] = {
-    "exact": {},
+    "exact": {"share_crops": False},
     "--share-crops": {"share_crops": True},
     "--share-crops --detect-every 5": {"share_crops": True, "detect_every": 5},
 }

@@ -190,11 +190,14 @@ def test_joints_of_given_boxes_are_those_of_their_windows():
     assert found[0][0, 3, :2].tolist() == [1, 1]
 
 
-def test_identities_reach_the_network_only_to_share_crops(settings):
-    pairs = [(window, people(3, 4)) for window in windows(frames(3))]
-    for share in (False, True):
-        pose = Poses()
-        results = list(estimate(iter(pairs), STREAM, replace(settings, share_crops=share), Finder(), pose))
-        assert [result.index for _, result in results] == [0, 1, 2]
-        assert [[p.track_id for p in result.people] for _, result in results] == [[3, 4]] * 3
-        assert (pose.tracks.tolist() if share else pose.tracks) == ([3, 4] * 3 if share else None)
+@pytest.mark.parametrize(
+    ("where", "ids", "shared"),
+    [("never", (3, 4, 5), False), ("crowds", (3, 4), False), ("crowds", (3, 4, 5), True), ("always", (3,), True)],
+)
+def test_windows_share_crops_where_there_are_more_than_two_people(settings, where, ids, shared):
+    pairs = [(window, people(*ids)) for window in windows(frames(3))]
+    pose = Poses()
+    results = list(estimate(iter(pairs), STREAM, replace(settings, share_crops=where), Finder(), pose))
+    assert [result.index for _, result in results] == [0, 1, 2]
+    assert [[p.track_id for p in result.people] for _, result in results] == [list(ids)] * 3
+    assert (pose.tracks.tolist() if shared else pose.tracks) == (list(ids) * 3 if shared else None)

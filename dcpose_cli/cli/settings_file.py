@@ -14,10 +14,13 @@ import typer
 from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
+from ..settings import SHARING
 from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS
 
 #: Precision in the header of a result -> the option.
 _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.items()}
+#: `share_crops` in the header of a result -> the option.
+_SHARING: Final = {where: given for given, where in SHARING.items()}
 #: Settings of a header that are options of the same name; an older result lacks some.
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
@@ -100,6 +103,8 @@ def _of_result(path: Path) -> dict[str, Any]:
     settings = {name: made[name] for name in _SETTINGS if made.get(name) is not None}
     if "detect_size" in settings:
         settings["detect_size"] = str(settings["detect_size"] or "auto")
+    if isinstance(settings.get("share_crops"), str):
+        settings["share_crops"] = _SHARING.get(settings["share_crops"])
     if made.get("precision") in _PRECISIONS:
         settings["precision"] = _PRECISIONS[made["precision"]]
     for key in ("model", "detector"):

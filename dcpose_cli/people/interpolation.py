@@ -46,7 +46,7 @@ def interpolate_frames(
 
     items: frames, or what stands for them, and whether people were detected in them. follow: the people of one with
     detections, with identities. Before the first and after the last such frame of a scene people are taken to stand
-    still; after the last they are merely expected, and count as predicted.
+    still; before a cut they are merely expected after the last, and count as predicted.
     """
     last: TrackedBoxes | None = None
     waiting: list[T] = []
@@ -60,7 +60,7 @@ def interpolate_frames(
         yield item, people
         last, waiting = people, []
     if last is not None:
-        yield from _between(waiting, last, _expected(last))
+        yield from _between(waiting, last, last)
     else:
         yield from ((item, TrackedBoxes.empty()) for item in waiting)
 

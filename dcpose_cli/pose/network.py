@@ -151,7 +151,10 @@ class PoseNetwork:
         if middle < reach_of(self.method):
             raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
         wanted = np.stack([windows[:, middle + offset] for offset in self.method.frames], axis=1)
-        plan = own_crops(wanted, square) if tracks is None else shared_crops(wanted, square, tracks, self.input_size)
+        if tracks is None or wanted.shape[1] == 1:  # a single frame has nothing to share
+            plan = own_crops(wanted, square)
+        else:
+            plan = shared_crops(wanted, square, tracks, self.input_size)
         work = _Work(self._upload(frames), plan, pixel_aspect)
         first = 0
         while first < len(plan.order):

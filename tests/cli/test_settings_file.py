@@ -12,13 +12,22 @@ def header(path):
 
 
 def test_a_file_and_the_command_line(dcpose, clip, tmp_path):
-    (tmp_path / "lab.toml").write_text("conf = 0.02\nkeep-conf = 0.01\ndetect_every = 2\nfix-swaps = true\nend = 0.3\n")
+    lines = (
+        "conf = 0.02",
+        "keep-conf = 0.01",
+        "detect_every = 2",
+        "fix-swaps = true",
+        "end = 0.3",
+        "share-crops = false",
+    )
+    (tmp_path / "lab.toml").write_text("\n".join(lines))
     done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, "--config", tmp_path / "lab.toml",
                   "--keep-conf", "0.015")  # fmt: skip
     assert done.returncode == 0, done.stderr
     settings = header(tmp_path / "a.json")["settings"]
     assert (settings["conf"], settings["keep_conf"], settings["detect_every"]) == (0.02, 0.015, 2)
     assert (settings["fix_swaps"], settings["end"]) == (True, 0.3)
+    assert settings["share_crops"] == "never"
     # The result repeats itself; what the command line says counts more.
     options = ["--model", dcpose.models[1], "--detector", dcpose.models[3], "--offline", "--device", "cpu"]
     done = dcpose("export-json", clip, "-o", tmp_path / "b.json", "--config", tmp_path / "a.json", *options)

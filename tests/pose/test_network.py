@@ -172,6 +172,8 @@ def test_stills_ignore_the_neighbours(tiny_folder, tmp_path):
     poses = net.poses(frames, windows, boxes, margins)
     alone = net.poses(frames, windows[:, [1, 1, 1]], boxes, np.ones_like(margins))
     np.testing.assert_array_equal(poses, alone)
+    shared = net.poses(frames, windows, boxes, margins, tracks=np.zeros(len(boxes), np.int64))
+    np.testing.assert_array_equal(poses, shared)
     assert (poses[:, 0] == 0).all()
     assert poses[:, 1:].any()
 
