@@ -30,7 +30,8 @@ def refuse(event, arguments):
         os.write(2, f"{event} {arguments}".encode())
         os._exit(9)
 sys.addaudithook(refuse)
-import cv2, logging, numpy as np, torch, signal, warnings
+import logging, numpy as np, torch, signal, warnings
+from dcpose_cli._opencv import cv2
 torch.set_num_threads(3); cv2.setNumThreads(2)
 before = (dict(os.environ), np.get_printoptions(), vars(torch._tensor_str.PRINT_OPTS).copy(), torch.save,
           signal.getsignal(signal.SIGINT), list(warnings.filters), logging.getLogger().handlers[:])
