@@ -172,8 +172,8 @@ def test_every_format_takes_them(result, dcpose, tmp_path):
 
 
 def test_libraries_read_them(result, dcpose, tmp_path):
-    import pynwb
-    import sleap_io
+    pynwb = pytest.importorskip("pynwb", reason="needs pip install 'dcpose[formats]'")
+    sleap_io = pytest.importorskip("sleap_io", reason="needs pip install 'dcpose[formats]'")
 
     joints = read_posetrack(result).joints
     for form in ("sleap", "nwb"):

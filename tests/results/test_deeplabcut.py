@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -159,7 +160,6 @@ def test_a_file_that_would_run_code_runs_none(tmp_path):
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,one,2\n", "could not convert"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1e300,2\n", "out of range"),
         ("a.csv", "scorer,n\nbodyparts,nose\ncoords,x\n0,1\n", "nose has no column y"),
-        ("a.h5", "no HDF5", "cannot be read"),
     ],
 )
 def test_other_tables_are_refused_by_name(tmp_path, name, content, says):
@@ -177,6 +177,17 @@ def test_other_hdf5_files_are_refused_by_name(tmp_path):
         read_result(tmp_path / "sleap.h5")
     with pytest.raises(InputError, match="cannot be read"):
         read_result(tmp_path / "none.h5")
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        read_result(tmp_path / "text.h5")
+    assert str(caught.value.path) == str(tmp_path / "text.h5")
+
+
+def test_without_h5py_the_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.h5").write_text("any")
+    with pytest.raises(InputError, match=r"needs the package h5py: pip install 'dcpose\[formats\]'"):
+        read_result(tmp_path / "a.h5")
     data = (tmp_path / "sleap.h5").read_bytes()
     assert b"SNOD" in data
     (tmp_path / "damaged.h5").write_bytes(data.replace(b"SNOD", b"SNAD"))
