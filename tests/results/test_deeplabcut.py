@@ -181,6 +181,11 @@ def test_other_hdf5_files_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="cannot be read") as caught:
         read_result(tmp_path / "text.h5")
     assert str(caught.value.path) == str(tmp_path / "text.h5")
+    data = (tmp_path / "sleap.h5").read_bytes()
+    assert b"SNOD" in data
+    (tmp_path / "damaged.h5").write_bytes(data.replace(b"SNOD", b"SNAD"))
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        read_result(tmp_path / "damaged.h5")
 
 
 def test_without_h5py_the_package_is_named(tmp_path, monkeypatch):
@@ -188,8 +193,3 @@ def test_without_h5py_the_package_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.h5").write_text("any")
     with pytest.raises(InputError, match=r"needs the package h5py: pip install 'dcpose\[formats\]'"):
         read_result(tmp_path / "a.h5")
-    data = (tmp_path / "sleap.h5").read_bytes()
-    assert b"SNOD" in data
-    (tmp_path / "damaged.h5").write_bytes(data.replace(b"SNOD", b"SNAD"))
-    with pytest.raises(InputError, match="cannot be read as HDF5"):
-        read_result(tmp_path / "damaged.h5")
