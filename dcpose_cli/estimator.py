@@ -20,13 +20,14 @@ from .config import DEFAULTS, EstimateConfig
 from .config_checks import require_settings
 from .errors import UsageError
 from .people.detectors import new_detector
-from .people.protocols import Detector
+from .people.proportions import displayed, displayed_size, in_proportion
+from .people.protocols import Detector, Find
 from .people.search import choose_size, has_sizes, require_detect_size, search
 from .pose.ensemble import PoseEnsemble
 from .pose.network import resolve_device
 from .segments import SegmentFolder
 from .settings import SHARING, ResolvedSettings
-from .stages import DEFAULT_FPS, Find, Stream, analyse
+from .stages import DEFAULT_FPS, Stream, analyse
 from .types import Detections, Frame, FrameResult
 from .video.opening import open_file
 from .video.sample import VideoSample
@@ -212,19 +213,19 @@ class PoseEstimator:
         stream = Stream(width, height, float(fps or DEFAULT_FPS), pixel_aspect, together)
         every = chain([first], remaining)
         settings = settings or self.resolve()
-        find = self.finder(settings.detect_size)
+        find = self.finder(settings.detect_size, pixel_aspect)
         yield from analyse(every, stream, settings, find=find, pose=self.network, segments=segments)
 
-    def finder(self, size: int) -> Find:
+    def finder(self, size: int, pixel_aspect: float = 1.0) -> Find:
         """What detects at this size (ResolvedSettings.detect_size) in successive frames of a scene; threads take
-        turns."""
+        turns. pixel_aspect: width of a pixel over its height; the detector sees people undistorted."""
 
         def find(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
             with self._detecting:
                 detector = self.detector
                 return search(detector, images, size) if size and has_sizes(detector) else detector.detect(images)
 
-        return find
+        return in_proportion(find, pixel_aspect)
 
     def resolve(self, stored: ResolvedSettings | None = None, *, sample: VideoSample | None = None) -> ResolvedSettings:
         """The settings of the next video, with every automatic choice made.
@@ -255,8 +256,10 @@ class PoseEstimator:
             return 0
         if self.detect_size or sample is None:
             return self.detect_size or detector.imgsz
+        aspect = sample.pixel_aspect
+        longest = max(displayed_size(sample.width, sample.height, aspect))
         with self._detecting:
-            return choose_size(detector, max(sample.width, sample.height), sample.read)
+            return choose_size(detector, longest, lambda: [displayed(image, aspect) for image in sample.read()])
 
     @property
     def joints(self) -> tuple[str, ...]:

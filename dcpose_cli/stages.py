@@ -32,6 +32,7 @@ from .people.confirmation import confirmed, frames_ahead
 from .people.expected import frame_result
 from .people.gaps import filled, gap_frames
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
+from .people.protocols import Find
 from .people.tracker import new_tracker
 from .pose.crop_plan import shares_crops
 from .pose.network import PoseNetwork
@@ -45,8 +46,6 @@ from .window import mark_cuts, windows
 DEFAULT_FPS: Final = 30.0
 
 T = TypeVar("T")
-#: The detector as the stages use it: images (H, W, 3) uint8 RGB -> the people in each.
-Find = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def test_an_automatic_size_is_chosen_once_and_stored(tiny_folder):
             return [Detections(people.boxes[:keep], people.scores[:keep]) for people in found]
 
     class Sample:
-        width, height = 1280, 720
+        width, height, pixel_aspect = 1280, 720, 1.0
 
         def read(self):
             return [np.zeros((720, 1280, 3), np.uint8)]
@@ -155,6 +155,36 @@ def test_an_automatic_size_is_chosen_once_and_stored(tiny_folder):
     sized.sizes.clear()
     estimator.finder(960)([np.zeros((720, 1280, 3), np.uint8)])
     assert sized.sizes == [384, 960]
+
+
+def test_the_detector_sees_people_undistorted(tiny_folder):
+    """Its boxes are in stored pixels; the automatic size is chosen in the proportions of the display, too."""
+
+    class Seeing(PRODUCT.Crowd):
+        imgsz = 384
+
+        def __init__(self):
+            super().__init__(count=1)
+            self.seen = set()
+
+        def detect(self, images, size=None):
+            self.seen |= {(image.shape[1], image.shape[0]) for image in images}
+            return [Detections(np.array([[16, 8, 32, 36]], np.float32), np.ones(1, np.float32)) for _ in images]
+
+    class Sample:
+        width, height, pixel_aspect = 960, 720, 4 / 3
+
+        def read(self):
+            return [np.zeros((720, 960, 3), np.uint8)]
+
+    detector = Seeing()
+    estimator = PoseEstimator(tiny_folder, "cpu", detector=detector)
+    for _, result in estimator.analyse(frames(3), fps=25, pixel_aspect=4 / 3):
+        np.testing.assert_allclose(result.people[0].bbox, [16 * 64 / 85, 8, 32 * 64 / 85, 36], rtol=1e-5)
+    assert detector.seen == {(85, 48)}
+    detector.seen.clear()
+    estimator.resolve(sample=Sample())
+    assert (1280, 720) in detector.seen
 
 
 def test_shared_crops_of_who_stands_still_are_exact_and_fewer(tiny_folder):

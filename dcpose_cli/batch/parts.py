@@ -20,13 +20,14 @@ from pathlib import Path
 from ..chunks import segment_frames
 from ..config import EstimateConfig
 from ..estimator import PoseEstimator
+from ..people.protocols import Find
 from ..results.header import result_header
 from ..results.measures import shot_rate
 from ..segments import Entry, SegmentFolder, SegmentLog, segment_key, segments_folder, stored_settings
 from ..segments.folder import Kind
 from ..segments.values import tracks_entry, tracks_of
 from ..settings import ResolvedSettings
-from ..stages import Find, Stream, detect, estimate, stored_observations, track
+from ..stages import Stream, detect, estimate, stored_observations, track
 from ..types import TrackedBoxes, VideoInfo, Window
 from ..video.opening import describe_input, open_file
 from ..video.reader import VideoReader
@@ -112,7 +113,7 @@ class Parts:
 
     @property
     def _find(self) -> Find:
-        return self.estimator.finder(self.settings.detect_size)
+        return self.estimator.finder(self.settings.detect_size, self._stream.pixel_aspect)
 
     @property
     def _stream(self) -> Stream:

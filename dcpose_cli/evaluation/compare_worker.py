@@ -19,8 +19,8 @@ from .._schema import build
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import DCPoseError
 from ..estimator import PoseEstimator
+from ..people.protocols import Find
 from ..pipeline import export_json
-from ..stages import Find
 from ..types import Detections
 from .cost import cost_of
 
@@ -65,9 +65,9 @@ class RecordingEstimator(PoseEstimator):
 
     recorded: list[Detections]
 
-    def finder(self, size: int) -> Find:
+    def finder(self, size: int, pixel_aspect: float = 1.0) -> Find:
         """As in PoseEstimator, recorded."""
-        find = super().finder(size)
+        find = super().finder(size, pixel_aspect)
         self.recorded = []
 
         def recording(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
@@ -78,13 +78,21 @@ class RecordingEstimator(PoseEstimator):
         return recording
 
 
+class ReplayingEstimator(PoseEstimator):
+    """A PoseEstimator whose detector is a `Replay`: the boxes are those of the video's frames already."""
+
+    def finder(self, size: int, pixel_aspect: float = 1.0) -> Find:
+        """What returns the recorded detections of the next frames."""
+        return self.detector.detect
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Estimate a video into a PoseTrack JSON; the figures of the method."""
     config = build(EstimateConfig, job["config"])
     people = Path(job["people"])
     estimator: PoseEstimator
     if people.is_file():
-        estimator = PoseEstimator.from_config(replace(config, detect_size=DEFAULTS.detect_size))
+        estimator = ReplayingEstimator.from_config(replace(config, detect_size=DEFAULTS.detect_size))
         estimator.detector = Replay(people)
     else:
         estimator = RecordingEstimator.from_config(config)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Detections, TrackedBoxes
+
+#: A detector as the stages use it: images (H, W, 3) uint8 RGB -> the people in each.
+Find = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
 
 
 class Detector(Protocol):

@@ -21,12 +21,13 @@ SECONDS: Final = 1.0
 class VideoSample:
     """Where the sample of a video is read, when it is needed; the range is that of the analysis.
 
-    width, height: of the upright frames, pixels.
+    width, height: of the upright frames, pixels. pixel_aspect: width of a pixel over its height.
     """
 
     path: str | os.PathLike[str]
     width: int
     height: int
+    pixel_aspect: float = 1.0
     start: float | None = None
     end: float | None = None
     max_frames: int | None = None
@@ -43,7 +44,8 @@ class VideoSample:
         allow_network: bool = False,
     ) -> VideoSample:
         """The sample of a video of which this is known."""
-        return VideoSample(path, info.width, info.height, start, end, max_frames, allow_network)
+        aspect = float(info.sample_aspect_ratio)
+        return VideoSample(path, info.width, info.height, aspect, start, end, max_frames, allow_network)
 
     def read(self) -> list[NDArray[np.uint8]]:
         """Up to FRAMES undamaged frames of the first second, (H, W, 3) uint8 RGB, decoded by software.

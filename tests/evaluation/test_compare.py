@@ -13,7 +13,7 @@ from dcpose_cli.config import EstimateConfig
 from dcpose_cli.errors import DeviceError, InputError, OutputError, UsageError, WeightsError
 from dcpose_cli.evaluation import compare as module
 from dcpose_cli.evaluation.compare import compare
-from dcpose_cli.evaluation.compare_worker import Recorder, Replay, run
+from dcpose_cli.evaluation.compare_worker import Recorder, Replay, ReplayingEstimator, run
 from dcpose_cli.people.detectors import DETECTORS
 from dcpose_cli.types import Detections
 
@@ -90,6 +90,16 @@ def test_people_are_detected_once_at_the_size_asked_for(clip, tiny_folder, tmp_p
     Sized.sizes.clear()
     assert run(job)["people"] == first["people"] > 0
     assert Sized.sizes == []
+
+
+def test_recorded_boxes_are_those_of_pixels_that_are_not_square(tiny_folder, tmp_path):
+    """They are in stored pixels already."""
+    recorder, images = Recorder(Walker.name, Walker.sha256), [np.zeros((48, 64, 3), np.uint8)] * 2
+    recorder.found = Walker().detect(images)
+    recorder.save(tmp_path / "people.npz")
+    estimator = ReplayingEstimator(tiny_folder, "cpu", detector=Replay(tmp_path / "people.npz"))
+    again = estimator.finder(0, 4 / 3)(images)
+    np.testing.assert_array_equal([people.boxes for people in again], [people.boxes for people in recorder.found])
 
 
 def test_rows_and_video(here, clip, tiny_folder, tmp_path):

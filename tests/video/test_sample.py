@@ -28,7 +28,7 @@ def frames_of(path, **options):
 
 def test_three_frames_of_the_first_second(clip):
     sample = VideoSample.of(clip, probe(clip))
-    assert (sample.width, sample.height) == (96, 64)
+    assert (sample.width, sample.height, sample.pixel_aspect) == (96, 64, 1)
     found, frames = sample.read(), frames_of(clip)
     assert len(found) == FRAMES
     for image, number in zip(found, (0, 9, 17), strict=True):
