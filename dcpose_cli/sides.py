@@ -9,7 +9,7 @@ with a filter of its own (per-survivor processing, Raheli, Polydoros and Tzou, 1
 exchange sure ones costs more.
 
 Knees, ankles and the feet of models that know them are exchanged together. Arms are left alone: neither the sample
-clips nor labelled video gain by it.
+clips nor labelled video gain by it. `results/exchanges.py` flags arms that are exchanged.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ coverage            share of the frames that show somebody, 0..1
 mean_confidence     of the joints, over everybody in every frame
 gaps                how often a track goes on after frames in which the person was not detected
 interpolated_share  share of everybody in every frame that fills a gap, 0..1
-doubtful_seconds    seconds with a low confidence, a probable swap of the legs or a filled gap (results/quality.py)
+doubtful_seconds    seconds with a low confidence, a probable swap of legs, arms or people, or a filled gap
+                    (results/quality.py)
 result              path of the video below the folder of the results
 reason              why it failed or was skipped, or what is wrong with the result
 

@@ -35,7 +35,7 @@ def from_result(
 ) -> None:
     """Frames of a video with the joints of its result, to be corrected in CVAT, Label Studio or fiftyone.
 
-    The frames are those that teach most: low confidence, probable swaps of the legs, filled gaps, spread over time,
+    The frames are those that teach most: low confidence, probable swaps of legs or arms, filled gaps, spread over time,
     and no two alike.
     """
     from .dataset_command import label_frames

@@ -6,7 +6,8 @@ joints   frame (index in the video, from 0), time (seconds; of reality where the
 angles   frame, time, track_id, person, angle (its name; angles.py defines each), degrees (empty where a joint is
          missing), score (the lowest of its joints')
 quality  second (of the video, as in `time`: 3 is from 3.0 to 4.0 s), track_id, frames (in which the track is),
-         confidence (mean), low_confidence, probable_swap, filled_gap (true or false; results/quality.py)
+         confidence (mean), low_confidence, leg_swap, arm_swap, person_swap, filled_gap (true or false;
+         results/quality.py)
 
 One row per frame, person and joint or angle, and per second and track; frames without people have no rows.
 """
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from ..errors import OutputError
 from ..files import require_free_target
 from ..results.measures import pixel_aspect
-from ..results.quality import per_second
+from ..results.quality import Reason, per_second
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 from ._outputs import Write, write_files
@@ -94,9 +95,7 @@ def quality_table(result: PoseTrackResult) -> pl.DataFrame:
         "track_id": (pl.Int64, [s.track_id for s in seconds]),
         "frames": (pl.Int64, [s.frames for s in seconds]),
         "confidence": (pl.Float64, [round(s.confidence, SCORE_DECIMALS) for s in seconds]),
-        "low_confidence": (pl.Boolean, [s.low for s in seconds]),
-        "probable_swap": (pl.Boolean, [s.swap for s in seconds]),
-        "filled_gap": (pl.Boolean, [s.filled for s in seconds]),
+        **{reason.name.lower(): (pl.Boolean, [reason in s.reasons for s in seconds]) for reason in Reason},
     }
     return pl.DataFrame({name: pl.Series(name, values, dtype=kind) for name, (kind, values) in columns.items()})
 

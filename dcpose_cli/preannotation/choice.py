@@ -3,7 +3,7 @@
 Every frame with people has a worth: LEAST_WORTH and what is doubtful about its most doubtful person, which is
 
     1 - mean confidence of the joints, 0..1
-    0.5 for legs whose sides are probably exchanged, 0.25 for a filled gap (results/quality.py)
+    0.5 for legs or arms whose sides are probably exchanged, 0.25 for a filled gap (results/quality.py)
     how far a second result is from this one: mean distance of the joints over FAR of the box's long side, 0..1,
         1 where it has nobody there; somebody whom only the second result has counts 1, too
 
@@ -22,14 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..people.boxes import pairwise_iou
-from ..results.quality import Doubt, doubts
+from ..results.quality import Doubt, Reason, doubts
 from ..results.serialization import present
 from ..skeleton import NUM_JOINTS
 from ..types import FrameResult, Person
 
 LEAST_WORTH: Final = 0.1
-SWAP_WORTH: Final = 0.5
-FILLED_WORTH: Final = 0.25
+WORTH: Final = {Reason.LEG_SWAP: 0.5, Reason.ARM_SWAP: 0.5, Reason.FILLED_GAP: 0.25}
 #: Share of a box's long side at which two results disagree wholly; half of it counts as a reason.
 FAR: Final = 0.1
 #: Share of a box's long side within which joints of two frames are alike.
@@ -39,8 +38,8 @@ _SAME_PERSON_IOU: Final = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """A frame to label, and why: "low confidence", "probable swap", "filled gap", "models disagree", or none of them
-    for frames that are taken for the sake of spreading."""
+    """A frame to label, and why: values of `Reason`, "models disagree", or none of them for frames that are taken to
+    spread the choice over time."""
 
     frame: FrameResult
     reasons: tuple[str, ...]
@@ -96,16 +95,12 @@ def _worth(
         if everybody and alone:
             disagree = np.maximum(disagree, 1.0)
     each = [
-        1 - min(one.confidence, 1.0) + SWAP_WORTH * one.swap + FILLED_WORTH * one.filled + far
+        1 - min(one.confidence, 1.0) + sum(WORTH.get(reason, 0) for reason in one.reasons) + far
         for one, far in zip(doubt, disagree.tolist(), strict=True)
     ]
-    reasons = {
-        "low confidence": any(one.low for one in doubt),
-        "probable swap": any(one.swap for one in doubt),
-        "filled gap": any(one.filled for one in doubt),
-        "models disagree": bool((disagree >= 0.5).any()),
-    }
-    return LEAST_WORTH + max(each), tuple(reason for reason, given in reasons.items() if given)
+    given = {reason for one in doubt for reason in one.reasons}
+    reasons = [reason.value for reason in Reason if reason in given]
+    return LEAST_WORTH + max(each), (*reasons, *(["models disagree"] if (disagree >= 0.5).any() else []))
 
 
 def _disagreement(people: Sequence[Person], others: Sequence[Person]) -> tuple[NDArray[np.float64], int]:

@@ -1,10 +1,10 @@
 // Doubtful seconds (results/quality.py): marks below the rows of the timeline, and a list to click through.
 
-const DOUBTS = [["low confidence", "#ff9f43"], ["probable swap of the legs", "#ff5c8a"], ["filled gap", "#8ea0b5"]];
+const DOUBT_COLOURS = ["#ff9f43", "#ff5c8a", "#c77dff", "#4cc9f0", "#8ea0b5"]; // in the order of meta.reasons
 const MOST_DOUBTS = 400;
 
 class Doubts {
-  // meta.doubts: [track's place, second, flags] with flag 1 << n for DOUBTS[n], by time. seek: to a time. choose: a track.
+  // meta.doubts: [track's place, second, flags] with flag 1 << n for meta.reasons[n], by time. seek: to a time. choose: a track.
   constructor(data, seek, choose) {
     Object.assign(this, { data, seek, choose });
     this.all = data.meta.doubts.map(([track, second, flags]) => ({ track, from: second - data.offset, flags }));
@@ -12,7 +12,20 @@ class Doubts {
     for (const one of this.all) this.byTrack[one.track].push(one);
   }
 
-  reasons(one) { return DOUBTS.filter((_, bit) => one.flags & (1 << bit)).map(([text]) => text).join(", "); }
+  bits(one) { return this.data.meta.reasons.map((_, bit) => bit).filter((bit) => one.flags & (1 << bit)); }
+
+  reasons(one) { return this.bits(one).map((bit) => this.data.meta.reasons[bit]).join(", "); }
+
+  // What the colours of the marks mean: those that occur.
+  legend(box) {
+    const seen = this.all.reduce((flags, one) => flags | one.flags, 0);
+    for (const bit of this.bits({ flags: seen })) {
+      const mark = document.createElement("i"), text = document.createElement("span");
+      mark.style.background = DOUBT_COLOURS[bit];
+      text.textContent = this.data.meta.reasons[bit];
+      box.append(mark, text);
+    }
+  }
 
   fill(box) {
     box.replaceChildren(...this.all.slice(0, MOST_DOUBTS).map((one) => this.button(one)));
@@ -40,7 +53,7 @@ class Doubts {
     const scale = columns / (to - from);
     for (const one of this.byTrack[track]) {
       const first = Math.max(0, (one.from - from) * scale), last = Math.min(columns, (one.from + 1 - from) * scale);
-      const colours = DOUBTS.filter((_, bit) => one.flags & (1 << bit)).map(([, colour]) => colour);
+      const colours = this.bits(one).map((bit) => DOUBT_COLOURS[bit]);
       colours.forEach((colour, place) => {
         context.fillStyle = colour;
         const width = Math.max(1, (last - first) / colours.length);

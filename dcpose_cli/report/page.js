@@ -170,6 +170,7 @@ async function main() {
   if (data.tracks.length) choose(longest.number, Math.max(0, meta.joints.indexOf("right_wrist")));
   stretches.fill();
   doubts.fill(el("doubts"));
+  doubts.legend(el("legend"));
   layout();
   stage.show(0);
   stage.onframe(0);

@@ -19,7 +19,7 @@ from ..render import track_palette
 from ..results.identities import require_distinct_ids
 from ..results.measures import pixel_aspect, playback_frames
 from ..results.posetrack import PoseTrackResult, read_posetrack
-from ..results.quality import per_second
+from ..results.quality import Reason, per_second
 from ..results.selected import selected
 from ..skeleton.sets import detail_joints, limbs
 from ..types import FrameResult
@@ -177,6 +177,7 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
         "tracks": [{"id": track, "count": count, "colours": _colours(track)} for track, count in packed.tracks],
         "damaged": [positions[frame.index] for frame in result.frames if frame.damaged][:10_000],
         "doubts": _doubts(frames, packed),
+        "reasons": [reason.value for reason in Reason],
         "about": _about(header),
         "video": {k: v for k, v in video.items() if k != "embedded"} if video else None,
     }
@@ -202,12 +203,12 @@ def _page(result: PoseTrackResult, *, title: str, video: dict[str, Any] | None) 
 
 
 def _doubts(frames: Sequence[FrameResult], packed: Packed) -> list[list[int]]:
-    """Doubtful seconds by time: place of the track in the stream, second, and flags as doubts.js has them."""
+    """Doubtful seconds by time: place of the track in the stream, second, and flags: bit n for the nth of `Reason`."""
     places = {track: place for place, (track, _) in enumerate(packed.tracks)}
     found = [
-        [places[one.track_id], one.second, one.low + 2 * one.swap + 4 * one.filled]
+        [places[one.track_id], one.second, sum(1 << bit for bit, reason in enumerate(Reason) if reason in one.reasons)]
         for one in per_second(frames)
-        if one.doubtful
+        if one.reasons
     ]
     return found[:_MOST_DOUBTS]
 

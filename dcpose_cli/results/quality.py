@@ -1,9 +1,12 @@
 """Which people of which frames are doubtful, by frame and by second.
 
-low confidence   the mean confidence of the joints that the model predicts is below LOW_CONFIDENCE
-probable swap    the legs of the person move more evenly with left and right exchanged (sides.py)
-filled gap       nobody was detected in this frame; the track goes on before and after (`interpolated`)
+low confidence                the mean confidence of the joints that the model predicts is below LOW_CONFIDENCE
+probable swap of the legs     the legs move more evenly with left and right exchanged (sides.py)
+probable swap of the arms     left and right joints of the arms took each other's places (exchanges.py)
+probable swap of two people   two tracks took each other's places (exchanges.py)
+filled gap                    nobody was detected in this frame; the track goes on before and after (`interpolated`)
 
+Legs are marked in every frame in which they are exchanged, arms and people in the frame in which the exchange shows.
 All of it comes from the result alone: a person who was never found, or a joint that is wrong and sure, is not seen.
 """
 
@@ -12,17 +15,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sides import LEFT, RIGHT, SideRepair, repair_sides
+from ..sides import LEFT, RIGHT, SideRepair
 from ..types import FrameResult, Person
+from .exchanges import Exchanges
 from .serialization import present
 
 #: Mean confidence below which a person, or a second of a track, is doubtful.
 LOW_CONFIDENCE: Final = 0.3
+
+
+class Reason(Enum):
+    """Why somebody is doubtful: the name, in small letters, is that of tables' columns; the value is for people."""
+
+    LOW_CONFIDENCE = "low confidence"
+    LEG_SWAP = "probable swap of the legs"
+    ARM_SWAP = "probable swap of the arms"
+    PERSON_SWAP = "probable swap of two people"
+    FILLED_GAP = "filled gap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +45,22 @@ class Doubt:
     """What is doubtful about one person in one frame. confidence: mean over the predicted joints, 0 without any."""
 
     confidence: float
-    low: bool
-    swap: bool
-    filled: bool
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is doubtful."""
-        return self.low or self.swap or self.filled
+    reasons: frozenset[Reason]
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One track during one second of the video.
+    """One track during one second of the video, which is doubtful where there are reasons.
 
     second: from `second` to `second + 1` seconds. frames: in which the person is. confidence: mean over these frames.
-    low: the mean is below LOW_CONFIDENCE. swap, filled: some frame has it.
+    reasons: LOW_CONFIDENCE where that mean is below the constant of this name, others where some frame has them.
     """
 
     track_id: int
     second: int
     frames: int
     confidence: float
-    low: bool
-    swap: bool
-    filled: bool
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether anything is doubtful."""
-        return self.low or self.swap or self.filled
+    reasons: frozenset[Reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Figures:
     frames; people: tracks. coverage: share of the frames that show somebody. confidence: mean over everybody in every
     frame. gaps: how often a track goes on after frames in which the person was not detected, filled or not.
     interpolated: share of everybody in every frame that fills a gap. doubtful_seconds: seconds of the video in which
-    some track is doubtful (`Second.doubtful`).
+    some track is doubtful.
     """
 
     frames: int = 0
@@ -81,11 +82,60 @@ class Figures:
     doubtful_seconds: int = 0
 
 
+class DoubtFinder:
+    """What is doubtful about the people of frames that come one by one, in ascending order, in flat memory.
+
+    Holds back as many frames as `sides.SideRepair` does.
+    """
+
+    def __init__(self) -> None:
+        self._repair: SideRepair[FrameResult] = SideRepair()
+        self._exchanges = Exchanges()
+
+    def add(self, frame: FrameResult) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
+        """Take the next frame; gives those that are decided, each with the doubts of its people. To be used up."""
+        return map(self._doubts, self._repair.add(frame, frame))
+
+    def finish(self) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
+        """The frames that are left."""
+        return map(self._doubts, self._repair.finish())
+
+    def _doubts(self, pair: tuple[FrameResult, FrameResult]) -> tuple[FrameResult, tuple[Doubt, ...]]:
+        frame, repaired = pair
+        arms, places = self._exchanges.add(frame)
+        return frame, tuple(
+            _doubt(person, after, arms=person.track_id in arms, places=person.track_id in places)
+            for person, after in zip(frame.people, repaired.people, strict=True)
+        )
+
+
+def _doubt(person: Person, repaired: Person, *, arms: bool, places: bool) -> Doubt:
+    there: NDArray[np.bool_] = present(person.keypoints)
+    confidence = float(person.keypoints[there, 2].mean()) if there.any() else 0.0
+    legs = LEFT + RIGHT
+    reasons = {
+        Reason.LOW_CONFIDENCE: confidence < LOW_CONFIDENCE,
+        Reason.LEG_SWAP: not np.array_equal(person.keypoints[legs], repaired.keypoints[legs]),
+        Reason.ARM_SWAP: arms,
+        Reason.PERSON_SWAP: places,
+        Reason.FILLED_GAP: person.interpolated,
+    }
+    return Doubt(confidence, frozenset(reason for reason, given in reasons.items() if given))
+
+
+def doubts(frames: Iterable[FrameResult]) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
+    """Frames in ascending order -> each with what is doubtful about its people, in their order."""
+    finder = DoubtFinder()
+    for frame in frames:
+        yield from finder.add(frame)
+    yield from finder.finish()
+
+
 class FigureCounter:
     """Counts `Figures` over frames that come one by one, in ascending order, in flat memory."""
 
     def __init__(self) -> None:
-        self._repair: SideRepair[FrameResult] = SideRepair()
+        self._doubts = DoubtFinder()
         self._frames = self._covered = self._poses = self._filled = self._gaps = self._doubtful = 0
         self._confidence = 0.0
         self._tracks: set[int] = set()
@@ -95,13 +145,13 @@ class FigureCounter:
 
     def add(self, frame: FrameResult) -> None:
         """Count a frame."""
-        for original, repaired in self._repair.add(frame, frame):
-            self._count(original, _doubts(original, repaired))
+        for decided, people in self._doubts.add(frame):
+            self._count(decided, people)
 
     def finish(self) -> Figures:
         """The figures of all frames."""
-        for original, repaired in self._repair.finish():
-            self._count(original, _doubts(original, repaired))
+        for decided, people in self._doubts.finish():
+            self._count(decided, people)
         self._close_second()
         return Figures(
             frames=self._frames,
@@ -122,16 +172,16 @@ class FigureCounter:
         for person, doubt in zip(frame.people, people, strict=True):
             track = person.track_id
             self._confidence += doubt.confidence
-            self._filled += doubt.filled
+            self._filled += person.interpolated
             self._now.setdefault(track, []).append(doubt)
             self._tracks.add(track)
-            if not doubt.filled:
+            if not person.interpolated:
                 self._gaps += self._frames > self._detected.get(track, self._frames) + 1
                 self._detected[track] = self._frames
         self._frames += 1
 
     def _close_second(self) -> None:
-        self._doubtful += any(_second(self._second, track, found).doubtful for track, found in self._now.items())
+        self._doubtful += any(_second(self._second, track, found).reasons for track, found in self._now.items())
         self._now = {}
 
 
@@ -141,27 +191,6 @@ def figures_of(frames: Iterable[FrameResult]) -> Figures:
     for frame in frames:
         counter.add(frame)
     return counter.finish()
-
-
-def doubts(frames: Iterable[FrameResult]) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
-    """Frames in ascending order -> each with what is doubtful about its people, in their order.
-
-    Holds back as many frames as `sides.repair_sides` does.
-    """
-    for original, repaired in repair_sides((frame, frame) for frame in frames):
-        yield original, _doubts(original, repaired)
-
-
-def _doubts(original: FrameResult, repaired: FrameResult) -> tuple[Doubt, ...]:
-    return tuple(_doubt(p, r) for p, r in zip(original.people, repaired.people, strict=True))
-
-
-def _doubt(person: Person, repaired: Person) -> Doubt:
-    there: NDArray[np.bool_] = present(person.keypoints)
-    confidence = float(person.keypoints[there, 2].mean()) if there.any() else 0.0
-    legs = LEFT + RIGHT
-    swap = not np.array_equal(person.keypoints[legs], repaired.keypoints[legs])
-    return Doubt(confidence, confidence < LOW_CONFIDENCE, swap, person.interpolated)
 
 
 def second_of(frame: FrameResult) -> int:
@@ -180,5 +209,7 @@ def per_second(frames: Iterable[FrameResult]) -> list[Second]:
 
 def _second(second: int, track: int, people: Sequence[Doubt]) -> Second:
     mean = float(np.mean([doubt.confidence for doubt in people]))
-    swap, filled = any(doubt.swap for doubt in people), any(doubt.filled for doubt in people)
-    return Second(track, second, len(people), mean, mean < LOW_CONFIDENCE, swap, filled)
+    reasons = frozenset[Reason]().union(*(doubt.reasons for doubt in people)) - {Reason.LOW_CONFIDENCE}
+    return Second(
+        track, second, len(people), mean, reasons | ({Reason.LOW_CONFIDENCE} if mean < LOW_CONFIDENCE else set())
+    )

@@ -53,7 +53,7 @@ def test_parquet_types_through_pyarrow(real, tmp_path):
     assert types["joint"] in ("string", "large_string")
     types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "x_quality.parquet")}
     assert types["second"] == "int64"
-    assert types["low_confidence"] == types["probable_swap"] == types["filled_gap"] == "bool"
+    assert {types[n] for n in ("low_confidence", "leg_swap", "arm_swap", "person_swap", "filled_gap")} == {"bool"}
 
 
 def standing(track, confidence=0.8, interpolated=False):
@@ -74,11 +74,11 @@ def test_quality_of_every_second_and_track(tmp_path):
     header = {"format": 1, "time_base": "1/10", "pts": list(range(20)), "damaged_frames": []}
     write_result(PoseTrackResult(header, frames), tmp_path / "x.csv", "csv", Options())
     assert (tmp_path / "x_quality.csv").read_text().splitlines() == [
-        "second,track_id,frames,confidence,low_confidence,probable_swap,filled_gap",
-        "0,2,5,0.8,false,false,false",
-        "1,2,10,0.2,true,false,false",
-        "2,2,5,0.8,false,false,false",
-        "2,5,5,0.8,false,false,true",
+        "second,track_id,frames,confidence,low_confidence,leg_swap,arm_swap,person_swap,filled_gap",
+        "0,2,5,0.8,false,false,false,false,false",
+        "1,2,10,0.2,true,false,false,false,false",
+        "2,2,5,0.8,false,false,false,false,false",
+        "2,5,5,0.8,false,false,false,false,true",
     ]
 
 

@@ -59,7 +59,7 @@ def test_doubtful_frames_come_first_and_say_why():
     chosen = {choice.frame.index: choice.reasons for choice in choose_frames(frames, 6)}
     assert chosen[120] == ("low confidence",)
     assert chosen[170] == ("filled gap",)
-    swapped = [index for index, reasons in chosen.items() if reasons == ("probable swap",)]
+    swapped = [index for index, reasons in chosen.items() if reasons == ("probable swap of the legs",)]
     assert len(swapped) == 1
     assert 60 <= swapped[0] < 63
     assert sum(not reasons for reasons in chosen.values()) == 3

@@ -63,7 +63,7 @@ def test_doubtful_seconds_of_every_track(folder):
     write_report(folder / "doubt.json", folder / "doubt.html")
     page = meta_of(folder / "doubt.html")
     assert [page["tracks"][place]["id"] for place, _, _ in page["doubts"]] == [0, 7]
-    assert [(second, flags) for _, second, flags in page["doubts"]] == [(0, 4), (1, 1)]
+    assert [(second, flags) for _, second, flags in page["doubts"]] == [(0, 16), (1, 1)]
     write_report(folder / "clip.json", folder / "sure.html")
     assert meta_of(folder / "sure.html")["doubts"] == []
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from dcpose_cli.results.quality import LOW_CONFIDENCE, Figures, doubts, figures_of, per_second
+from dcpose_cli.results.quality import LOW_CONFIDENCE, Figures, Reason, doubts, figures_of, per_second
 from dcpose_cli.sides import LEFT, RIGHT
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.types import FrameResult, Person
@@ -42,12 +44,15 @@ def test_every_frame_keeps_its_place_and_its_doubts():
     found = list(doubts(frames))
     assert [frame for frame, _ in found] == frames
     flags = {
-        name: [frame.index for frame, people in found if people and getattr(people[0], name)]
-        for name in ("swap", "low", "filled")
+        reason: [frame.index for frame, people in found if people and reason in people[0].reasons] for reason in Reason
     }
-    assert flags == {"swap": [30, 31, 32], "low": [60, 61, 62], "filled": [80, 81]}
+    assert {reason: frames for reason, frames in flags.items() if frames} == {
+        Reason.LEG_SWAP: [30, 31, 32],
+        Reason.LOW_CONFIDENCE: [60, 61, 62],
+        Reason.FILLED_GAP: [80, 81],
+    }
     assert {len(people) for _, people in found[50:90]} == {2}
-    assert not any(people[1].any for _, people in found[50:90])
+    assert not any(people[1].reasons for _, people in found[50:90])
 
 
 def test_confidence_is_that_of_the_predicted_joints():
@@ -62,17 +67,13 @@ def test_seconds_of_every_track():
     assert [(s.second, s.track_id, s.frames) for s in seconds] == [
         *((0, 4, 25), (1, 4, 25), (2, 4, 25), (2, 7, 25), (3, 4, 22), (3, 7, 25)),
     ]
-    flags = {(s.second, s.track_id): (s.low, s.swap, s.filled) for s in seconds}
-    assert flags == {
-        (0, 4): (False, False, False),
-        (1, 4): (False, True, False),
-        (2, 4): (False, False, False) if LOW_CONFIDENCE <= 0.32 else (True, False, False),
-        (2, 7): (False, False, False),
-        (3, 4): (False, False, True),
-        (3, 7): (False, False, False),
+    assert LOW_CONFIDENCE <= 0.32  # the mean of track 4 in second 2
+    assert {(s.second, s.track_id): s.reasons for s in seconds if s.reasons} == {
+        (1, 4): {Reason.LEG_SWAP},
+        (3, 4): {Reason.FILLED_GAP},
     }
     low = per_second(clip(low=range(50, 75)))
-    assert [(s.second, s.track_id) for s in low if s.doubtful] == [(2, 4)]
+    assert [(s.second, s.track_id) for s in low if s.reasons] == [(2, 4)]
 
 
 def test_figures_of_a_known_result():
@@ -89,7 +90,7 @@ def test_figures_of_a_known_result():
         interpolated=round(2 / poses, 4),
         doubtful_seconds=3,  # the second second (swap), the third (low) and the fourth (filled)
     )
-    doubtful = {s.second for s in per_second(frames) if s.doubtful}
+    doubtful = {s.second for s in per_second(frames) if s.reasons}
     assert doubtful == {1, 2, 3}
 
 
@@ -103,3 +104,26 @@ def test_a_gap_is_counted_once_however_it_is_filled():
         assert figures_of(clip(filled=filled, absent=absent)).gaps == 1
     # Before the first detection and after the last one there is no gap.
     assert figures_of(clip(absent=[*range(10), *range(90, 100)], filled=(10, 11))).gaps == 0
+
+
+def test_exchanged_arms_and_exchanged_people_are_doubtful_seconds():
+    """The arms of track 4 are exchanged in frames 30 to 32; tracks 4 and 7 exchange their ids from frame 80 on."""
+    frames = []
+    for frame in clip():
+        people = list(frame.people)
+        if 30 <= frame.index < 33:
+            points = people[0].keypoints.copy()
+            points[[5, 7, 9, 6, 8, 10]] = points[[6, 8, 10, 5, 7, 9]]
+            people[0] = replace(people[0], keypoints=points)
+        if len(people) == 2:
+            people[1] = replace(people[1], bbox=people[1].bbox + np.array([60, 0, 0, 30], np.float32))
+        if frame.index >= 80:
+            people = [replace(person, track_id=11 - person.track_id) for person in people]
+        frames.append(replace(frame, people=tuple(people)))
+    marked = {(s.second, s.track_id): s.reasons & {Reason.ARM_SWAP, Reason.PERSON_SWAP} for s in per_second(frames)}
+    assert {key: reasons for key, reasons in marked.items() if reasons} == {
+        (1, 4): {Reason.ARM_SWAP},
+        (3, 4): {Reason.PERSON_SWAP},
+        (3, 7): {Reason.PERSON_SWAP},
+    }
+    assert figures_of(frames).doubtful_seconds == 2
