@@ -36,7 +36,7 @@ SURE_IOU: Final = 0.4
 APPEARANCE_WEIGHT: Final = 1.0
 UNKNOWN_LIKENESS: Final = 0.6
 #: Somebody less like the track than this is somebody else, in the next frame and after more than a moment out of sight.
-OTHER_LIKENESS: Final = 0.4
+OTHER_LIKENESS: Final = 0.5
 LOST_LIKENESS: Final = 0.65
 MOMENT_SECONDS: Final = 0.15
 #: Nobody looks suddenly different: least likeness to the last detection, covered or not, for these overlaps. It is not
@@ -47,7 +47,7 @@ SURE_LIKENESS: Final = 0.8
 #: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
 LEAST_LIKENESS: Final = 0.6
-LIKENESS_LEAD: Final = 0.05
+LIKENESS_LEAD: Final = 0.1
 #: How far someone may have gone meanwhile: box heights at once, and more per second; and how their height may change.
 REACH_HEIGHTS: Final = 0.5
 REACH_PER_SECOND: Final = 1.0

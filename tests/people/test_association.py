@@ -112,3 +112,23 @@ def test_a_pause_is_no_step() -> None:
     tracker = AssociationTracker(FPS)
     now = standing(tracker, (100, 0.9, looks(1)))
     assert step(tracker, now + 5, (100, 0.9, looks(1))) == [1]
+
+
+@pytest.mark.parametrize(("value", "identity"), [(0.75, 2), (0.8, 0)])
+def test_who_looks_like_two_missing_people_is_neither(value: float, identity: int) -> None:
+    """0.75 and 0.66 alike are too near; 0.8 and 0.6 tell them apart."""
+    tracker = AssociationTracker(FPS)
+    now = away(tracker, standing(tracker, (100, 0.9, looks(1)), (145, 0.9, looks(0))), 0.4)
+    assert step(tracker, now, (58, 0.9, looks(value))) == [identity]
+
+
+@pytest.mark.parametrize(("value", "same"), [(0.45, False), (0.55, True)])
+def test_a_track_does_not_drift_to_the_person_beside(value: float, same: bool) -> None:
+    """Step by step, so that no two frames differ much, while somebody else covers the person."""
+    tracker = AssociationTracker(FPS)
+    beside = (120.0, 0.9, looks(0))
+    now = standing(tracker, (100, 0.9, looks(1)))
+    for part in np.linspace(1, value, 12):
+        identities = step(tracker, now, (100, 0.9, looks(part)), beside)
+        now += 1 / FPS
+    assert (0 in identities) == same
