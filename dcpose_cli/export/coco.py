@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..results.coco import COCO_JOINTS, HEAD_SLOTS
+from ..results.coco import HEAD_JOINTS
 from ..results.format import image_id
 from ..results.reader import PoseTrackResult
 from ..results.serialization import write_list, written
-from ..skeleton.sets import WHOLEBODY_LISTS
+from ..skeleton.sets import COCO_NAMES, WHOLEBODY_LISTS
 from .format import Format, one_file
 
 
@@ -43,13 +43,13 @@ def _entries(result: PoseTrackResult) -> Iterator[dict[str, Any]]:
             entry = {
                 "image_id": image_id(frame.index),
                 "category_id": 1,
-                "keypoints": _triples(COCO_JOINTS, at),
+                "keypoints": _triples(COCO_NAMES, at),
                 "score": numbers.score,
                 "bbox": numbers.bbox,
                 "track_id": numbers.track_id,
             }
             parts = {key: _triples(names, at) for key, names in WHOLEBODY_LISTS.items() if {*names} <= at.keys()}
-            yield entry | parts | {name: list(joint) for name in HEAD_SLOTS if (joint := at[name])}
+            yield entry | parts | {name: list(joint) for name in HEAD_JOINTS if (joint := at[name])}
 
 
 def _triples(names: Sequence[str], at: Mapping[str, tuple[float, float, float] | None]) -> list[float]:

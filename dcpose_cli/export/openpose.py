@@ -5,11 +5,11 @@ NAME_000000000007_keypoints.json is frame 7, counted from 0; NAME is the folder'
     {"version": 1.3, "people": [{"person_id": [track], "pose_keypoints_2d": [25 x (x, y, confidence)], ...}]}
 
 with the empty lists that OpenPose writes for face, hands and 3D. Joints: nose, neck, right and left arm, mid-hip, right
-and left leg, eyes, ears, feet. The neck is the middle of the shoulders and the mid-hip the middle of the hips, each
-with the lower of the two confidences, as OpenPose's training labels have it. A joint that was not predicted is 0, 0, 0:
-of models that do not know them, eyes and feet. Of models that know them, the lists of the face (70 points, of which 68
-and 69, the pupils, are 0, 0, 0) and of the hands (21 points each) are filled. Our head_bottom and head_top have no
-place, nor have boxes and times.
+and left leg, eyes, ears, feet. Where the result has no neck and no mid-hip, they are the middle of the shoulders and of
+the hips, each with the lower of the two confidences, as OpenPose's training labels have it. A joint that was not
+predicted is 0, 0, 0: of models that do not know them, eyes and feet. Of models that know them, the lists of the face
+(70 points, of which 68 and 69, the pupils, are 0, 0, 0) and of the hands (21 points each) are filled. Our head_bottom
+and head_top have no place, nor have boxes and times.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from ..results.reader import PoseTrackResult
 from ..results.serialization import COORDINATE_DECIMALS, compact_json, rounded, written
+from ..results.skeletons import BODY_25 as JOINTS
 from ..skeleton.sets import FACE, HANDS
 from ..types import Person
 from ._outputs import AtomicFolder, require_free_folder
@@ -87,8 +88,8 @@ def _person(person: Person) -> dict[str, Any]:
     numbers = written(person)
     joints = dict(zip(person.joints, numbers.joints, strict=True))
     keypoints: list[float] = []
-    for _, sources in BODY_25:
-        keypoints += _middle([joints.get(name) for name in sources])
+    for name, (_, sources) in zip(JOINTS, BODY_25, strict=True):
+        keypoints += joints.get(name) or _middle([joints.get(source) for source in sources])
     parts = {key: _points(names, joints) for key, names in _PARTS.items()}
     return {"person_id": [numbers.track_id], "pose_keypoints_2d": keypoints} | parts | {key: [] for key in _EMPTY}
 

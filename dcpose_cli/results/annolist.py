@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ..skeleton import EVAL_SLOTS
+from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 from ..types import Person
 from .validation import raw_person, scalar, sequence_of
 
@@ -37,11 +37,11 @@ def _name(frame: Mapping[str, Any]) -> str:
 
 def _people(rects: Sequence[Mapping[str, Any]]) -> Iterator[Person]:
     for number, rect in enumerate(rects):
-        joints: dict[int, tuple[float, float, float]] = {}
+        joints: dict[str, tuple[float, float, float]] = {}
         annopoints = rect.get("annopoints") or []
         for point in sequence_of(annopoints[0]["point"]) if annopoints else []:
-            slot = EVAL_SLOTS[_joint(point)]
-            joints[slot] = scalar(point["x"]), scalar(point["y"]), scalar(point["score"]) if "score" in point else 1.0
+            name = JOINT_NAMES[EVAL_SLOTS[_joint(point)]]
+            joints[name] = scalar(point["x"]), scalar(point["y"]), scalar(point["score"]) if "score" in point else 1.0
         dummy = len(joints) == 1 and next(iter(joints.values()))[2] == DUMMY_SCORE
         if joints and not dummy:
             score = scalar(rect["score"]) if "score" in rect else 1.0

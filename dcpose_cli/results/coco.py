@@ -1,19 +1,18 @@
-"""Reading COCO keypoint results: a list with one entry per person and image."""
+"""Reading COCO keypoint results: a list with one entry per person and image, also those of COCO-WholeBody."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ..skeleton import JOINT_NAMES
+from ..skeleton.sets import WHOLEBODY_LISTS
 from ..types import Person
 from .format import frame_index
+from .skeletons import joints_of_count
 from .validation import raw_person, scalar, whole
 
-#: COCO's keypoints; all but the eyes are at the place of the slot of the same name.
-COCO_JOINTS: Final[tuple[str, ...]] = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])
-#: PoseTrack slots that COCO lacks, by the name of our own key for them.
-HEAD_SLOTS: Final = {"head_bottom": JOINT_NAMES.index("head_bottom"), "head_top": JOINT_NAMES.index("head_top")}
+#: PoseTrack slots that COCO lacks; our own keys for them have these names, too.
+HEAD_JOINTS: Final = ("head_bottom", "head_top")
 
 
 def frames_of_coco(data: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[list[Person]]]:
@@ -32,13 +31,29 @@ def frames_of_coco(data: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[l
 
 def _person(entry: Mapping[str, Any], number: int) -> Person:
     values = [scalar(value) for value in entry["keypoints"]]
-    if len(values) != 3 * len(COCO_JOINTS):
-        raise ValueError(f"{len(values)} numbers in keypoints, COCO has {3 * len(COCO_JOINTS)}")
-    joints = {slot: (values[3 * slot], values[3 * slot + 1], values[3 * slot + 2]) for slot in range(len(COCO_JOINTS))}
-    for name, slot in HEAD_SLOTS.items():
-        x, y, score = (scalar(value) for value in entry.get(name, (0, 0, 0)))
-        joints[slot] = x, y, score
-    there = {slot: joint for slot, joint in joints.items() if any(joint)}
-    if not there and entry.get("bbox") is None:
+    skeleton = joints_of_count(len(values) // 3)
+    joints = triples(values, skeleton)
+    for key, known in wholebody_lists(entry):
+        joints |= triples([scalar(value) for value in entry[key]], known)
+        skeleton += known
+    for name in HEAD_JOINTS:
+        if name in entry:
+            joints |= triples([scalar(value) for value in entry[name]], (name,))
+    if not joints and entry.get("bbox") is None:
         raise ValueError("a person has neither keypoints nor a box")
-    return raw_person(there, entry.get("track_id", number), scalar(entry.get("score", 1.0)), entry.get("bbox"))
+    track, score = entry.get("track_id", number), scalar(entry.get("score", 1.0))
+    return raw_person(joints, track, score, entry.get("bbox"), skeleton)
+
+
+def wholebody_lists(entry: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    """COCO-WholeBody's lists that an entry has beside its keypoints: the key, and the names of the joints."""
+    return [(key, known) for key, known in WHOLEBODY_LISTS.items() if entry.get(key)]
+
+
+def triples(values: Sequence[float], names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """The joints of a list x, y, confidence, ... by name, without those that are 0, 0, 0. Raises ValueError for a list
+    of another length."""
+    if len(values) != 3 * len(names):
+        raise ValueError(f"{len(values)} numbers for {len(names)} joints")
+    found = ((name, (values[3 * k], values[3 * k + 1], values[3 * k + 2])) for k, name in enumerate(names))
+    return {name: joint for name, joint in found if any(joint)}

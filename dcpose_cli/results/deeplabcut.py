@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .._reading import read_file
 from .._text import one_line
-from .named_joints import person_of, slots_by_name, without_times
+from .named_joints import joints_by_name, person_of, without_times
 from .reader import PoseTrackResult
 from .validation import whole
 
@@ -170,7 +170,7 @@ def _result(names: list[str], values: NDArray[np.float64], columns: Sequence[Col
     if values.shape != (len(names), len(columns)):
         raise ValueError("its rows and columns do not fit its header")
     parts = list(dict.fromkeys(part for _, _, part, _ in columns))
-    slots = slots_by_name(parts)
+    joints = joints_by_name(parts)
     individuals = list(dict.fromkeys(individual for _, individual, _, _ in columns))
     tracks = _tracks_of(individuals)
     places = {(b, c, d): place for place, (_, b, c, d) in enumerate(columns)}
@@ -179,7 +179,7 @@ def _result(names: list[str], values: NDArray[np.float64], columns: Sequence[Col
         number: [
             person
             for cube, track in zip(cubes, tracks, strict=True)
-            if (person := person_of(cube[row], slots, track)) is not None
+            if (person := person_of(cube[row], joints, track)) is not None
         ]
         for row, number in enumerate(_numbers(names))
     }

@@ -12,10 +12,10 @@ from typing import Any, Final
 from .._text import one_line, printable
 from ..errors import InputError
 from ..files import complete_set
-from ..skeleton import JOINT_NAMES, standard_name
+from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
-from .coco import frames_of_coco
+from .coco import frames_of_coco, triples, wholebody_lists
 from .deeplabcut import read_csv, read_hdf5
 from .other_tools import (
     frames_of_alphapose,
@@ -28,13 +28,14 @@ from .other_tools import (
 )
 from .reader import PoseTrackResult, load_json, own_result, require_known_schema, time_base, time_scale
 from .schema import require_header
+from .skeletons import joints_of_names, with_one_skeleton
 from .trc import read_trc
 from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
 _INT64: Final = 2**63
-_LIMBS: Final = frozenset(range(JOINT_NAMES.index("left_shoulder"), len(JOINT_NAMES)))
+_LIMBS: Final = frozenset(JOINT_NAMES[JOINT_NAMES.index("left_shoulder") :])
 _READABLE: Final = (
     "give JSON of dcpose, PoseTrack, COCO, AlphaPose or mmpose, a table of DeepLabCut, a TRC file in pixels, or the "
     "folder of OpenPose's frames"
@@ -180,36 +181,38 @@ def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
     categories = [c for c in data["categories"] if c.get("keypoints")]
     if len(categories) != 1:
         raise InputError(f"{len(categories)} of its categories have keypoints, one must")
-    meant = [standard_name(name) for name in categories[0]["keypoints"]]
-    slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in meant]
-    if not set(slots) >= _LIMBS:
+    meant = joints_of_names(categories[0]["keypoints"])
+    if not {*meant} >= _LIMBS:
         raise InputError("its category lacks some of the shoulders, elbows, wrists, hips, knees and ankles")
     people: dict[int, list[Person]] = {whole(image["id"]): [] for image in data["images"]}
     for entry in data["annotations"]:
         persons = people[whole(entry["image_id"])]
-        person = _person18(entry, slots, len(persons))
+        person = _person18(entry, meant, len(persons))
         if person is not None:
             persons.append(person)
     return [people[whole(image["id"])] for image in data["images"]]
 
 
-def _person18(entry: Mapping[str, Any], slots: Sequence[int | None], number: int) -> Person | None:
+def _person18(entry: Mapping[str, Any], names: tuple[str, ...], number: int) -> Person | None:
     values = [scalar(value) for value in entry["keypoints"]]
-    scores = [scalar(value) for value in entry.get("scores") or [1.0] * len(slots)]
-    if len(values) != 3 * len(slots) or len(scores) != len(slots):
+    scores = [scalar(value) for value in entry.get("scores") or [1.0] * len(names)]
+    if len(values) != 3 * len(names) or len(scores) != len(names):
         raise ValueError("keypoints and scores do not fit the category")
-    joints = {
-        slot: (values[3 * k], values[3 * k + 1], scores[k])
-        for k, slot in enumerate(slots)
-        if slot is not None and any(values[3 * k : 3 * k + 3])
-    }
+    score_of = dict(zip(names, scores, strict=True))
+    joints = triples(values, names)
+    for key, known in wholebody_lists(entry):
+        joints |= triples([scalar(value) for value in entry[key]], known)
+        names += known
     if not joints:
         return None
-    return raw_person(joints, entry.get("track_id", number), scalar(entry.get("score", 1.0)), entry.get("bbox"))
+    scored = {name: (x, y, score_of.get(name, 1.0)) for name, (x, y, _) in joints.items()}
+    track, score = entry.get("track_id", number), scalar(entry.get("score", 1.0))
+    return raw_person(scored, track, score, entry.get("bbox"), names)
 
 
 def _checked(result: PoseTrackResult) -> PoseTrackResult:
     indexes = [frame.index for frame in result.frames]
     if any(later <= earlier for earlier, later in pairwise(indexes)) or not all(0 <= i < _INT64 for i in indexes):
         raise InputError("its frames are not in ascending order")
-    return result
+    joints, frames = with_one_skeleton(result.frames)
+    return replace(result, frames=frames, joints=joints)

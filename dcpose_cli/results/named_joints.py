@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.labels import slots_of
+from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
 from .reader import PoseTrackResult
+from .skeletons import distinct, joints_of_names
 from .validation import foreign_header, numbered_frames, raw_person
 
-#: Joints of other skeletons that are none of ours: the middles of shoulders and hips, feet, hands, a face.
+#: Joints of other skeletons that that have no slot: the middles of shoulders and hips, feet, hands, a face.
 _NONE_OF_OURS: Final = re.compile(
     r"(left|right|l|r)?(bigtoe|smalltoe|toe|heel|foot|hand|thumb|index|pinky)(left|right|l|r)?"
     r"|neck|hips?|mid(dle)?hips?|pelvis|root|thorax|chest|spine|sternum|chin|forehead"
@@ -26,29 +28,30 @@ _TICKS_PER_SECOND: Final = 1_000_000
 _LARGEST: Final = 1e7
 
 
-def slots_by_name(names: Sequence[str]) -> list[int | None]:
-    """The slot of every named joint, None for one without. Raises ValueError as datasets.labels.slots_of."""
+def joints_by_name(names: Sequence[str]) -> tuple[str, ...]:
+    """Our names of the joints, all different: the slots' where they are such. Raises ValueError as
+    datasets.labels.slots_of."""
     letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
     ours = [place for place, word in enumerate(letters) if not _NONE_OF_OURS.fullmatch(word)]
     known = slots_of([_ALSO.get(letters[place], names[place]) for place in ours])
-    slots: list[int | None] = [None] * len(names)
-    for place, slot in zip(ours, known, strict=True):
-        slots[place] = slot
-    return slots
+    slots = {place: JOINT_NAMES[slot] for place, slot in zip(ours, known, strict=True) if slot is not None}
+    further = iter(joints_of_names([name for place, name in enumerate(names) if place not in slots]))
+    return distinct([slots[place] if place in slots else next(further) for place in range(len(names))])
 
 
-def person_of(points: NDArray[np.float64], slots: Sequence[int | None], track: int) -> Person | None:
-    """points: (J, 3) x, y, confidence; NaN where a joint is missing. None where all are. Raises ValueError."""
+def person_of(points: NDArray[np.float64], names: tuple[str, ...], track: int) -> Person | None:
+    """points: (J, 3) x, y, confidence of the joints `names`; NaN where one is missing. None where all are. Raises
+    ValueError."""
     joints = {
-        slot: (float(x), float(y), float(score))
-        for slot, (x, y, score) in zip(slots, points, strict=True)
-        if slot is not None and not (np.isnan(x) or np.isnan(y) or np.isnan(score))
+        name: (float(x), float(y), float(score))
+        for name, (x, y, score) in zip(names, points, strict=True)
+        if not (np.isnan(x) or np.isnan(y) or np.isnan(score))
     }
     if not joints:
         return None
     if not all(abs(value) < _LARGEST for joint in joints.values() for value in joint):
         raise ValueError("a joint is out of range")
-    return raw_person(joints, track, 1.0, None)
+    return raw_person(joints, track, 1.0, None, names)
 
 
 def without_times(people: Mapping[int, list[Person]], fps: Fraction) -> PoseTrackResult:

@@ -2,7 +2,9 @@
 
 AlphaPose   list of {"image_id": "0.jpg", "keypoints", "score", "box", "idx"}; 17 (COCO), 26 or 136 (Halpe) joints
 mmpose      the inferencer's list of {"frame_id", "instances"}, or {"meta_info", "instance_info"} of its video demo
-OpenPose    a folder of `NAME_000000000012_keypoints.json`, BODY_25 or COCO-18
+OpenPose    a folder of `NAME_000000000012_keypoints.json`, BODY_25 or COCO-18, perhaps with face and hands
+
+Joints without a slot are further joints of the result (skeletons.py).
 """
 
 from __future__ import annotations
@@ -12,27 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..skeleton import JOINT_NAMES, standard_name
 from ..types import Person
-from .coco import COCO_JOINTS
+from .coco import triples
+from .skeletons import OPENPOSE_LISTS, joints_of_count, joints_of_names
 from .validation import raw_person, scalar, whole
 
 Frames = tuple[list[int], list[list[Person]]]
 
-_HALPE: Final = (*COCO_JOINTS, "head_top")
-_ARMS: Final = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("shoulder", "elbow", "wrist"))
-_LEGS: Final = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("hip", "knee", "ankle"))
-_EYES_EARS: Final = ("right_eye", "left_eye", "right_ear", "left_ear")
-#: Number of joints -> the names of the first ones, "" for joints of no slot. Neck and mid hip of OpenPose are no joints
-#: of ours: they lie between the shoulders and the hips.
-_SKELETONS: Final[dict[int, tuple[str, ...]]] = {
-    17: COCO_JOINTS,
-    18: ("nose", "", *_ARMS, *_LEGS, *_EYES_EARS),
-    25: ("nose", "", *_ARMS, "", *_LEGS, *_EYES_EARS),
-    26: _HALPE,
-    133: COCO_JOINTS,
-    136: _HALPE,
-}
 _LAST_NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
 _OPENPOSE: Final = re.compile(r".*?(\d{1,15})_keypoints\.json")
 
@@ -65,11 +53,11 @@ def is_mmpose(data: Any) -> bool:
 
 def frames_of_mmpose(data: Any) -> Frames:
     """Frames by `frame_id`, counted from the first one; a list of people alone is one frame."""
-    names: Sequence[str] | None = None
+    names: tuple[str, ...] | None = None
     if isinstance(data, dict):
         by_number = (data.get("meta_info") or {}).get("keypoint_id2name")
         if by_number:
-            names = [str(by_number[key]) for key in sorted(by_number, key=int)]
+            names = joints_of_names([by_number[key] for key in sorted(by_number, key=int)])
         data = data["instance_info"]
     if data and "instances" not in data[0]:
         return [0], [_mmpose_people(data, names)]
@@ -78,7 +66,7 @@ def frames_of_mmpose(data: Any) -> Frames:
     return [number - ids[0] for number in ids], people
 
 
-def _mmpose_people(instances: Iterable[Mapping[str, Any]], names: Sequence[str] | None) -> list[Person]:
+def _mmpose_people(instances: Iterable[Mapping[str, Any]], names: tuple[str, ...] | None) -> list[Person]:
     people = []
     for number, one in enumerate(instances):
         points = [[scalar(value) for value in point] for point in one["keypoints"]]
@@ -108,30 +96,31 @@ def frames_of_openpose(frames: Iterable[tuple[str, Mapping[str, Any]]]) -> Frame
     """Frames from the names and contents of their files; numbers in the names count from the first one."""
     people: dict[str, list[Person]] = {}
     for name, data in frames:
-        people[name] = []
-        for number, one in enumerate(data["people"]):
-            values = [scalar(value) for value in one["pose_keypoints_2d"]]
-            track = whole(_flat(one.get("person_id", number)))
-            if any(values):
-                people[name].append(_person(values, number if track < 0 else track, 1.0, None))
+        found = [_openpose_person(one, number) for number, one in enumerate(data["people"])]
+        people[name] = [person for person in found if person is not None]
     return _by_number({name.removesuffix("_keypoints.json"): persons for name, persons in people.items()})
 
 
-def _person(values: Sequence[float], track: Any, score: Any, box: Any, names: Sequence[str] | None = None) -> Person:
+def _person(values: Sequence[float], track: Any, score: Any, box: Any, names: tuple[str, ...] | None = None) -> Person:
     """values: x, y, confidence of every joint, one after the other. box: xywh or None."""
-    count = len(values) // 3
-    if len(values) != 3 * count or (names is None and count not in _SKELETONS):
-        known = ", ".join(map(str, _SKELETONS))
-        raise ValueError(f"{count} joints are of no skeleton that dcpose knows (those with {known} joints)")
-    joints = {}
-    for number, name in enumerate(names if names is not None else _SKELETONS[count]):
-        meant = standard_name(name) if name else None
-        joint = tuple(values[3 * number : 3 * number + 3])
-        if meant in JOINT_NAMES and any(joint):
-            joints[JOINT_NAMES.index(meant)] = (joint[0], joint[1], joint[2])
+    skeleton = joints_of_count(len(values) // 3) if names is None else names
+    joints = triples(values, skeleton)
     if not joints and box is None:
         raise ValueError("a person has neither keypoints nor a box")
-    return raw_person(joints, track, scalar(score), box)
+    return raw_person(joints, track, scalar(score), box, skeleton)
+
+
+def _openpose_person(one: Mapping[str, Any], number: int) -> Person | None:
+    """The person `number` of a frame, with face and hands where the file has them; None without a joint."""
+    values = [scalar(value) for value in one["pose_keypoints_2d"]]
+    skeleton = joints_of_count(len(values) // 3)
+    joints = triples(values, skeleton)
+    for key, known in OPENPOSE_LISTS.items():
+        points = [scalar(value) for value in one.get(key) or ()][: 3 * len(known)]
+        joints |= triples(points, known) if points else {}
+        skeleton += known if points else ()
+    track = whole(_flat(one.get("person_id", number)))
+    return raw_person(joints, number if track < 0 else track, 1.0, None, skeleton) if joints else None
 
 
 def _by_number(people: Mapping[str, list[Person]]) -> Frames:

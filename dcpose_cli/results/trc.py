@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from .._reading import read_file
-from .named_joints import person_of, slots_by_name, with_times
+from .named_joints import joints_by_name, person_of, with_times
 from .reader import PoseTrackResult
 from .validation import frame_rate
 
@@ -32,7 +32,7 @@ def read_trc(path: Path, fps: Fraction) -> PoseTrackResult:
     head = dict(zip([name.strip() for name in lines[1]], [value.strip() for value in lines[2]], strict=False))
     _require_pixels(head.get("Units", ""), path)
     names = [name.strip() for name in lines[3][2:] if name.strip()]
-    slots = slots_by_name(names)
+    joints = joints_by_name(names)
     first = 1 if head.get("OrigDataStartFrame", "1").lstrip("+-0.") else 0  # numbers count from 1, Sports2D's from 0
     number = _NUMBER.search(path.stem)
     track = int(number[1]) if number else 0
@@ -45,7 +45,7 @@ def read_trc(path: Path, fps: Fraction) -> PoseTrackResult:
             values = np.concatenate([values, np.full(3 * len(names) - len(values), np.nan)])
         points = values.reshape(-1, 3).copy()
         points[:, 2] = 1
-        person = person_of(points, slots, track)
+        person = person_of(points, joints, track)
         rows.append((int(float(cells[0])) - first, float(cells[1]), [] if person is None else [person]))
     return with_times(rows, frame_rate(head.get("DataRate", "")))
 

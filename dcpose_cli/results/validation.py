@@ -9,11 +9,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
-from ..skeleton import NUM_JOINTS
+from ..skeleton import JOINT_NAMES
+from ..skeleton.sets import result_joints
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION
 
@@ -44,20 +46,35 @@ def sequence_of(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def raw_person(joints: Mapping[int, tuple[float, float, float]], track_id: Any, score: float, bbox: Any) -> Person:
-    """joints: slot -> x, y, confidence. bbox: xywh, or None for the smallest box around the joints."""
-    keypoints = np.zeros((NUM_JOINTS, 3), np.float32)
-    for slot, joint in joints.items():
-        keypoints[slot] = joint
+def raw_person(
+    joints: Mapping[str, tuple[float, float, float]],
+    track_id: Any,
+    score: float,
+    bbox: Any,
+    skeleton: tuple[str, ...] = JOINT_NAMES,
+) -> Person:
+    """joints: x, y, confidence by name, each in `skeleton` or a slot. bbox: xywh, or None for the smallest box around
+    the joints. skeleton: names of all joints that the file may have, in its order."""
+    names, at = _places(skeleton)
+    keypoints = np.zeros((len(names), 3), np.float32)
+    for name, joint in joints.items():
+        keypoints[at[name]] = joint
     if bbox is None:
-        places = keypoints[list(joints), :2]
+        places = keypoints[[at[name] for name in joints], :2]
         low, high = places.min(axis=0), places.max(axis=0)
         box = np.concatenate([low, high - low])
     else:
         if len(bbox) != 4:
             raise ValueError(f"a bbox has {len(bbox)} numbers")
         box = np.array([scalar(value) for value in bbox], np.float32)
-    return Person(whole(track_id), box, score, keypoints)
+    return Person(whole(track_id), box, score, keypoints, joints=names)
+
+
+@lru_cache(maxsize=64)
+def _places(skeleton: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Names of the joints of a person with this skeleton, and where each stands."""
+    names = result_joints(skeleton)
+    return names, {name: place for place, name in enumerate(names)}
 
 
 def foreign_header(pts: Sequence[int], people: int, fps: Fraction) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def require_result_joints(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+#: Of skeletons whose neck lies between the shoulders.
+_NECK_LIMBS: Final = tuple(("neck", other) for other in ("nose", "left_shoulder", "right_shoulder", "hip"))
 _FEET_LIMBS: Final = tuple(
     (f"{side}_{a}", f"{side}_{b}")
     for side in HANDS
@@ -179,7 +181,7 @@ def limbs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
         return EDGES
     at = {name: place for place, name in enumerate(names)}
     across = () if "hip" in at else _ACROSS
-    further = (*_HEAD_LIMBS, *across, *_HIP_LIMBS, *_FEET_LIMBS, *_FACE_LIMBS, *_HAND_LIMBS)
+    further = (*_HEAD_LIMBS, *across, *_NECK_LIMBS, *_HIP_LIMBS, *_FEET_LIMBS, *_FACE_LIMBS, *_HAND_LIMBS)
     return (*EDGES, *((at[a], at[b]) for a, b in further if a in at and b in at))
 
 

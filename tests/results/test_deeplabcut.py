@@ -86,10 +86,17 @@ def test_labels_are_rows_of_pictures(tmp_path):
     check(read_result(tmp_path / "CollectedData_me.csv"), [0], score=False)
 
 
-def test_parts_that_are_no_joints_of_ours_are_left_out(tmp_path):
-    parts = [*LIMBS, "neck", "left_heel", "RBigToe"]
+def test_parts_without_a_slot_are_further_joints(tmp_path):
+    parts = [*LIMBS, "Neck", "left_heel", "RBigToe", "racket tip", "left_eye", "racket-tip"]
     write_csv(tmp_path / "a.csv", columns([""], parts), rows([""], parts), [[i] for i in range(FRAMES)])
-    check(read_result(tmp_path / "a.csv"), [0])
+    result = read_result(tmp_path / "a.csv")
+    check(result, [0])
+    further = ("neck", "left_heel", "right_big_toe", "racket_tip", "left_eye", "racket-tip")
+    assert result.joints == (*JOINT_NAMES, *further)
+    for frame in result.frames:
+        for person in frame.people:
+            expected = [value(0, len(LIMBS) + k, frame.index) for k in range(len(further))]
+            np.testing.assert_allclose(person.keypoints[17:], expected, rtol=1e-6)
     legs = ["left_knee", "right_knee", "left_ankle", "right_ankle"]
     write_csv(tmp_path / "b.csv", columns([""], legs), rows([""], legs), [[i] for i in range(FRAMES)])
     check(read_result(tmp_path / "b.csv"), [0], legs)

@@ -218,7 +218,9 @@ def test_mutated_files_are_read_or_refused(real: Path, tmp_path: Path, style: st
         except InputError as error:
             refused.append(str(error))
         else:
-            points = [person.keypoints for frame in got.frames for person in frame.people]
-            assert all(np.isfinite(array).all() and array.shape == (17, 3) for array in points)
+            people = [person for frame in got.frames for person in frame.people]
+            assert all(np.isfinite(person.keypoints).all() for person in people)
+            assert all(person.keypoints.shape == (len(got.joints), 3) for person in people)
+            assert {person.joints for person in people} <= {got.joints}
     assert 25 < len(refused) < 120
     assert all("bad.json" in text and "\n" not in text for text in refused)

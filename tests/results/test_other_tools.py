@@ -15,20 +15,27 @@ from dcpose_cli.skeleton import JOINT_NAMES
 COCO = ["nose", "left_eye", "right_eye", *JOINT_NAMES[3:]]
 OPENPOSE = [
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
-    *("mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
     *("right_eye", "left_eye", "right_ear", "left_ear"),
 ]
+FEET = [f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")]
+
+
+#: Halpe's 26, as its documentation lists them, in our spelling.
+HALPE = [*COCO, "head_top", "head_bottom", "hip"]
+HALPE += [f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in ("left", "right")]
+ALL = [*JOINT_NAMES, "left_eye", "right_eye", "hip", "neck", *HALPE[-6:]]
 
 
 def place(name, frame):
     """Where a joint is in a frame."""
-    number = JOINT_NAMES.index(name) if name in JOINT_NAMES else 30
+    number = ALL.index(name)
     return [100.0 + 10 * number + frame, 50.0 + 7 * number]
 
 
 def triples(names, frame, count):
     values = [value for name in names for value in (*place(name, frame), 0.9)]
-    return values + [5.0, 5.0, 0.5] * (count - len(names))
+    return values + [value for k in range(count - len(names)) for value in (5.0 + k, 6.0, 0.5)]
 
 
 def write(folder, tool):
@@ -37,7 +44,7 @@ def write(folder, tool):
     kind, _, count = tool.partition(" ")
     frames = range(12)
     if kind == "alphapose":
-        names = COCO if count == "17" else [*COCO, "head_top"]
+        names = COCO if count == "17" else HALPE
         data = [
             {"image_id": f"{i}.jpg", "category_id": 1, "keypoints": triples(names, i, int(count)), "score": 2.7,
              "box": [90, 40, 200, 150], "idx": 4}
@@ -65,7 +72,7 @@ def write(folder, tool):
         path = folder / "openpose"
         path.mkdir()
         for i in frames:
-            names = OPENPOSE if count == "25" else [n for n in OPENPOSE if n != "mid_hip"]
+            names = [*OPENPOSE, *FEET] if count == "25" else [n for n in OPENPOSE if n != "hip"]
             person = {"person_id": [-1], "pose_keypoints_2d": triples(names, i, int(count))}
             (path / f"clip_{i + 3:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": [person]}))
         return path
@@ -84,14 +91,23 @@ def test_every_joint_is_where_the_tool_put_it(tmp_path, tool):
     result = read_result(write(tmp_path, tool), fps=None)
     assert result.assumed_fps
     assert [(f.index, f.time, len(f.people)) for f in result.frames] == [(i, i / 25, 1) for i in range(12)]
-    head_top = tool in ("alphapose 26", "alphapose 136")
-    known = [n for n in JOINT_NAMES if n not in ("head_bottom", "head_top")] + ["head_top"] * head_top
+    halpe, openpose = tool in ("alphapose 26", "alphapose 136"), tool.startswith("openpose")
+    known = HALPE if halpe else OPENPOSE if openpose else COCO
+    known = [*known, *FEET] if tool == "openpose 25" else [n for n in known if tool != "openpose 18" or n != "hip"]
+    assert result.joints[:17] == JOINT_NAMES
+    assert result.joints[17 : len({*JOINT_NAMES, *known})] == tuple(n for n in known if n not in JOINT_NAMES)
+    assert len(result.joints) == len({*JOINT_NAMES, *known}) + (110 if tool == "alphapose 136" else 0)
     for frame in result.frames:
-        points = frame.people[0].keypoints
-        for slot, name in enumerate(JOINT_NAMES):
+        person = frame.people[0]
+        assert person.joints == result.joints
+        for name, point in zip(result.joints, person.keypoints, strict=True):
             score = 1 if tool == "coco truth" else 0.9  # labels have no confidences
-            expected = [*place(name, frame.index), score] if name in known else [0, 0, 0]
-            np.testing.assert_allclose(points[slot], expected, rtol=1e-6)
+            if name in ALL:
+                expected = [*place(name, frame.index), score] if name in known else [0, 0, 0]
+                np.testing.assert_allclose(point, expected, rtol=1e-6)
+        if tool == "alphapose 136":  # face, left hand, right hand
+            of = dict(zip(result.joints, person.keypoints[:, 0].tolist(), strict=True))
+            assert [of["face_0"], of["face_67"], of["left_hand_root"], of["right_pinky_4"]] == [5, 72, 73, 114]
     if tool.startswith(("mmpose", "coco", "alphapose")):
         assert result.frames[3].people[0].bbox.tolist() == [90, 40, 200, 150]
 

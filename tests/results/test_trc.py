@@ -15,10 +15,11 @@ from dcpose_cli.skeleton import JOINT_NAMES
 
 #: Markers as Sports2D names them, and our joints.
 MARKERS = {
-    "Hip": None, "RHip": "right_hip", "RKnee": "right_knee", "RAnkle": "right_ankle", "RBigToe": None, "RHeel": None,
-    "LHip": "left_hip", "LKnee": "left_knee", "LAnkle": "left_ankle", "LBigToe": None, "LSmallToe": None,
-    "Neck": None, "Head": "head_top", "Nose": "nose", "RShoulder": "right_shoulder", "RElbow": "right_elbow",
-    "RWrist": "right_wrist", "LShoulder": "left_shoulder", "LElbow": "left_elbow", "LWrist": "left_wrist",
+    "Hip": "hip", "RHip": "right_hip", "RKnee": "right_knee", "RAnkle": "right_ankle", "RBigToe": "right_big_toe",
+    "RHeel": "right_heel", "LHip": "left_hip", "LKnee": "left_knee", "LAnkle": "left_ankle", "LBigToe": "left_big_toe",
+    "LSmallToe": "left_small_toe", "Neck": "neck", "Head": "head_top", "Nose": "nose", "RShoulder": "right_shoulder",
+    "RElbow": "right_elbow", "RWrist": "right_wrist", "LShoulder": "left_shoulder", "LElbow": "left_elbow",
+    "LWrist": "left_wrist",
 }  # fmt: skip
 TIMES = [0.0, 0.033333, 0.066667, 0.1]
 
@@ -51,10 +52,11 @@ def test_pixels_of_sports2d(tmp_path):
     for frame in result.frames:
         (person,) = frame.people
         assert person.track_id == 3
-        expected = np.zeros((17, 3))
+        assert result.joints == (*JOINT_NAMES, *(name for name in MARKERS.values() if name not in JOINT_NAMES))
+        expected = np.zeros((len(result.joints), 3))
         for k, joint in enumerate(MARKERS.values()):
-            if joint and not (frame.index == 2 and joint == "left_wrist"):
-                expected[JOINT_NAMES.index(joint)] = 300 + 5 * k + frame.index, 40 + 9 * k, 1
+            if not (frame.index == 2 and joint == "left_wrist"):
+                expected[result.joints.index(joint)] = 300 + 5 * k + frame.index, 40 + 9 * k, 1
         np.testing.assert_allclose(person.keypoints, expected)
 
 
