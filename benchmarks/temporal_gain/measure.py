@@ -82,9 +82,11 @@ def dcpose(net: DCPose, maps: Maps, condition: str) -> Tensor:
     return torch.cat(out)
 
 
-def hits(found: Tensor, windows: Sequence[Measured], decoder: Decoder) -> NDArray[np.float64]:
-    """(N,) sure joints found within 0.2 of the torso."""
-    points = decoder(found.float()).numpy()[..., :2] * STRIDE
+def hits(
+    found: Tensor, windows: Sequence[Measured], decoder: Decoder, stride: float | NDArray[np.float32] = STRIDE
+) -> NDArray[np.float64]:
+    """(N,) sure joints found within 0.2 of the torso. stride: pixels of the crop per pixel of the maps, or x and y."""
+    points = decoder(found.float()).numpy()[..., :2] * stride
     truth = np.stack([w.joints for w in windows])
     reach = np.array([w.reach for w in windows])[:, None]
     near = np.linalg.norm(points - truth[..., :2], axis=2) <= reach
