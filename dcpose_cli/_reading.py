@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 #: Largest file of JSON or TOML that is read, bytes: two days of video with ten people.
 MOST_BYTES: Final = 4 << 30
+#: Largest file of TOML that people write.
+MOST_TOML_BYTES: Final = 1 << 20
+_LONG_KEY: Final = re.compile(r"""(?<![\w"'-])[\w"'-]+(?:[ \t]*\.[ \t]*[\w"'-]+){50}""")
 #: Reading begins with so many bytes: a file whose beginning is empty is not read to its end.
 _HEAD_BYTES: Final = 4096
 
@@ -32,3 +37,17 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
         if head and not head.strip(b"\0"):
             raise OSError(errno.EINVAL, "it begins with zeros", os.fspath(path))
         return head + file.read(most - len(head))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file that somebody wrote: options or a recipe.
+
+    Raises OSError as `read_file`; ValueError, which says why, for what is not TOML, too deep, or slow to parse.
+    """
+    text = read_file(path, MOST_TOML_BYTES).decode()
+    if _LONG_KEY.search(text):  # the time to parse one grows with the square of its length
+        raise ValueError("a key has too many parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it has too many levels") from error

@@ -31,6 +31,8 @@ from dcpose_cli.errors import InputError, OutputError, UsageError
 TEMP_SUFFIX = ".part"
 
 #: Flags of `open_own` where the system has them. O_BINARY: Windows would change the ends of lines.
+#: Of a file of our own making.
+_MOST_OWN_BYTES = 1 << 30
 _OWN_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _CHUNK_BYTES = 1 << 20
 _AT_FDCWD = -100
@@ -84,10 +86,12 @@ def open_own(path: Path, flags: int = os.O_RDONLY) -> int:
     return handle
 
 
-def read_own(path: Path) -> bytes:
-    """All bytes of a file of our own making. Raises as `open_own`."""
+def read_own(path: Path, most: int = _MOST_OWN_BYTES) -> bytes:
+    """All bytes of a file of our own making. Raises as `open_own`, and OutputError for more than `most` bytes."""
     with os.fdopen(open_own(path), "rb") as file:
-        return file.read()
+        if os.fstat(file.fileno()).st_size > most:
+            raise _not_ours(path, "is larger than any")
+        return file.read(most)
 
 
 def require_own_folder(folder: Path) -> None:
@@ -157,13 +161,15 @@ def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
 
 
 def require_free_target(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputError when `target` is a folder, or exists and `overwrite` is off.
+    """Raise OutputError when `target` is a folder, pipe or device, or exists and `overwrite` is off.
 
     A set of files that a dead process left half renamed is completed first.
     """
     complete_set(target)
     if target.is_dir():
         raise OutputError("this is a folder", path=target, hint="name a file")
+    if target.exists() and not target.is_file():
+        raise OutputError("this is a pipe or device, not a file", path=target, hint="choose another output")
     if not overwrite and os.path.lexists(target):
         remove_stale_of(target)  # the run that made it may have been killed right after
         raise OutputError("exists already", path=target, hint="pass --overwrite or choose another name")

@@ -99,6 +99,12 @@ def test_folder_must_be_one_and_writable(tmp_path, monkeypatch):
         files.require_writable_folder(tmp_path / ("x" * 300) / "y")
     with pytest.raises(OutputError, match="is a folder"):
         files.require_free_target(tmp_path, overwrite=True)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "null").symlink_to(os.devnull)
+        for name in ("pipe", "null"):
+            with pytest.raises(OutputError, match="pipe or device"):
+                files.require_free_target(tmp_path / name, overwrite=True)
 
     def read_only(*_args, **_kwargs):
         raise OSError(errno.EROFS, "Read-only file system")

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -44,8 +45,10 @@ def require_own_summary(folder: Path) -> None:
     """Raises OutputError where a file of others has the name of the summary."""
     path = folder / SUMMARY_NAME
     try:
-        if not path.is_file():
+        if not os.path.lexists(path):
             return
+        if not path.is_file():
+            raise OutputError("is no file, and has the name of the summary", path=path, hint="rename it")
         with path.open("rb") as file:
             ours = file.read(len(_BEGINNING)) in (b"", _BEGINNING)
     except OSError as error:

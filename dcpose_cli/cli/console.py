@@ -47,6 +47,7 @@ def run(main: Callable[[], int | None]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
+        _require_working_folder()
         return main() or 0
     except DCPoseError as error:
         show_traceback(error)
@@ -70,6 +71,14 @@ def run(main: Callable[[], int | None]) -> int:
         return EXIT_BUG
     finally:
         _flush_stdout()
+
+
+def _require_working_folder() -> None:
+    """Raise InputError when the working folder was removed: torch's libraries end the process then."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise InputError("the working folder is gone", hint="change to one that exists") from error
 
 
 def of_surroundings(error: BaseException) -> DCPoseError | None:

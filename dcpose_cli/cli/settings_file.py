@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final, get_args
 
 import typer
 
+from .._reading import read_toml
 from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
@@ -83,10 +83,10 @@ def _as_kind(value: Any, kind: Any) -> Any:
 
 def _of_toml(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"not valid TOML: {printable(str(error))}", path=path, hint="write option = value") from error
     for key, value in data.items():
         if isinstance(value, dict):

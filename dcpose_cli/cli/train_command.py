@@ -85,16 +85,21 @@ def parse_stages(text: str) -> list[int]:
 def stop_between_steps() -> Iterator[Callable[[], None]]:
     """SIGINT and SIGTERM end a training after the step under way, with a checkpoint; a second one ends it at once.
 
+    So does the first one before the end of the first step, when there is nothing to keep; of processes that train
+    together none can end before the others do.
     Yields the function that training calls after every step.
     """
     asked: list[int] = []
+    waits = own_ranks().count > 1
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if asked or not waits:
             raise SystemExit(128 + number)
         asked.append(number)
 
     def after_step() -> None:
+        nonlocal waits
+        waits = True
         if asked:
             message("dcpose: the checkpoint is kept; the same command goes on from it")
             raise SystemExit(128 + asked[0])

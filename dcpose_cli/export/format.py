@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .._scratch import scratch_folder
 from ..config import EVERYBODY, Measures, Selection
 from ..errors import UsageError
 from ..files import require_free_target
@@ -108,8 +108,8 @@ def by_library(
 
 def elsewhere(write: Callable[[Path], None], path: Path, suffix: str) -> None:
     """Let `write` make a file of this ending in a temporary folder, and copy its content to `path`."""
-    with tempfile.TemporaryDirectory(prefix="dcpose-") as folder:
-        place = Path(folder) / f"result{suffix}"
+    with scratch_folder() as folder:
+        place = folder / f"result{suffix}"
         with warnings.catch_warnings(action="ignore"):  # what libraries say to programmers
             write(place)
         shutil.copyfile(place, path)

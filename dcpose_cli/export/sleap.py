@@ -7,7 +7,7 @@ name. Times are not in the file: SLEAP counts frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ def write_slp(result: PoseTrackResult, path: Path) -> None:
     skeleton = sleap_io.Skeleton(
         data.names, edges=_named(data.limbs, data), symmetries=_named(data.flip_pairs, data), name="person"
     )
+    for symmetry in skeleton.symmetries:  # the library writes its pairs in the order of a set, another one in every run
+        object.__setattr__(symmetry, "nodes", _InOrder(symmetry.nodes))
     video = sleap_io.Video(filename=_video_name(result), open_backend=False)
     tracks = [sleap_io.Track(name=str(track)) for track in data.ids]
 
@@ -45,6 +47,13 @@ def write_slp(result: PoseTrackResult, path: Path) -> None:
             labelled.append(sleap_io.LabeledFrame(video=video, frame_idx=index, instances=people))
     labels = sleap_io.Labels(labelled, videos=[video], skeletons=[skeleton], tracks=tracks)
     sleap_io.save_slp(labels, str(path), embed=False)
+
+
+class _InOrder(set[Any]):
+    """The two nodes of a symmetry, in the order of their names."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__(), key=lambda node: node.name))
 
 
 def _named(pairs: Sequence[tuple[int, int]], data: Cells) -> list[tuple[str, str]]:

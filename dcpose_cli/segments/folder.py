@@ -51,6 +51,8 @@ from ..files import (
 )
 from ..types import Frame
 
+#: Of a key, whose lists have a value per frame.
+_MOST_KEY_BYTES: Final = 64 << 20
 FORMAT_VERSION: Final = 2
 KEY_NAME: Final = "key.json"
 
@@ -70,7 +72,29 @@ _CHANGED: Final = {
     "detector": "with another detector",
 }
 _DIGEST_BYTES: Final = 32
-_UNREADABLE: Final = (OSError, OutputError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+#: Of the arrays of a part, unpacked.
+_MOST_PART_BYTES: Final = 1 << 30
+#: Names, kinds of numbers and further dimensions of the arrays with a row per person; None: of any length.
+_ROWS: Final[Mapping[Kind, Mapping[str, tuple[str, tuple[int | None, ...]]]]] = {
+    "seen": {"boxes": ("f", (4,)), "scores": ("f", ()), "appearances": ("f", (None,))},
+    "tracks": {
+        "boxes": ("f", (4,)),
+        "scores": ("f", ()),
+        "ids": ("i", ()),
+        **dict.fromkeys(("expected", "filled", "between"), ("b", ())),
+    },
+    "people": {
+        "boxes": ("f", (4,)),
+        "scores": ("f", ()),
+        "ids": ("i", ()),
+        "interpolated": ("b", ()),
+        "keypoints": ("f", (None, 3)),
+    },
+}
+_UNREADABLE: Final = (
+    *(OSError, OutputError, ValueError, KeyError, EOFError, NotImplementedError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,9 +217,12 @@ class SegmentFolder:
             raw = read_own(self._path(number, kind))
             if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
                 return None
+            with zipfile.ZipFile(io.BytesIO(raw[_DIGEST_BYTES:])) as archive:
+                if sum(member.file_size for member in archive.infolist()) > _MOST_PART_BYTES:
+                    return None
             with np.load(io.BytesIO(raw[_DIGEST_BYTES:]), allow_pickle=False) as stored:
                 arrays = {name: np.asarray(stored[name]) for name in stored.files}
-            return self._entries(arrays)
+            return self._entries(arrays, kind)
         except _UNREADABLE:
             return None
 
@@ -223,12 +250,14 @@ class SegmentFolder:
         except OSError as error:
             raise output_error(error, self.folder) from error
 
-    def _entries(self, arrays: Arrays) -> list[Entry] | None:
+    def _entries(self, arrays: Arrays, kind: Kind) -> list[Entry] | None:
         if str(arrays.pop("key")) != self._digest:
             return None
         frames, counts = arrays.pop("frames"), arrays.pop("counts")
+        if not (_is(frames, "i", (4,)) and _is(counts, "i", ()) and len(frames) == len(counts) and (counts >= 0).all()):
+            return None
         ends = np.cumsum(counts)
-        if any(len(values) != (ends[-1] if len(ends) else 0) for values in arrays.values()):
+        if len(counts) and not _are_rows(arrays, kind, int(ends[-1])):
             return None
         return [
             Entry(int(index), int(pts), bool(damaged), {k: v[end - count : end] for k, v in arrays.items()}, bool(cut))
@@ -237,13 +266,30 @@ class SegmentFolder:
 
     def _stored_key(self) -> dict[str, Any] | None:
         try:
-            key = json.loads((self.folder / KEY_NAME).read_bytes())
+            key = json.loads(read_own(self.folder / KEY_NAME, _MOST_KEY_BYTES))
             return key if isinstance(key, dict) else {}
-        except (OSError, ValueError, RecursionError):
+        except (OSError, OutputError, ValueError, RecursionError):
             return None
 
     def _path(self, number: int, kind: Kind) -> Path:
         return self.folder / f"{number}.{kind}"
+
+
+def _are_rows(arrays: Arrays, kind: Kind, people: int) -> bool:
+    """Whether these are the arrays of a part of that kind, with a row for each of so many people."""
+    rows = _ROWS[kind]
+    fit = arrays.keys() == rows.keys() and all(
+        len(values) == people and _is(values, *rows[name]) for name, values in arrays.items()
+    )
+    return fit and bool(np.isfinite(arrays["boxes"]).all() and np.isfinite(arrays["scores"]).all())
+
+
+def _is(values: NDArray[Any], kind: str, shape: tuple[int | None, ...]) -> bool:
+    """Whether these are rows of that shape, of numbers of that kind."""
+    fits = values.ndim == 1 + len(shape) and all(
+        wanted in (None, side) for wanted, side in zip(shape, values.shape[1:], strict=True)
+    )
+    return fits and values.dtype.kind == kind
 
 
 def _differences(first: Any, second: Any) -> list[str]:

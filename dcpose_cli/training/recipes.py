@@ -5,8 +5,6 @@ A new kind is one package beside `dcpose`, `dsta` and `detector`, and one line o
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from torch import nn
 
-from .._reading import read_file
+from .._reading import read_toml
 from .._schema import build
 from .._text import printable
 from ..checkpoints.files import load_model
@@ -67,9 +65,6 @@ KINDS: Final[dict[str, Kind]] = {
     ),
 }
 _DEFAULT_KIND: Final = "dcpose"
-#: Largest recipe that is read.
-MOST_RECIPE_BYTES: Final = 1 << 20
-_LONG_KEY: Final = re.compile(r"""(?<![\w"'-])[\w"'-]+(?:[ \t]*\.[ \t]*[\w"'-]+){50}""")
 
 
 def load_recipe(path: Path) -> Any:
@@ -78,13 +73,10 @@ def load_recipe(path: Path) -> Any:
     Raises UsageError on a missing file, unknown keys, wrong types or values out of range.
     """
     try:
-        text = read_file(path, MOST_RECIPE_BYTES).decode()
-        if _LONG_KEY.search(text):  # the time to parse one grows with the square of its length
-            raise ValueError("a key has too many parts")
-        table = tomllib.loads(text)
+        table = read_toml(path)
     except OSError as error:
         raise UsageError(f"cannot read the recipe: {error.strerror}", path=path, hint="check its name") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"the recipe is not valid TOML: {error}", path=path) from error
     kind = table.get("kind", _DEFAULT_KIND)
     if not isinstance(kind, str) or kind not in KINDS:

@@ -123,6 +123,12 @@ def test_a_file_of_others_is_not_replaced(folders):
         run(folder, out)
     assert PRODUCT.files_in(out) == [SUMMARY_NAME]
     assert (out / SUMMARY_NAME).read_text() == "my,own,table\n"
+    (out / SUMMARY_NAME).unlink()
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir):
+        make(out / SUMMARY_NAME)
+        with pytest.raises(OutputError, match=r"no file.*rename it"):
+            run(folder, out)
+        (out / SUMMARY_NAME).rmdir() if (out / SUMMARY_NAME).is_dir() else (out / SUMMARY_NAME).unlink()
 
 
 def test_figures_travel_through_the_manifest(tmp_path):

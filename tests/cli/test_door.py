@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import io
+import os
 
 import pytest
 
@@ -105,6 +106,15 @@ def test_errors_of_the_surroundings(capsys, error, code, says):
     assert run(main) == code
     assert says in capsys.readouterr().err
     assert (of_surroundings(error) is None) == (code == 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be removed")
+def test_working_folder_that_is_gone(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(lambda: pytest.fail("it was begun")) == 3
+    assert capsys.readouterr().err == "dcpose: the working folder is gone; change to one that exists\n"
 
 
 def test_messages_have_an_end(capsys):

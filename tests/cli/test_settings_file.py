@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,10 @@ def test_measures_may_stand_in_the_file(dcpose, clip, tmp_path):
         ("x.toml", 'conf = "much"', 2, "conf"),
         ("x.toml", "[estimate]\nconf = 0.3", 2, "is a table"),
         ("x.toml", "conf =", 3, "not valid TOML"),
+        ("x.toml", "conf = " + "[" * 20_000, 3, "not valid TOML: it has too many levels"),
+        ("x.toml", ".".join("a" * 20_000) + " = 1", 3, "not valid TOML: a key has too many parts"),
+        ("x.toml", "conf = 1" + " " * (1 << 20), 3, "1,048,576 are the most"),
+        ("x.toml", "\0" * 5000, 3, "it begins with zeros"),
         ("x.json", "{}", 3, "not a result"),
     ],
 )
@@ -79,3 +84,13 @@ def test_files_that_cannot_be_meant(dcpose, product, clip, tmp_path, name, text,
     assert product.files_in(tmp_path) == [name]
     done = dcpose("export-json", clip, "-o", tmp_path / "a.json", "--config", tmp_path / "none.toml")
     assert done.returncode == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_what_is_no_file_is_not_waited_for(dcpose, product, clip, tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "zero.toml"):
+        done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, "--config", tmp_path / name)
+        assert done.returncode == 3
+        assert "a pipe or device" in product.one_line(done)

@@ -25,10 +25,26 @@ def test_first_signal_waits_for_the_end_of_the_step(number, capsys):
 
 
 def test_second_signal_ends_at_once():
-    with pytest.raises(SystemExit) as stop, stop_between_steps():
+    with pytest.raises(SystemExit) as stop, stop_between_steps() as after_step:
+        after_step()
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("the second signal was not heard")
     assert stop.value.code == 143
+
+
+def test_before_the_end_of_the_first_step_one_signal_is_enough(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop, stop_between_steps():
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the signal was not heard")
+    assert stop.value.code == 130
+    assert "checkpoint" not in capsys.readouterr().err
+    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "x", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(SystemExit), stop_between_steps() as after_step:
+        os.kill(os.getpid(), signal.SIGINT)  # the other process is in this step
+        after_step()
+    assert "checkpoint is kept" in capsys.readouterr().err
 
 
 def test_stages_by_number():

@@ -33,6 +33,10 @@ _EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", 
 
 #: Commands that take long; they have their turn in every fourth round.
 _SLOW = ("compare", "train", "models export")
+#: The published model that is fetched from a file.
+PUBLISHED_NAME = "hrnet-w48-posetrack18"
+#: Inputs -> the ends of the names of those from which the older outputs are made.
+_OLDER = {"a.json": ".json", "walk.json": "_walk.json", "a.pth": ".pth"}
 #: Tables and pictures of a training, which logs some steps again when it goes on after a kill.
 _LOGS = re.compile(r"work/.*\.(csv|png)")
 
@@ -41,6 +45,7 @@ def commands(kit, out, models):
     """name -> (arguments; whether an older set of outputs is replaced)."""
     over, result, clip = "--overwrite", kit / "a.json", kit / "in" / "clip.mp4"
     model, single, truth = models[:2], kit / "tiny", kit / "posetrack" / "annotations" / "val"
+    posetrack, network = kit / "posetrack", [*models[:2], *models[4:]]
     found = {
         "estimate": (("estimate", clip, "-o", out / "x.mp4", *models, over), True),
         "estimate, two folders": (
@@ -52,6 +57,25 @@ def commands(kit, out, models):
         "export-json openpose": (("export-json", clip, "-o", out / "x", "--format", "openpose", *models, over), True),
         "batch": (("batch", kit / "in", "-o", out / "b", "--workers", 1, *models), False),
         "batch, two": (("batch", kit / "two", "-o", out / "b", "--workers", 1, *models), False),
+        "batch, resumed": (("batch", kit / "two", "-o", out / "b", "--workers", 1, *models, "--resume"), False),
+        "estimate, resumed": (("estimate", clip, "-o", out / "x.mp4", *models, "--resume", over), True),
+        "estimate, several": (
+            ("estimate", *sorted((kit / "two").iterdir()), "-o", out / "sub", *models, over),
+            False,
+        ),
+        "export-json, resumed": (("export-json", clip, "-o", out / "x.json", *models, "--resume", over), True),
+        "export-json, data set": (
+            ("export-json", posetrack, "--boxes", posetrack / "val_boxes.json", "-o", out / "x", *network, over),
+            False,
+        ),
+        "dataset from-result": (
+            ("dataset", "from-result", result, clip, "-o", out / "x", "--frames", 3, over),
+            True,
+        ),
+        "events": (
+            ("events", kit / "walk.json", "-o", out / "x.csv", "--heel-strikes", "--repetitions", "nose", over),
+            True,
+        ),
         "smooth": (("smooth", result, "-o", out / "x.json", over), True),
         "edit": (
             ("edit", result, "-o", out / "x.json", "--delete", "1", "--save-script", out / "x.txt", over),
@@ -65,18 +89,25 @@ def commands(kit, out, models):
             True,
         ),
         "models export": (("models", "export", single, "-o", out / "x.onnx", over), True),
+        "models import": (
+            ("models", "import", kit / "a.pth", "-o", out / "m", "--input-size", "48x64", "--joints", "coco", over),
+            True,
+        ),
+        "models get": (("models", "get", PUBLISHED_NAME, "--from", kit / "published.pth"), False),
         "train": (
             ("train", kit / "recipe.toml", "--data", kit / "posetrack", "--out", out / "model", "--work", out / "work",
              "--threads", 1, "--device", "cpu", over),
             False,
         ),
     }  # fmt: skip
-    endings = {"openpose": "", "csv": ".csv", "parquet": ".parquet", "trc": ".trc", "mot": ".txt"}
     if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
         del found["models export"]
-    for to in (*endings, "posetrack18", "posetrack21", "coco"):
-        name = f"x{endings.get(to, '.json')}"
-        found[f"convert {to}"] = (("convert", result, "-o", out / name, "--format", to, over), True)
+    from dcpose_cli.export.formats import FORMATS
+
+    for to, kind in FORMATS.items():
+        if kind.needs is None or find_spec(kind.needs[0]) is not None:
+            args = ("convert", result, "-o", out / f"x{kind.suffix}", "--format", to, over)
+            found[f"convert {to}"] = (args, True)
     return found
 
 
@@ -138,6 +169,26 @@ def touch(dcpose, out, state, rng):
     for folder in {out, *(path for path in out.iterdir() if path.is_dir())}:
         run(dcpose, ("doctor", "--clean", folder), out)
     return "doctor"
+
+
+def published_file(path):
+    """A stand-in for the file of PUBLISHED_NAME, whose hash the table has then; the user's models lie in `out`."""
+    import dcpose_cli.published.table as table
+
+    layouts = runpy.run_path(str(TESTS / "layouts.py"))
+    entry = table.PUBLISHED[PUBLISHED_NAME]
+    path.write_bytes(layouts["content_of"](layouts["state_of"](entry, short=True)))
+    table.PUBLISHED[PUBLISHED_NAME] = layouts["relabelled"](entry, path.read_bytes())
+
+
+def write_walk(path, fps):
+    """The result of somebody who walks: it has heel strikes and bends of the knee."""
+    from dcpose_cli.results import PoseTrackWriter
+
+    made = runpy.run_path(str(TESTS / "events" / "test_gait.py"))["walk"](fps=fps)
+    with PoseTrackWriter(path, {"time_base": f"1/{fps}", "fps": f"{fps}/1", "width": 640, "height": 240}) as out:
+        for frame in made.frames:
+            out.write(frame)
 
 
 class Case:
@@ -204,6 +255,8 @@ def main():
     torch.set_num_threads(1)  # a fork has no threads of its parent
     product = runpy.run_path(str(TESTS / "product.py"))
     fuzz = runpy.run_path(str(TESTS / "fuzz" / "run.py"))
+    from safetensors.torch import load_file
+
     from dcpose_cli import PoseEstimator, export_json
 
     with tempfile.TemporaryDirectory() as name:
@@ -221,8 +274,15 @@ def main():
         (kit / "recipe.toml").write_text(runpy.run_path(str(TESTS / "conftest.py"))["TINY_RECIPE"])
         older = product["make_clip"](kit / "older.mp4", frames=5)
         export_json(older, kit / "older.json", estimator=people[1])
+        for name, fps in (("walk.json", 25), ("older_walk.json", 30)):
+            write_walk(kit / name, fps)
+        state = load_file(model / "model.safetensors")
+        for name, factor in (("a.pth", 1), ("older.pth", 2)):
+            torch.save({key: value * factor for key, value in state.items()}, kit / name)
+        published_file(kit / "published.pth")
+        os.environ["XDG_DATA_HOME"] = str(out / "data")
         dcpose = product["Command"](model, detector)
-        swap = {clip: older, kit / "a.json": kit / "older.json"}
+        swap = {clip: older, **{kit / name: kit / f"older{end}" for name, end in _OLDER.items()}}
         cases, counts, findings = {}, Counter(), []
         for title, (what, replaces) in commands(kit, out, dcpose.models).items():
             if any(part in title for part in args.only.split(",")):

@@ -75,10 +75,25 @@ def _scratch():
         assert list(folder.iterdir()) == []
 
 
-def test_scratch_folders_of_dead_processes_are_removed(dcpose, tmp_path, monkeypatch):
+SCRATCH = """import os, signal
+from dcpose_cli._scratch import scratch_folder
+with scratch_folder() as f:
+    (f / 'x').write_text('1')
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+#: What an output format does whose library opens its file as it likes.
+LIBRARY = """import os, pathlib, signal
+from dcpose_cli.export.format import elsewhere
+def write(place):
+    place.write_text('1')
+    os.kill(os.getpid(), signal.SIGKILL)
+elsewhere(write, pathlib.Path('x.slp'), '.slp')
+"""
+
+
+@pytest.mark.parametrize("code", [SCRATCH, LIBRARY], ids=["scratch", "library"])
+def test_scratch_folders_of_dead_processes_are_removed(dcpose, tmp_path, monkeypatch, code):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    code = "import os, signal\nfrom dcpose_cli._scratch import scratch_folder\n"
-    code += "with scratch_folder() as f:\n    (f / 'x').write_text('1')\n    os.kill(os.getpid(), signal.SIGKILL)"
     for clean in (_scratch, lambda: dcpose("doctor", "--clean", tmp_path / "other")):
         subprocess.run([sys.executable, "-c", code], check=False, env=os.environ | {"TMPDIR": str(tmp_path)})
         (dead,) = (path for path in tmp_path.iterdir() if path.name.startswith(".dcpose-"))

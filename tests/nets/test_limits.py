@@ -68,10 +68,10 @@ def test_a_network_whose_crop_is_not_known_is_compared_with_its_file_alone():
 
 
 def test_many_parameters_are_too_many_for_large_crops():
-    config = HRNetConfig(width=160)
+    config = HRNetConfig(width=96)
     assert empty_network(HRNet, config, crop=(288, 384))
-    with pytest.raises(ValueError, match="too many for 1 crops of 1536x1536"):
-        empty_network(HRNet, config, crop=(1536, 1536))
+    with pytest.raises(ValueError, match="too many for 1 crops of 2304x2304"):
+        empty_network(HRNet, config, crop=(2304, 2304))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,9 +119,10 @@ steps = 2
             ("[model.backbone]", "[model.backbone]\nwidth = 512\nmodules = [8, 8, 8]\nblocks = [32, 32, 32]"),
             "parameters",
         ),
+        (("[model.backbone]", "input_size = [48, 64]\n[model.backbone]\nlayer1_width = 8000"), "parameters"),
         (("[model]\n[model.backbone]", "kind = 'dsta'\n[model]\ninput_size = [4096, 4096]"), "4096x4096"),
     ],
-    ids=["crop", "phase", "channels", "repeats", "dsta"],
+    ids=["crop", "phase", "channels", "repeats", "first layer", "dsta"],
 )
 def test_recipes_of_such_networks_are_refused(tmp_path, change, says):
     (tmp_path / "r.toml").write_text(RECIPE)

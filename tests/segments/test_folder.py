@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import runpy
 from pathlib import Path
@@ -87,6 +89,63 @@ def test_parts_of_something_else_or_damaged_are_not_there(folder, tmp_path):
     for damage in (b"", whole[:-1], whole[:40], b"\0" + whole[1:], whole[:-9] + b"\xff" + whole[-8:], b"x" * 500):
         path.write_bytes(damage)
         assert folder.read(0, "seen") is None
+
+
+def _part(folder, kind, **changes):
+    """A part as somebody writes it who knows the key: its digests are right."""
+    arrays = {"key": np.array(folder._digest), "frames": np.zeros((1, 4), np.int64), "counts": np.array([1])}
+    arrays |= {"boxes": np.ones((1, 4), np.float32), "scores": np.ones(1, np.float32), "ids": np.array([3])}
+    arrays |= {"interpolated": np.array([False]), "keypoints": np.zeros((1, 17, 3), np.float32)} | changes
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: value for name, value in arrays.items() if value is not None})
+    folder.folder.mkdir(exist_ok=True)
+    raw = buffer.getvalue()
+    (folder.folder / f"0.{kind}").write_bytes(hashlib.sha256(raw).digest() + raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"boxes": None},
+        {"more": np.ones(1)},
+        {"boxes": np.ones((1, 5), np.float32)},
+        {"boxes": np.full((1, 4), np.nan, np.float32)},
+        {"scores": np.array(["a"])},
+        {"ids": np.array([0.5])},
+        {"keypoints": np.zeros((1, 17), np.float32)},
+        {"counts": np.array([2, -1]), "frames": np.zeros((2, 4), np.int64)},
+        {"counts": np.array([[1]])},
+        {"frames": np.zeros((1, 3), np.int64)},
+        {"frames": np.zeros((0, 4), np.int64)},
+    ],
+    ids=str,
+)
+def test_parts_whose_arrays_are_no_people_are_not_there(folder, changes):
+    _part(folder, "people")
+    assert len(folder.read(0, "people")) == 1
+    _part(folder, "people", **changes)
+    assert folder.read(0, "people") is None
+
+
+def test_parts_that_unpack_to_much_more_are_not_unpacked(folder, monkeypatch):
+    _part(folder, "people", boxes=np.zeros((10_000_000, 4), np.float32))
+    monkeypatch.setattr("dcpose_cli.segments.folder._MOST_PART_BYTES", 1 << 20)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    assert folder.read(0, "people") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_keys_that_are_no_files_are_not_waited_for(folder, tmp_path):
+    folder.folder.mkdir()
+    key = folder.folder / "key.json"
+    for make in (lambda: os.mkfifo(key), lambda: key.symlink_to("/dev/zero"), key.mkdir):
+        make()
+        folder.require_same()
+        assert folder.is_same()
+        key.rmdir() if key.is_dir() else key.unlink()
+    with key.open("wb") as file:
+        file.truncate(1 << 40)
+    folder.require_same()
 
 
 @pytest.mark.parametrize(

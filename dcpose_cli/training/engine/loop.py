@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,22 @@ class _Sums:
     losses: list[float] = field(default_factory=list)
     parts: dict[str, list[float]] = field(default_factory=dict)
     samples: int = 0
+
+
+@contextmanager
+def _hearing(parameters: Sequence[nn.Parameter], device: torch.device) -> Iterator[None]:
+    """Signals are handled after the gradient of every parameter: on a CPU the backward pass of a step may take long,
+    and is one call, in which Python's handlers do not run."""
+    listening = [parameter for parameter in parameters if parameter.requires_grad and device.type == "cpu"]
+    handles = [
+        parameter.register_post_accumulate_grad_hook(lambda _: None)  # type: ignore[no-untyped-call]
+        for parameter in listening
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class Loop:
@@ -108,6 +125,15 @@ class Loop:
         validate: measures the averaged weights, after a checkpoint. samples_of: how many samples a step sees, where it
         is not the batch of the configuration. Raises TrainingError when the loss is not finite.
         """
+        with _hearing(self.parameters, self.device):
+            self._run(loss_of, validate, samples_of)
+
+    def _run(
+        self,
+        loss_of: LossOf,
+        validate: Callable[[], Measured | list[Measured]] | None,
+        samples_of: Callable[[int], int] | None,
+    ) -> None:
         saved = time.monotonic()
         validated, sums = saved, _Sums(saved)
         while self.step < self.config.steps:
