@@ -1,7 +1,7 @@
 // Doubtful seconds (results/quality.py): marks below the rows of the timeline, and a list to click through.
 
 const DOUBT_COLOURS = ["#ff9f43", "#ff5c8a", "#c77dff", "#4cc9f0", "#8ea0b5"]; // in the order of meta.reasons
-const MOST_DOUBTS = 400;
+const MOST_DOUBTS = 400, MARK_HEIGHT = 4;
 
 class Doubts {
   // meta.doubts: [track's place, second, flags] with flag 1 << n for meta.reasons[n], by time. seek: to a time. choose: a track.
@@ -20,10 +20,10 @@ class Doubts {
   legend(box) {
     const seen = this.all.reduce((flags, one) => flags | one.flags, 0);
     for (const bit of this.bits({ flags: seen })) {
-      const mark = document.createElement("i"), text = document.createElement("span");
+      const mark = document.createElement("i"), label = document.createElement("span");
       mark.style.background = DOUBT_COLOURS[bit];
-      text.textContent = this.data.meta.reasons[bit];
-      box.append(mark, text);
+      label.append(mark, this.data.meta.reasons[bit]);
+      box.append(label);
     }
   }
 
@@ -57,7 +57,7 @@ class Doubts {
       colours.forEach((colour, place) => {
         context.fillStyle = colour;
         const width = Math.max(1, (last - first) / colours.length);
-        context.fillRect(left + first + place * width, top, width, 2);
+        context.fillRect(left + first + place * width, top, width, MARK_HEIGHT);
       });
     }
   }

@@ -81,7 +81,7 @@ class Plots {
     chart.over.addEventListener("click", (event) => {
       if (Math.abs(event.clientX - pressed) < 4) this.stage.seekTime(chart.posToVal(event.offsetX, "x"));
     });
-    chart.hooks.setScale = [() => this.mark(this.stage.frame)];
+    chart.hooks.draw = [() => this.mark(this.stage.frame)]; // uPlot lays a plot out after this call, and again when its ticks change
     this.charts.push(chart);
   }
 

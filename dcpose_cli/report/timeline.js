@@ -3,7 +3,8 @@
 class Timeline {
   constructor(data, stage, box, canvas, playhead, onpick, doubts) {
     Object.assign(this, { data, stage, box, canvas, playhead, onpick, doubts });
-    this.rowHeight = 14;
+    this.rowHeight = 20; // a bar, and the marks of doubtful seconds below it
+    this.barHeight = 10;
     this.left = 44;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -58,9 +59,9 @@ class Timeline {
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
     context.textAlign = "right";
-    context.fillText(`#${track.id}`, left - 6, top + this.rowHeight / 2 + 1);
+    context.fillText(`#${track.id}`, left - 6, top + 3 + this.barHeight / 2);
     context.fillStyle = "#262b33";
-    context.fillRect(left, top + 2, columns, this.rowHeight - 4);
+    context.fillRect(left, top + 2, columns, this.barHeight);
     const strength = (column) => count[column] ? Math.round(10 * Math.min(1, 0.25 + sum[column] / count[column])) : 0;
     for (let column = 0; column < columns;) {
       const level = strength(column);
@@ -69,12 +70,12 @@ class Timeline {
       if (level) {
         context.globalAlpha = level / 10 * (shown ? 1 : 0.3);
         context.fillStyle = track.colours[2];
-        context.fillRect(left + column, top + 2, end - column, this.rowHeight - 4);
+        context.fillRect(left + column, top + 2, end - column, this.barHeight);
         context.globalAlpha = 1;
       }
       column = end;
     }
-    this.doubts.draw(context, track.number, left, columns, top + this.rowHeight - 2, [from, to]);
+    this.doubts.draw(context, track.number, left, columns, top + 3 + this.barHeight, [from, to]);
   }
 
   mark(frame) {

@@ -13,9 +13,9 @@ people   two tracks whose boxes overlap, from one frame to the next, and from th
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -70,39 +70,36 @@ def is_exchanged(expected: Array, found: Array, *, nearer: float, least: float) 
     )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Track:
     """The last frames of a track.
 
-    arms: (P, 2, 3) joints in the last frame. speeds: (P, 2, 2) of them, pixels per second. boxes: time and (4,) xywh of
-    the frames of the last SPEED_SECONDS.
+    arms: (P, 2, 3) joints in the last frame. speeds: (P, 2, 2) of them, pixels per second. box: (4,) xywh. side: its
+    longer one. place: (3,) centre and weighed height. places: time and place in the frames of the last SPEED_SECONDS.
     """
 
     time: float
     arms: Array
     speeds: Array
-    boxes: deque[tuple[float, Array]] = field(default_factory=deque)
+    box: Array
+    side: float
+    place: Array
+    places: tuple[tuple[float, Array], ...]
 
     @property
     def known(self) -> bool:
         """Whether the track is long enough for the motion of its box to be known."""
-        return self.boxes[-1][0] - self.boxes[0][0] >= SPEED_SECONDS / 2
+        return self.time - self.places[0][0] >= SPEED_SECONDS / 2
 
-    def moved(self, seconds: float) -> Array:
-        """(3,) where the motion of the box leads in so many seconds, by a straight line through the last places."""
-        times = np.array([time - self.time for time, _ in self.boxes])
-        places = np.array([_place(box) for _, box in self.boxes])
+    def moved(self, time: float) -> Array:
+        """(3,) where the motion of the box leads at a later time, by a straight line through the last places."""
+        times = np.array([at for at, _ in self.places])
+        places = np.array([place for _, place in self.places])
         slope, middle = np.zeros(2), places.mean(axis=0)
         if self.known:
             off = times - times.mean()
             slope = off @ places[:, :2] / (off @ off)
-        height = np.median(places[:, 2])
-        return np.array([*(middle[:2] + slope * (seconds - times.mean())), height])
-
-
-def _place(box: Array) -> Array:
-    """(3,) centre and weighed height of a box xywh."""
-    return np.array([box[0] + box[2] / 2, box[1] + box[3] / 2, HEIGHT_WEIGHT * box[3]])
+        return np.array([*(middle[:2] + slope * (time - times.mean())), np.median(places[:, 2])])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,75 +121,87 @@ class Exchanges:
         """Tracks whose arms are exchanged as against the frame before, and tracks that took each other's places."""
         self._tracks = {n: t for n, t in self._tracks.items() if frame.time - t.time <= GAP_SECONDS}
         people = {person.track_id: person for person in frame.people}
-        arms = {number for number, person in people.items() if self._arms(number, person, frame.time)}
-        places = self._people(people, frame.time)
-        for number, person in people.items():
-            self._tracks[number] = _next(self._tracks.get(number), person, frame.time)
+        now = {number: _next(self._tracks.get(number), person, frame.time) for number, person in people.items()}
+        arms = {n for n, track in now.items() if n in self._tracks and _arms_exchanged(self._tracks[n], track)}
+        overlapping = _overlapping(now)
+        places = self._jumps(now, overlapping) | self._partings(now, overlapping, frame.time)
+        self._tracks |= now
         return arms, places
 
-    def _arms(self, number: int, person: Person, time: float) -> bool:
-        before = self._tracks.get(number)
-        if before is None:
-            return False
-        now, last = person.keypoints[ARMS].astype(np.float64), before.arms
-        sure = (np.minimum(now[..., 2], last[..., 2]) >= SURE).all(axis=1)
-        moved = last[..., :2] + before.speeds * (time - before.time)
-        expected = np.stack([last[..., :2], moved])
-        least = ARMS_APART * max(float(person.bbox[2:].max()), 1.0)
-        return bool((is_exchanged(expected, now[..., :2], nearer=ARMS_NEARER, least=least) & sure).any())
-
-    def _people(self, people: Mapping[int, Person], time: float) -> set[int]:
+    def _jumps(self, now: Mapping[int, _Track], overlapping: set[tuple[int, int]]) -> set[int]:
+        """Who took the place of somebody whom they overlapped; notes who overlaps."""
         found: set[int] = set()
-        overlapping = _overlapping(list(people.values()))
         for pair in overlapping | self._meetings.keys():
-            if not people.keys() >= set(pair):
+            if not (now.keys() >= set(pair) <= self._tracks.keys()):
                 continue
-            tracks = [self._tracks.get(number) for number in pair]
-            now = [people[number].bbox.astype(np.float64) for number in pair]
-            meeting = self._meetings.get(pair)
-            if tracks[0] and tracks[1]:
-                steps = [[_place(t.boxes[-1][1]), t.moved(time - t.time)] for t in tracks if t]
-                found |= set(pair) if _took_places(steps, now) else set()
-                if meeting is None and tracks[0].known and tracks[1].known:
-                    self._meetings[pair] = _Meeting(min(tracks[0].time, tracks[1].time), (tracks[0], tracks[1]))
-            if meeting and pair not in overlapping and _apart(now) >= PARTED:
-                steps = [[track.moved(time - track.time)] for track in meeting.tracks]
-                found |= set(pair) if _took_places(steps, now) else set()
+            before, after = [self._tracks[number] for number in pair], [now[number] for number in pair]
+            if all(_far(one.place - other.place, after) for one, other in zip(before, after, strict=True)):
+                expected = [[one.place, one.moved(other.time)] for one, other in zip(before, after, strict=True)]
+                found |= set(pair) if _took_places(expected, after) else set()
+            if pair not in self._meetings and before[0].known and before[1].known:
+                self._meetings[pair] = _Meeting(min(track.time for track in before), (before[0], before[1]))
+        return found
+
+    def _partings(self, now: Mapping[int, _Track], overlapping: set[tuple[int, int]], time: float) -> set[int]:
+        """Who is where the other one was expected after an overlap."""
+        found: set[int] = set()
+        for pair, meeting in list(self._meetings.items()):
+            late = time - meeting.time > MEETING_SECONDS
+            if pair in overlapping or not (late or now.keys() >= set(pair)):
+                continue
+            if late:
                 del self._meetings[pair]
-        self._meetings = {pair: m for pair, m in self._meetings.items() if time - m.time <= MEETING_SECONDS}
+                continue
+            after = [now[number] for number in pair]
+            if _far((after[0].place - after[1].place)[:2], after, PARTED):
+                expected = [[track.moved(time)] for track in meeting.tracks]
+                found |= set(pair) if _took_places(expected, after) else set()
+                del self._meetings[pair]
         return found
 
 
-def _took_places(expected: Sequence[Sequence[Array]], now: Sequence[Array]) -> bool:
-    """Whether two boxes are exchanged. expected: of each, the places where it may be. now: where they are, xywh."""
-    size = max(1.0, *(float(box[2:].max()) for box in now))
+def _arms_exchanged(before: _Track, now: _Track) -> bool:
+    last, found = before.arms[..., :2], now.arms[..., :2]
+    least = ARMS_APART * now.side
+    far = (np.abs(found - last).sum(axis=2) >= least).all(axis=1)  # a bound that is quick to find
+    if not far.any():
+        return False
+    sure = (np.minimum(now.arms[..., 2], before.arms[..., 2]) >= SURE).all(axis=1)
+    expected = np.stack([last, last + before.speeds * (now.time - before.time)])
+    return bool((is_exchanged(expected, found, nearer=ARMS_NEARER, least=least) & sure).any())
+
+
+def _took_places(expected: Sequence[Sequence[Array]], now: Sequence[_Track]) -> bool:
+    """Whether two people are exchanged. expected: of each, the places where they may be."""
+    size = max(track.side for track in now)
     places = np.array(expected).transpose(1, 0, 2)[:, None] / size
-    found = np.array([_place(box) for box in now])[None] / size
+    found = np.array([track.place for track in now])[None] / size
     return bool(is_exchanged(places, found, nearer=PEOPLE_NEARER, least=PEOPLE_APART)[0])
 
 
-def _apart(now: Sequence[Array]) -> float:
-    """Distance of the centres of two boxes xywh, in shares of the longer side."""
-    off = _place(now[0])[:2] - _place(now[1])[:2]
-    return float(np.hypot(*off)) / max(1.0, *(float(box[2:].max()) for box in now))
+def _far(way: Array, now: Sequence[_Track], share: float = PEOPLE_APART) -> bool:
+    """Whether a way is at least this share of the longer side of the boxes."""
+    return math.hypot(*way.tolist()) >= share * max(track.side for track in now)
 
 
-def _overlapping(people: Sequence[Person]) -> set[tuple[int, int]]:
+def _overlapping(now: Mapping[int, _Track]) -> set[tuple[int, int]]:
     """Pairs of tracks, the lower number first, whose boxes overlap."""
-    if len(people) < 2:
+    if len(now) < 2:
         return set()
-    boxes = np.stack([person.bbox for person in people]).astype(np.float64)
+    ids, boxes = list(now), np.stack([track.box for track in now.values()])
     sizes = areas(boxes)
     shared = pairwise_intersection(boxes, boxes) > OVERLAP * np.minimum(sizes[:, None], sizes[None])
-    ids = [person.track_id for person in people]
-    return {(min(a, b), max(a, b)) for a, b in ((ids[i], ids[j]) for i, j in np.argwhere(np.triu(shared, 1)))}
+    pairs = ((ids[i], ids[j]) for i, j in np.argwhere(np.triu(shared, 1)).tolist())
+    return {(min(pair), max(pair)) for pair in pairs}
 
 
 def _next(before: _Track | None, person: Person, time: float) -> _Track:
-    arms = person.keypoints[ARMS].astype(np.float64)
-    boxes = deque(item for item in (before.boxes if before else ()) if time - item[0] <= SPEED_SECONDS)
-    boxes.append((time, person.bbox.astype(np.float64)))
-    speeds = np.zeros(arms[..., :2].shape)
+    """The track of a person in the next frame."""
+    arms, box = person.keypoints[ARMS].astype(np.float64), person.bbox.astype(np.float64)
+    x, y, w, h = box.tolist()
+    place = np.array([x + w / 2, y + h / 2, HEIGHT_WEIGHT * h])
+    places = [item for item in (before.places if before else ()) if time - item[0] <= SPEED_SECONDS]
+    speeds = np.zeros((len(ARMS), 2, 2))
     if before is not None and time > before.time:
         speeds = (arms - before.arms)[..., :2] / (time - before.time)
-    return _Track(time, arms, speeds, boxes)
+    return _Track(time, arms, speeds, box, max(w, h, 1.0), place, (*places, (time, place)))

@@ -65,8 +65,8 @@ def test_it_loads_plays_seeks_and_hides(made, browser, tmp_path):
     assert browser.run("document.querySelector('#stretches button').textContent").startswith("#7right wrist0:01.40")
     browser.click("#stretches button")
     assert where(browser) == 35
-    assert browser.run(
-        "Math.abs(parseFloat(dcpose.plots.charts[0].now.style.left) - dcpose.plots.charts[0].valToPos(1.4, 'x')) < 1"
+    browser.wait(
+        "dcpose.plots.charts.every((one) => Math.abs(parseFloat(one.now.style.left) - one.valToPos(1.4, 'x')) < 0.5)"
     )
 
     # It plays: time goes on, the overlay with it, until it is stopped.

@@ -15,7 +15,8 @@ from dcpose_cli.results.quality import Reason
 #: Two tracks of 50 frames at 25 per second; the video begins at 0.5 s.
 SCRIPT = """
 globalThis.document = {
-  createElement: (name) => ({ name, style: {}, parts: [], append(part) { this.parts.push(part.textContent ?? part); },
+  createElement: (name) => ({ name, style: {}, parts: [],
+    append(...parts) { this.parts.push(...parts.map((part) => part.textContent ?? part)); },
     addEventListener(_, call) { this.click = call; } }),
 };
 globalThis.clock = (seconds) => seconds.toFixed(2);
@@ -37,7 +38,7 @@ doubts.draw(context, 1, 10, 100, 12, [0, 2]);
 const legend = [];
 doubts.legend({ append: (...parts) => legend.push(...parts) });
 console.log(JSON.stringify({ texts: box.parts.map((button) => button.parts), went, marks,
-  legend: legend.map((part) => part.textContent ?? part.style.background) }));
+  legend: legend.map((label) => [label.parts[0].style.background, label.parts[1]]) }));
 """
 
 
@@ -61,16 +62,13 @@ def test_marks_list_and_legend():
     assert found["went"] == [0, ["track", 1], 13, ["track", 0]]
     colours = [mark[0] for mark in found["marks"]]
     assert found["legend"] == [
-        colours[2],
-        "low confidence",
-        colours[0],
-        "probable swap of the legs",
-        colours[1],
-        "filled gap",
+        [colours[2], "low confidence"],
+        [colours[0], "probable swap of the legs"],
+        [colours[1], "filled gap"],
     ]
     assert len(set(colours)) == 3
     # Second 1 of track 0 is 0.5 to 1.5 s of 2 s: columns 25 to 75 of 100, half for each reason; second 0 ends at 0.5 s.
     swap, filled, low = (mark[1] for mark in found["marks"])
-    assert swap == [35, 12, 25, 2]
-    assert filled == [60, 12, 25, 2]
-    assert low == [10, 12, 25, 2]
+    assert swap == [35, 12, 25, 4]
+    assert filled == [60, 12, 25, 4]
+    assert low == [10, 12, 25, 4]
