@@ -25,18 +25,24 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     Raises OSError, whose `strerror` says why: as opening does, and for a pipe, device or folder, for more than `most`
     bytes, and for a file that begins with zeros only. ValueError for a name that no file can have.
     """
+    size = require_file(path)
+    with path.open("rb") as file:
+        if size > most:
+            raise OSError(errno.EINVAL, f"it has {size:,} bytes, {most:,} are the most", os.fspath(path))
+        head = file.read(_HEAD_BYTES)
+        if head and not head.strip(b"\0"):
+            raise OSError(errno.EINVAL, "it begins with zeros", os.fspath(path))
+        return head + file.read(most - len(head))
+
+
+def require_file(path: Path) -> int:
+    """The bytes of a regular file that a library opens. Raises OSError, whose `strerror` says why, for others."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or device, not a file", os.fspath(path))
-    with path.open("rb") as file:
-        if status.st_size > most:
-            raise OSError(errno.EINVAL, f"it has {status.st_size:,} bytes, {most:,} are the most", os.fspath(path))
-        head = file.read(_HEAD_BYTES)
-        if head and not head.strip(b"\0"):
-            raise OSError(errno.EINVAL, "it begins with zeros", os.fspath(path))
-        return head + file.read(most - len(head))
+    return status.st_size
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in the order of poseval's 15 evaluation joints.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from .._reading import read_file
 from ..config import Selection
+from ..datasets.labels import require_pixels
 from ..errors import InputError, UsageError
 from ..files import complete_set
 from ..results.foreign import is_json
@@ -106,9 +108,22 @@ def load(path: Path) -> Any:
 
 def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:
     """The same for parsed JSON; raises KeyError, TypeError or ValueError when it is neither style."""
-    if "annolist" in data:
-        return [_frame17(frame) for frame in data["annolist"]]
-    return _frames18(data)
+    frames = [_frame17(frame) for frame in data["annolist"]] if "annolist" in data else _frames18(data)
+    for frame in frames:
+        for person in frame.people:
+            _require_places(person)
+        for polygon in frame.ignore:
+            require_pixels(polygon)
+    return frames
+
+
+def _require_places(person: EvalPerson) -> None:
+    """Raises ValueError for places that are in no picture, and for scores that are no numbers."""
+    require_pixels(np.where(np.isnan(person.points).all(axis=1, keepdims=True), 0, person.points))
+    for box in (person.head_box, person.bbox, *person.further.values()):
+        require_pixels(np.array(box or (), np.float64))
+    if not (np.isfinite(person.scores).all() and math.isfinite(person.score or 0.0)):
+        raise ValueError("a score is not finite")
 
 
 def _frames18(data: Mapping[str, Any]) -> list[EvalFrame]:

@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from .._reading import read_file
+from .._reading import read_file, require_file
 from .._text import one_line
 from .named_joints import joints_by_name, person_of, without_times
 from .reader import PoseTrackResult
@@ -75,6 +75,7 @@ def read_hdf5(path: Path, fps: Fraction) -> PoseTrackResult:
         raise ValueError("HDF5 needs the package h5py: pip install 'dcpose[formats]'")
     import h5py
 
+    require_file(path)
     try:
         with h5py.File(path, "r") as file:
             # Links into other files are not followed.

@@ -85,6 +85,8 @@ def load_recipe(path: Path) -> Any:
     try:
         recipe: AnyRecipe = build(KINDS[kind].recipe, table)
         recipe.check()
+        if recipe.name in ("", ".", "..") or set(recipe.name) & set("/\\"):  # it names the folder of the run, too
+            raise ValueError(f"name is {recipe.name!r}, which cannot be the name of a folder")
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the recipe does not fit: {error}", path=path) from error
     return recipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import pickle
 import sys
 
@@ -188,6 +189,10 @@ def test_other_hdf5_files_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="cannot be read") as caught:
         read_result(tmp_path / "text.h5")
     assert str(caught.value.path) == str(tmp_path / "text.h5")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.h5")
+        with pytest.raises(InputError, match="a pipe or device"):
+            read_result(tmp_path / "pipe.h5")
     data = (tmp_path / "sleap.h5").read_bytes()
     assert b"SNOD" in data
     (tmp_path / "damaged.h5").write_bytes(data.replace(b"SNOD", b"SNAD"))
