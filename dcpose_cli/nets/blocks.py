@@ -104,7 +104,8 @@ class ResidualSteps(nn.Module):
         groups = self.reduce(x).chunk(4, dim=1)
         before: list[Tensor] = []
         ends: list[Tensor] = []
-        for i, y in enumerate(groups, start=1):
+        for i in range(1, 5):
+            y = groups[i - 1]
             outs: list[Tensor] = []
             for j in range(1, i + 1):
                 if j < i:

@@ -107,27 +107,45 @@ def deform(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
     return out
 
 
-def sample_deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """The same numbers as torchvision's operator: all taps sampled at once, then one matrix product."""
+def sample_deformed(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dilation: int, taps: Tensor | None = None
+) -> Tensor:
+    """The same numbers as torchvision's operator: all taps sampled at once, then one matrix product.
+
+    taps: `undeformed(h, w, dilation)`, where the caller has it at hand.
+    """
     b, joints, h, w = x.shape
-    tap = torch.arange(9, device=x.device)
-    # Positions as grid_sample wants them, -1..1 from the first to the last pixel.
-    sy, sx = 2 / max(h - 1, 1), 2 / max(w - 1, 1)
-    ys = torch.arange(h, device=x.device)[None, :, None] + ((tap // 3 - 1) * dilation)[:, None, None]
-    xs = torch.arange(w, device=x.device)[None, None, :] + ((tap % 3 - 1) * dilation)[:, None, None]
+    taps = undeformed(h, w, dilation, x.device) if taps is None else taps
+    sx, sy = _per_pixel(w), _per_pixel(h)
     moved = offset.view(b, joints, 9, 2, h, w)
-    if torch.is_grad_enabled() and offset.requires_grad:
-        gy = torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy)
-        gx = torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx)
+    trains = torch.is_grad_enabled()
+    if trains and offset.requires_grad:
+        gx = torch.add(taps[0], moved[:, :, :, 1], alpha=sx)
+        gy = torch.add(taps[1], moved[:, :, :, 0], alpha=sy)
         grid = torch.stack([gx, gy], dim=2)
     else:  # the same without passes over memory for the float32 and for the stack
         grid = x.new_empty(b, joints, 2, 9, h, w)
-        torch.add(xs * sx - 1, moved[:, :, :, 1], alpha=sx, out=grid[:, :, 0])
-        torch.add(ys * sy - 1, moved[:, :, :, 0], alpha=sy, out=grid[:, :, 1])
+        torch.add(taps[0], moved[:, :, :, 1], alpha=sx, out=grid[:, :, 0])
+        torch.add(taps[1], moved[:, :, :, 0], alpha=sy, out=grid[:, :, 1])
     planes = grid.view(b * joints, 2, 9 * h, w).permute(0, 2, 3, 1)  # grid_sample reads x and y as planes, too
     samples = F.grid_sample(x.reshape(b * joints, 1, h, w), planes, padding_mode="zeros", align_corners=True)
-    weighted = samples.view(b, 9 * joints, h * w) * mask.flatten(2)
+    samples = samples.view(b, 9 * joints, h * w)
+    weighted = samples * mask.flatten(2) if trains else samples.mul_(mask.flatten(2))
     return (weight.reshape(joints, 9 * joints) @ weighted + bias[:, None]).view(b, joints, h, w)
+
+
+def undeformed(h: int, w: int, dilation: int, device: torch.device | None = None) -> Tensor:
+    """Where the 9 taps of every pixel lie without offsets: (2, 9, h, w) float32, x and y as grid_sample wants them,
+    -1..1 from the first to the last pixel."""
+    tap = torch.arange(9, device=device)
+    ys = torch.arange(h, device=device)[None, :, None] + ((tap // 3 - 1) * dilation)[:, None, None]
+    xs = torch.arange(w, device=device)[None, None, :] + ((tap % 3 - 1) * dilation)[:, None, None]
+    return torch.stack([(xs * _per_pixel(w) - 1).expand(9, h, w), (ys * _per_pixel(h) - 1).expand(9, h, w)])
+
+
+def _per_pixel(side: int) -> float:
+    """grid_sample's length of one pixel."""
+    return 2 / max(side - 1, 1)
 
 
 class DCPose(nn.Module):

@@ -44,7 +44,7 @@ class HRNetFeatures(HRNet):
         super().__init__(config)
         widths = tuple(config.width * 2**b for b in range(4))
         self.channels = sum(widths) * (3 if pooling == "places" else 1)
-        self.stage4[-1] = _PooledBranches(widths, config.blocks[2], pooling)
+        self.stage4[-1] = PooledBranches(widths, config.blocks[2], pooling)
         del self.final_layer
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class HRNetFeatures(HRNet):
         return self.features(x)
 
 
-class _PooledBranches(ExchangeModule):
+class PooledBranches(ExchangeModule):
     """An exchange module that ends with pooled branches instead of an exchange."""
 
     def __init__(self, widths: tuple[int, ...], blocks: int, pooling: str) -> None:

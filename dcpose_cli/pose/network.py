@@ -18,6 +18,7 @@ from .._text import one_line
 from ..devices import PRECISIONS, require_device_name, require_one_device, require_precision
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
+from ..nets.fused import fused
 from .crop import crop_affines, sample_crops
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .heatmaps import to_image
@@ -110,7 +111,8 @@ class PoseNetwork:
         self.joints = model.header.result_joints
         self._places = model.header.places
         try:
-            self._net = laid_out(folded(model.net).to(device))
+            net = laid_out(folded(model.net).to(device))
+            self._net = fused(net, self.precision) if device.type == "cpu" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {one_line(error)}", hint=memory_hint(device)) from error
         self.method = method_of(self._net, model.header.decoding, flip_test=flip_test, channels=model.header.channels)
