@@ -78,8 +78,15 @@ def find_weights(model: str | Path) -> Path:
             if candidate.suffix != ".safetensors":
                 raise WeightsError("not a safetensors file", path=path, hint="convert it with dcpose models import")
             return candidate
-    known = ", ".join(p.name for p in shipped_models()) or "none"
-    raise WeightsError("there is no such model", path=path, hint=f"shipped models: {known}")
+    known = ", ".join(folder.name for folder in shipped_models() if not _is_detector(folder)) or "none"
+    raise WeightsError("there is no such model", path=path, hint=f"shipped pose models: {known}")
+
+
+def _is_detector(folder: Path) -> bool:
+    try:
+        return bool(read_metadata(folder / WEIGHTS_NAME)["kind"] == DETECTOR)
+    except WeightsError:  # said where it is loaded
+        return False
 
 
 def _require_fetched(model: str | Path) -> None:

@@ -28,9 +28,12 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
     good = _each(pairs, lambda pair: _check(*pair, config), alone=len(pairs) == 1)
     codes: list[int] = []
     if dry_run:
+        from ..outputs import output_paths
+
         _require_models(config)
         for source, target in good:
-            message(f"{printable(source)} -> {printable(target)}")
+            _, json = output_paths(target, config.json)
+            message(f"{printable(source)} -> {printable(target)}, {printable(json)}")
     elif good:
         from ..estimator import PoseEstimator
         from ..pipeline import estimate

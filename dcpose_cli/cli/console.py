@@ -284,7 +284,8 @@ def batch_display(total: int, *, quiet: bool) -> Iterator[BatchDisplay]:
 
 def _fields(state: State, began: float) -> dict[str, str]:
     count = f"{state.frames}/{state.total}" if state.total else f"{state.frames} frames"
-    who = "1 person" if state.people == 1 else f"{state.people} people"
+    # Before the first frame is done nobody has been looked for.
+    who = ("1 person" if state.people == 1 else f"{state.people} people") if state.frames else ""
     rate, left = _speed(state, time.monotonic() - began)
     return {"count": count, "rate": rate, "people": who, "left": left}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import EVERYBODY, PIXELS, Measures, Selection
-from ..export.formats import Options, rate_of, rate_warnings, require_measures, require_target, write_result
+from ..export.formats import Options, format_of, rate_of, rate_warnings, require_measures, require_target, write_result
 from ..files import printable
 from ..results.foreign import assumed_times, read_result
 from ..results.measures import shot_with
@@ -19,7 +19,7 @@ from .terminal import message
 def convert_result(
     path: Path,
     out: Path,
-    to: str,
+    to: str | None,
     *,
     overwrite: bool,
     kpt_thr: float | None = None,
@@ -29,7 +29,8 @@ def convert_result(
     shot_fps: str | None = None,
     quiet: bool,
 ) -> None:
-    """Convert and say what was written."""
+    """Convert and say what was written. to: None for the format that the ending of `out` names."""
+    to = to or format_of(out)
     require_measures(to, measures)
     require_target(out, to, overwrite=overwrite, source=path)
     result = read_result(path, None if fps is None else rate_of(fps))

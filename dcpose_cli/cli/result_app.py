@@ -24,8 +24,18 @@ def convert(
         Path,
         typer.Argument(help="A result of dcpose, or PoseTrack or COCO JSON.", metavar="RESULT", show_default=False),
     ],
-    to: Annotated[str, typer.Option("--format", "-f", "--to", "-t", help=o.FORMATS_HELP, show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The output; a folder for openpose.", show_default=False)],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            "--to",
+            "-t",
+            help=f"{o.FORMATS_HELP} Without it the ending of --out decides.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: o.Overwrite = False,
     kpt_thr: Annotated[
         float | None, typer.Option(help="Leave out joints below this confidence.", show_default=False)

@@ -73,7 +73,15 @@ def export(
         ),
     ],
     config: EstimateConfig,
-    to: Annotated[str, typer.Option("--format", "-f", help=o.FORMATS_HELP)] = "posetrack18",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help=f"{o.FORMATS_HELP} Without it the ending of --out decides; .json is posetrack18.",
+            show_default=False,
+        ),
+    ] = None,
     boxes: o.Boxes = None,
     truth: Annotated[
         Path | None,
@@ -89,7 +97,9 @@ def export(
     measures: Measures,
 ) -> None:
     """Poses in a file of any format, without rendering; with --boxes those of a data set."""
-    if boxes is not None or truth is not None:
+    frames = boxes is not None or truth is not None
+    to = to or _format_of(out, frames=frames)
+    if frames:
         if not config.selection.everybody:
             raise UsageError("--boxes gives the people: none of them can be chosen", hint="leave the selection out")
         if measures != PIXELS:
@@ -113,6 +123,15 @@ def export(
     from .commands import export_one
 
     raise typer.Exit(export_one(video, out, config, to=to, measures=measures, quiet=quiet))
+
+
+def _format_of(out: Path, *, frames: bool) -> str:
+    """The format of an output without --format. frames: poses of a data set, which go to a folder."""
+    from ..export.formats import format_of
+
+    if str(out) == "-":
+        return "jsonl"
+    return "posetrack18" if frames or out.suffix.lower() == ".json" or out.is_dir() else format_of(out)
 
 
 def batch(

@@ -98,10 +98,18 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
     names = sorted(path.name for path in ground_truth.glob("*.json"))
     if not names:
         raise InputError("holds no .json file", path=ground_truth, hint="give a folder of ground truth files")
+    if predicted.is_file():
+        raise InputError(
+            f"is one file, but the ground truth is a folder of {len(names)}", path=predicted,
+            hint=f"give a folder with a result for each, as {printable(names[0])}",
+        )  # fmt: skip
     missing = [name for name in names if not (predicted / name).is_file()]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"lacks {printable(missing[0])}{more}", path=predicted, hint="predict every video")
+        more = f", nor for {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"no result for the clip {printable(Path(missing[0]).stem)}{more}", path=predicted,
+            hint=f"a result has the name of its ground truth; looked for {printable(predicted / missing[0])}",
+        )  # fmt: skip
     return [(ground_truth / name, predicted / name) for name in names]
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "Options",
     "convert",
     "format_named",
+    "format_of",
     "rate_of",
     "rate_warnings",
     "require_measures",
@@ -62,7 +63,7 @@ __all__ = [
 def convert(
     path: Path,
     out: Path,
-    to: str,
+    to: str | None = None,
     *,
     overwrite: bool = False,
     kpt_thr: float | None = None,
@@ -77,6 +78,8 @@ def convert(
 ) -> list[Path]:
     """Write the result in `path` to `out` in the format `to`, a key of FORMATS; returns what was written.
 
+    to: None for the format that the ending of `out` names (`format_of`).
+
     path: a result of dcpose, PoseTrack17, 18 or 21 JSON, or COCO keypoint results. kpt_thr: leave out joints below
     this confidence. track: only this person. selection: only these people. metres_per_pixel: for "trc", to get metres
     with Y up. fps: of an input that says no times (25 when not given). shot_fps: frames per second the camera recorded
@@ -85,6 +88,7 @@ def convert(
     Raises UsageError, InputError or OutputError; then nothing is left behind.
     """
     options = Options(overwrite, track, metres_per_pixel, selection, person_height, floor_angle)
+    to = to or format_of(Path(out))
     require_target(Path(out), to, overwrite=overwrite, source=Path(path))
     result = read_result(Path(path), None if fps is None else rate_of(fps))
     if shot_fps is not None:
@@ -135,6 +139,17 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(f"unknown format {name!r:.40}", hint=f"choose one of {', '.join(FORMATS)}")
     return FORMATS[name]
+
+
+def format_of(out: Path) -> str:
+    """The name of the format whose files end as `out` does. Raises UsageError where that is none, or several."""
+    ending = out.suffix.lower()
+    names = [name for name, kind in FORMATS.items() if kind.suffix == ending]
+    if ending and len(names) == 1:
+        return names[0]
+    if ending and names:
+        raise UsageError(f"{ending} can be {' or '.join(names)}", path=out, hint="say which with --format")
+    raise UsageError("its ending names no format", path=out, hint=f"say which with --format: {', '.join(FORMATS)}")
 
 
 def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None = None) -> None:

@@ -313,7 +313,12 @@ def test_auto_and_names_lead_to_the_shipped_file(shelf):
     wanted = shelf / "dcpose-s" / "model.safetensors"
     assert find_weights("auto") == find_weights("dcpose-s") == find_weights(shelf / "dcpose-s") == wanted
     assert [p.name for p in weights.shipped_models()] == ["dcpose-s", "unlisted"]
-    assert "shipped models: dcpose-s, unlisted" in refusal("dcpose-x")
+    (shelf / "person-x").mkdir()
+    header = json.dumps({"format": 1, "kind": "detector"})
+    save_file({"a": torch.zeros(1)}, shelf / "person-x" / "model.safetensors", metadata={"dcpose": header})
+    (shelf / "broken").mkdir()
+    (shelf / "broken" / "model.safetensors").write_bytes(b"no")
+    assert refusal("dcpose-x").endswith("shipped pose models: broken, dcpose-s, unlisted")
 
 
 def test_auto_without_models(shelf):

@@ -72,6 +72,24 @@ def test_progress_titles_have_no_control_characters(monkeypatch):
     assert "\\x1b]0;TITLE" in page.getvalue()
 
 
+def test_people_are_counted_from_the_first_frame_on(monkeypatch):
+    from rich.console import Console
+
+    from dcpose_cli.cli import console
+    from dcpose_cli.types import Progress
+
+    page = io.StringIO()
+    screen = Console(file=page, force_terminal=True, width=200)
+    monkeypatch.setattr(console, "progress_console", lambda: screen)
+    with console.progress_display("a.mp4", quiet=False) as report:
+        report(Progress(0, 10, 0))
+    assert "0/10" in page.getvalue()
+    assert "people" not in page.getvalue()
+    with console.progress_display("a.mp4", quiet=False) as report:
+        report(Progress(1, 10, 0))
+    assert "0 people" in page.getvalue()
+
+
 @pytest.mark.parametrize("args", [["models", "list"], ["doctor"], ["--version"], ["--help"], ["models", "info", "x"]])
 def test_full_stdout(product, args):
     dcpose = product.Command("tiny", "tiny")

@@ -89,7 +89,9 @@ def test_several_inputs_into_a_folder(dcpose, product, clip, tmp_path):
 def test_dry_run_writes_nothing(dcpose, product, clip, tmp_path):
     result = dcpose("estimate", clip, "-o", tmp_path / "out.mp4", "--dry-run")
     assert result.returncode == 0
-    assert result.stderr.endswith("out.mp4\n")
+    assert result.stderr == f"{clip} -> {tmp_path / 'out.mp4'}, {tmp_path / 'out.json'}\n"
+    named = dcpose("estimate", clip, "-o", tmp_path / "out.mp4", "--json", tmp_path / "other.json", "--dry-run")
+    assert named.stderr == f"{clip} -> {tmp_path / 'out.mp4'}, {tmp_path / 'other.json'}\n"
     assert product.files_in(tmp_path) == []
 
 

@@ -36,6 +36,43 @@ def test_convert(dcpose, product, result, tmp_path, name):
     assert product.files_in(tmp_path) == written
 
 
+@pytest.mark.parametrize(("ending", "name"), [(".trc", "trc"), (".JSONL", "jsonl"), (".txt", "mot")])
+def test_the_ending_of_the_output_names_the_format(dcpose, product, result, tmp_path, ending, name):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder, options in (("a", []), ("b", ["--format", name])):
+        done = dcpose("convert", result, "--out", tmp_path / folder / f"x{ending}", *options)
+        assert done.returncode == 0, done.stderr
+    names = product.files_in(tmp_path / "a")
+    assert names == product.files_in(tmp_path / "b") != []
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("x.csv", ".csv can be csv or deeplabcut-csv; say which with --format"),
+        ("x.json", ".json can be posetrack18 or posetrack21 or posetrack17 or coco; say which with --format"),
+        ("x.xml", "its ending names no format; say which with --format: posetrack18, "),
+        ("folder", "its ending names no format; say which with --format: posetrack18, "),
+    ],
+)
+def test_an_ending_of_several_formats_or_of_none_is_asked_about(dcpose, product, result, tmp_path, out, says):
+    done = dcpose("convert", result, "--out", tmp_path / out)
+    assert done.returncode == 2
+    assert says in product.one_line(done)
+    assert product.files_in(tmp_path) == []
+
+
+def test_export_json_goes_by_the_ending_too(dcpose, product, clip, tmp_path):
+    done = dcpose("export-json", clip, "-o", tmp_path / "x.jsonl", *dcpose.models, "--max-frames", 2)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    lines = dcpose("export-json", clip, "-o", "-", *dcpose.models, "--max-frames", 2)
+    assert lines.stdout == (tmp_path / "x.jsonl").read_text()
+    assert ".csv can be" in product.one_line(dcpose("export-json", clip, "-o", tmp_path / "x.csv", *dcpose.models))
+
+
 @pytest.mark.parametrize("name", ["posetrack17", "csv", "openpose"])
 def test_export_json_in_another_format_is_that_of_convert(dcpose, product, clip, result, tmp_path, name):
     (tmp_path / "a").mkdir()
@@ -205,7 +242,7 @@ def test_evaluate_refuses(dcpose, product, root, result, tmp_path):
         (3, [plaza, tmp_path / "none.json"], "none.json"),
         (3, [tmp_path / "none.json", result], "none.json"),
         (3, [tmp_path, result], "no .json"),
-        (3, [golden / "gt", tmp_path], "lacks"),
+        (3, [golden / "gt", tmp_path], "no result for the clip"),
         (2, [golden / "gt", golden / "pred18", "--metrics", "f1"], "ap, pckh"),
         (2, [plaza, result, "--json", result, "--overwrite"], "is the input"),
         (4, [plaza, result, "--json", result / "x.json"], "not a folder"),

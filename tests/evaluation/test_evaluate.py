@@ -200,8 +200,12 @@ def test_people_who_share_an_id_cannot_be_tracked(golden: Path, tmp_path: Path) 
 def test_wrong_uses(golden: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ap, pckh, oks, tracking"):
         evaluate(golden / "gt", golden / "pred18", metrics=["f1"])
-    with pytest.raises(InputError, match=r"lacks 000001_mpii_test\.json and 1 more"):
+    with pytest.raises(
+        InputError, match=r"no result for the clip 000001_mpii_test.*looked for .*000001_mpii_test\.json"
+    ):
         evaluate(golden / "gt", tmp_path)
+    with pytest.raises(InputError, match=r"is one file, but the ground truth is a folder of 2"):
+        evaluate(golden / "gt", golden / "pred18" / "000001_mpii_test.json")
     with pytest.raises(InputError, match="head box"):
         evaluate(golden / "pred18", golden / "pred18")
     (tmp_path / "t.json").write_text('{"joints": ["nose"], "frames": [{"frame": 5}]}')

@@ -164,7 +164,7 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
 
 def test_mistakes_are_named(golden: Path, tmp_path: Path) -> None:
     name = "000001_mpii_test.json"
-    with pytest.raises(InputError, match="lacks 000001"):
+    with pytest.raises(InputError, match="no result for the clip 000001_mpii_test, nor for 1 more"):
         evaluate_ap(golden / "gt", tmp_path)
     with pytest.raises(InputError, match=r"no \.json"):
         evaluate_ap(tmp_path, golden / "gt")
