@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .coco import read_coco, read_lists
+from .label_studio import read_label_studio
 from .labels import LabelledFrame, LabelledPerson, LabelledVideo
 from .posetrack import read_posetrack17, read_posetrack18, read_posetrack_video
 
@@ -11,6 +12,7 @@ __all__ = [
     "LabelledPerson",
     "LabelledVideo",
     "read_coco",
+    "read_label_studio",
     "read_lists",
     "read_posetrack17",
     "read_posetrack18",

@@ -87,13 +87,14 @@ def slots_of(names: Sequence[str]) -> list[int | None]:
     if strange and _LIMBS - set(found):
         left = f"{len(set(found))} of {len(names)} remain"
         raise ValueError(f"these names of keypoints are not understood: {_some(strange)}; {left}; {wanted}")
-    alone = [name for name in found if name in JOINT_NAMES and _other_side(name) not in found]
+    alone = [name for name in found if name in JOINT_NAMES and other_side(name) not in found]
     if alone:
         raise ValueError(f"its keypoints name {_some(alone)} without the other side")
     return slots
 
 
-def _other_side(name: str) -> str:
+def other_side(name: str) -> str:
+    """The joint of the other side; the same one where it has none."""
     first, _, rest = name.partition("_")
     return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(first, name)
 

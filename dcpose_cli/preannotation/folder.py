@@ -3,6 +3,8 @@
 images/NAME_000123.jpg                       frame 123 of the video NAME
 annotations/person_keypoints_default.json    COCO keypoints; the name that CVAT gives it, too
 cvat_labels.json                             the label `person` for CVAT: its skeleton
+label_studio_tasks.json                      the same pictures and labels for Label Studio
+label_studio_interface.xml                   its labelling interface
 recipe.toml                                  for `dcpose train`
 
 The category has the joints that the result has. Visibility is 2 for a joint of at least SURE confidence, 1 for a less
@@ -38,6 +40,7 @@ from ..skeleton.sets import limbs
 from ..types import Frame, Person
 from .choice import Choice, choose_frames
 from .cvat import label_of
+from .label_studio import interface_of, tasks_of
 
 #: Confidence from which on a joint counts as seen.
 SURE: Final = 0.3
@@ -45,6 +48,8 @@ MOST_FRAMES: Final = 100_000
 LABELS: Final = "annotations/person_keypoints_default.json"
 RECIPE: Final = "recipe.toml"
 _CVAT: Final = "cvat_labels.json"
+_TASKS: Final = "label_studio_tasks.json"
+_INTERFACE: Final = "label_studio_interface.xml"
 _JPEG_QUALITY: Final = 95
 _MAX_STEM_BYTES: Final = 100
 #: What some systems allow in no name of a file.
@@ -99,7 +104,7 @@ def write_labels(
 
 def is_ours(name: str) -> bool:
     """Whether something in the folder, by its relative path, is of a kind that this module writes."""
-    if name in ("images", "annotations", LABELS, RECIPE, _CVAT):
+    if name in ("images", "annotations", LABELS, RECIPE, _CVAT, _TASKS, _INTERFACE):
         return True
     first, _, rest = name.partition("/")
     stem, _, number = rest.rpartition("_")
@@ -134,6 +139,10 @@ def _fill(folder: Path, video: Path, result: PoseTrackResult, chosen: Sequence[C
     labels = {"images": images, "annotations": annotations, "categories": [category]}
     (folder / LABELS).write_text(compact_json(labels) + "\n", encoding="ascii")
     (folder / _CVAT).write_text(compact_json([label_of(names, bones)]) + "\n", encoding="ascii")
+    model = result.header.get("model")
+    name = str(model.get("name", "")) if isinstance(model, Mapping) else ""
+    (folder / _TASKS).write_text(compact_json(tasks_of(labels, name or "dcpose")) + "\n", encoding="ascii")
+    (folder / _INTERFACE).write_text(interface_of(names), encoding="utf-8")
     (folder / RECIPE).write_text(recipe_text(LABELS), encoding="utf-8")
     return warnings, len(annotations)
 
@@ -199,6 +208,7 @@ def _annotation(person: Person, slots: Sequence[int], size: tuple[int, int]) -> 
         "bbox": [*(rounded(value, COORDINATE_DECIMALS) for value in low), width, height],
         "area": rounded(width * height, COORDINATE_DECIMALS),
         "iscrowd": 0,
+        "segmentation": [],
         "track_id": numbers.track_id,
         "score": numbers.score,
     }

@@ -97,6 +97,7 @@ def test_pycocotools_loads_the_labels(result, clip, tmp_path, capsys):
     assert len(data.getImgIds()) == 4
     people = data.loadAnns(data.getAnnIds(catIds=data.getCatIds(catNms=["person"])))
     assert len(people) == 8
+    assert all(person["segmentation"] == [] for person in people)
     assert all(len(person["keypoints"]) == 45 and person["area"] > 0 for person in people)
 
 

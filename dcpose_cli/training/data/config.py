@@ -9,7 +9,7 @@ from typing import Final
 from ..engine.config import need
 
 #: Formats of labels, see DataConfig.
-FORMATS = ("pack", "coco", "posetrack18", "posetrack17", "posetrack-lists")
+FORMATS = ("pack", "coco", "label-studio", "posetrack18", "posetrack17", "posetrack-lists")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,9 @@ class MeasureConfig:
 class DataConfig:
     """Which data is used, and what part of it. All paths are relative to --data.
 
-    format: "pack" (our training pack), "coco" (COCO keypoints), "posetrack18" (native JSON, also of PoseTrack21),
-    "posetrack17" (annolist JSON), "posetrack-lists" (COCO-style lists of PoseTrack frames, SPEC 7.2).
+    format: "pack" (our training pack), "coco" (COCO keypoints), "label-studio" (its export "JSON"), "posetrack18"
+    (native JSON, also of PoseTrack21), "posetrack17" (annolist JSON), "posetrack-lists" (COCO-style lists of PoseTrack
+    frames, SPEC 7.2).
     stills, triplets: parts of the pack. exclude: its sources never trained on. label_scores: whether joints of
     labelling networks weigh as much as their score instead of one of two levels.
     train, val: of the other formats, a JSON file, or a folder of one per video. images: folder of the pictures.

@@ -16,6 +16,7 @@ from ...datasets import (
     LabelledPerson,
     LabelledVideo,
     read_coco,
+    read_label_studio,
     read_lists,
     read_posetrack17,
     read_posetrack18,
@@ -32,6 +33,7 @@ _NAMED: Final = 10
 
 _READERS: Final[dict[str, Callable[[Path, Path], list[LabelledVideo]]]] = {
     "coco": read_coco,
+    "label-studio": read_label_studio,
     "posetrack18": read_posetrack18,
     "posetrack17": read_posetrack17,
     "posetrack-lists": read_lists,

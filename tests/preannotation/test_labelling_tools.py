@@ -1,0 +1,155 @@
+"""The folder of labels as CVAT's and Label Studio's own packages read it, and corrected labels back again.
+
+datumaro reads COCO for CVAT, cvat_sdk has the labels of its interface, label_studio_sdk has Label Studio's checks. They
+are big, and no part of the extras: where one is not installed, the test that needs it is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from dcpose_cli import InputError
+from dcpose_cli.datasets.coco import read_coco
+from dcpose_cli.datasets.label_studio import read_label_studio
+from dcpose_cli.preannotation import write_labels
+from dcpose_cli.preannotation.folder import LABELS
+from dcpose_cli.results import PoseTrackWriter
+from dcpose_cli.types import FrameResult, Person
+
+
+@pytest.fixture
+def labels(clip, tmp_path):
+    """Four pictures of two people in 96x64, without ears."""
+    with PoseTrackWriter(tmp_path / "r.json", {"time_base": "1/25", "fps": "25/1", "width": 96, "height": 64}) as out:
+        for index in range(12):
+            people = []
+            for track in (0, 1):
+                points = np.full((17, 3), 0.8, np.float32)
+                points[:, 0] = 10 + 40 * track + 2 * np.arange(17) + index
+                points[:, 1] = 5 + 3 * np.arange(17)
+                points[3:5] = 0
+                box = np.array([8 + 40 * track + index, 4, 35, 58], np.float32)
+                people.append(Person(track, box, 0.9, points))
+            out.write(FrameResult(index, index, index / 25, tuple(people)))
+    write_labels(tmp_path / "r.json", clip, tmp_path / "labels", frames=4)
+    return tmp_path / "labels"
+
+
+def exported(folder):
+    """The tasks as Label Studio exports them once the predictions were accepted."""
+    tasks = json.loads((folder / "label_studio_tasks.json").read_text())
+    return [
+        {"id": n, "data": task["data"], "annotations": [{"id": n, "result": task["predictions"][0]["result"]}]}
+        for n, task in enumerate(tasks, start=1)
+    ]
+
+
+def read(tasks, folder):
+    (folder / "export.json").write_text(json.dumps(tasks))
+    return read_label_studio(folder / "export.json", folder / "images")
+
+
+def test_datumaro_reads_every_joint(labels, caplog):
+    datumaro = pytest.importorskip("datumaro")
+    data = datumaro.Dataset.import_from(str(labels), "coco_person_keypoints")
+    truth = json.loads((labels / LABELS).read_text())
+    names = {image["id"]: image["file_name"][:-4] for image in truth["images"]}
+    wanted = {(names[entry["image_id"]], tuple(np.round(entry["keypoints"], 2))) for entry in truth["annotations"]}
+    found = set()
+    for item in data:
+        for points in (one for one in item.annotations if type(one).__name__ == "Points"):
+            places = np.array(points.points).reshape(-1, 2)
+            triples = np.column_stack([places, [int(v.value) for v in points.visibility]])
+            found.add((item.id, tuple(np.round(triples.ravel().astype(float), 2))))
+    assert len(found) == 8
+    assert found == wanted
+    assert "Missing annotation field" not in caplog.text
+
+
+def test_cvat_takes_the_label(labels):
+    models = pytest.importorskip("cvat_sdk.models")
+    (label,) = json.loads((labels / "cvat_labels.json").read_text())
+    sublabels = [models.SublabelRequest(**one) for one in label["sublabels"]]
+    taken = models.PatchedLabelRequest(**{**label, "sublabels": sublabels})
+    assert (taken.name, taken.type, len(taken.sublabels)) == ("person", "skeleton", 15)
+    assert taken.svg == label["svg"]
+
+
+def test_label_studio_takes_the_interface_and_the_predictions(labels):
+    interface = pytest.importorskip("label_studio_sdk.label_interface")
+    rules = interface.LabelInterface((labels / "label_studio_interface.xml").read_text())
+    rules.validate()
+    tasks = json.loads((labels / "label_studio_tasks.json").read_text())
+    assert len(tasks) == 4
+    for task in tasks:
+        assert rules.validate_task({"data": task["data"]})
+        for prediction in task["predictions"]:
+            assert rules.validate_prediction(prediction, return_errors=True) == []
+
+
+def test_labels_come_back_from_label_studio(labels):
+    ours, theirs = read_coco(labels / LABELS, labels / "images"), read(exported(labels), labels)
+    assert [video.name for video in theirs] == [video.name for video in ours]
+    for one, other in zip(ours, theirs, strict=True):
+        assert len(other.frames[0].people) == 2
+        for mine, yours in zip(one.frames[0].people, other.frames[0].people, strict=True):
+            np.testing.assert_allclose(yours.joints, mine.joints, atol=1e-3)
+            np.testing.assert_allclose(yours.box, mine.box, atol=1e-3)
+
+
+def test_what_people_do_in_label_studio(labels):
+    """A point moved, one deleted, one drawn without a parent; a task skipped; a picture that was uploaded."""
+    tasks = exported(labels)
+    result = tasks[0]["annotations"][0]["result"]
+    moved = next(region for region in result if region["value"].get("keypointlabels") == ["nose"])
+    moved["value"] |= {"x": 25.0, "y": 50.0}
+    drawn = next(region for region in result if region["value"].get("keypointlabels") == ["left_knee"])
+    del drawn["parentID"]
+    result.remove(next(region for region in result if region["value"].get("keypointlabels") == ["left_hip"]))
+    tasks[1]["annotations"][0]["was_cancelled"] = True
+    tasks[2]["data"]["image"] = f"/data/upload/3/0a1b2c3d-{tasks[2]['data']['image'].rpartition('/')[2]}"
+    videos = read(tasks, labels)
+    assert [video.name for video in videos] == [
+        video.name for n, video in enumerate(read(exported(labels), labels)) if n != 1
+    ]
+    joints = videos[0].frames[0].people[0].joints
+    assert joints[0].tolist() == [24, 32, 1]
+    assert joints[11].tolist() == [0, 0, 0]
+    assert joints[13, 2] == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda tasks: {"tasks": tasks}, "no list of tasks"),
+        (lambda tasks: [{"data": {}, **{k: v for k, v in t.items() if k != "data"}} for t in tasks], "image"),
+        (lambda tasks: tasks[0]["annotations"][0]["result"].pop(0) and tasks, "lies in no rectangle"),
+        (lambda tasks: tasks[0]["annotations"][0]["result"].append(tasks[0]["annotations"][0]["result"][1]) or tasks,
+         "has two points"),
+    ],
+)  # fmt: skip
+def test_other_exports_are_refused(labels, spoil, says):
+    tasks = exported(labels)
+    for task in tasks:  # one person, so that a point without a rectangle has no other one
+        task["annotations"][0]["result"] = [
+            region for region in task["annotations"][0]["result"]
+            if region.get("parentID", region["id"]) == task["annotations"][0]["result"][0]["id"]
+        ]  # fmt: skip
+    with pytest.raises(InputError, match=says):
+        read(spoil(tasks), labels)
+
+
+def test_a_recipe_trains_on_an_export(labels):
+    from dcpose_cli.training.data.config import DataConfig
+    from dcpose_cli.training.data.readers import read_samples
+
+    (labels / "export.json").write_text(json.dumps(exported(labels)))
+    data = DataConfig(format="label-studio", train="export.json", images="images")
+    assert len(read_samples(labels, data, split="train")) == 8
+    shutil.rmtree(labels / "images")
+    with pytest.raises(InputError, match="jpg"):
+        read_samples(labels, data, split="train")
