@@ -2,6 +2,8 @@
 
     python benchmarks/speed.py sample_videos/sprint.mp4
     python benchmarks/speed.py clip.mp4 --model dcpose-s --peer yolo11n-pose.yaml --json speed.json
+    python benchmarks/speed.py crowd   # or 4k: clips that speed_clips.py makes
+    python benchmarks/speed.py --check # a minute: the same two clips, ratios against limits
 
 Every figure is the median of several rounds in one process, one thing after the other; compare ratios, not runs.
 """
@@ -13,7 +15,6 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,6 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from speed_clips import SCENES, make_clip
+from speed_peer import peer
 
 import dcpose_cli
 from dcpose_cli._cores import cores_for, on_cores, pieces
@@ -48,26 +51,6 @@ MODES: dict[str, dict[str, Any]] = {
     "--share-crops": {"share_crops": True},
     "--share-crops --detect-every 5": {"share_crops": True, "detect_every": 5},
 }
-#: The peer, timed the same way: loaded and warm, annotated video written.
-PEER = """
-import sys, tempfile, time
-from pathlib import Path
-from ultralytics import YOLO
-clip, weights, frames = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with tempfile.TemporaryDirectory() as folder:
-    model = YOLO(weights)
-    if weights.endswith(".yaml"):  # untrained: good enough for its time
-        model.save(str(Path(folder) / "peer.pt"))
-        model = YOLO(str(Path(folder) / "peer.pt"), task="pose")
-    options = dict(stream=True, verbose=False, device="cpu", save=True, project=folder)
-    next(iter(model.predict(clip, **options)))
-    begin, count = time.perf_counter(), 0
-    for _ in model.predict(clip, **options):
-        count += 1
-        if count == frames:
-            break
-    print(count, time.perf_counter() - begin)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +68,18 @@ class Inputs:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    estimator = dcpose_cli.PoseEstimator(
-        options.model, options.device, detector=options.detector, precision=options.precision, batch=options.batch
-    ).load()
+    if options.check:
+        from speed_check import check
+
+        return check(options)
+    with tempfile.TemporaryDirectory() as folder:
+        if str(options.clip) in SCENES:
+            options.clip = make_clip(str(options.clip), Path(folder), options.frames)
+        return measure(options)
+
+
+def measure(options: argparse.Namespace) -> int:
+    estimator = loaded(options)
     inputs = prepare(options, estimator)
     if not inputs.people:
         raise SystemExit(f"nobody was found in the first {len(inputs.frames)} frames of {options.clip}")
@@ -108,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clip", type=Path, nargs="?", help=f"a video, or {' or '.join(SCENES)}")
+    parser.add_argument("--check", action="store_true", help="compare ratios on the made clips with their limits")
     parser.add_argument("--model", default="auto")
     parser.add_argument("--detector", default="person-n")
     parser.add_argument("--device", default="auto")
@@ -118,7 +111,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: %(default)s)")
     parser.add_argument("--peer", help="also time `yolo pose predict` with these weights; a .yaml is run untrained")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if (options.clip is None) != options.check:
+        parser.error("name a clip, or give --check without one")
+    return options
+
+
+def loaded(options: argparse.Namespace, **settings: Any) -> dcpose_cli.PoseEstimator:
+    return dcpose_cli.PoseEstimator(
+        options.model, options.device, detector=options.detector, precision=options.precision, batch=options.batch,
+        **settings,
+    ).load()  # fmt: skip
 
 
 def prepare(options: argparse.Namespace, estimator: dcpose_cli.PoseEstimator) -> Inputs:
@@ -137,43 +140,19 @@ def stages(
     options: argparse.Namespace, estimator: dcpose_cli.PoseEstimator, inputs: Inputs
 ) -> dict[str, dict[str, float]]:
     """Seconds of each stage alone, for all frames or people of the clip."""
-    network = estimator.network
-    method = network.method
-    width, height = network.input_size
-    count = network.batch
-    crops = torch.randn(len(method.frames) * count, 3, height, width, device=estimator.device)
-    crops = crops.contiguous(memory_format=torch.channels_last)
-    crops = crops.view(len(method.frames), count, 3, height, width)
-    margin = torch.ones(count, 2, dtype=torch.int64)
-
-    # As the program does it: on a CPU every core works on people of its own.
-    cores = cores_for(estimator.device)
-    parts = pieces(np.arange(count), PEOPLE_AT_ONCE, cores) if cores > 1 else [slice(None)]
-
-    def bare() -> None:
-        low = network.precision != torch.float32
-
-        def run(part: np.ndarray | slice) -> None:
-            cast = torch.autocast(estimator.device.type, network.precision) if low else contextlib.nullcontext()
-            with torch.inference_mode(), cast:
-                method.run(crops[:, part], margin[part])
-
-        for _ in range(max(1, round(inputs.people / count))):
-            on_cores(run, parts, cores)
+    bare, made = bare_network(estimator, inputs)
 
     def decode() -> None:
         with VideoReader(options.clip, max_frames=options.frames) as reader:
             for _ in reader:
                 pass
 
-    def detect() -> None:
-        for first in range(0, len(inputs.frames), CHUNK_FRAMES):
-            estimator.detector.detect([f.image for f in inputs.frames[first : first + CHUNK_FRAMES]])
-
     def pose() -> list[dcpose_cli.FrameResult]:
         height, width = inputs.frames[0].image.shape[:2]
         pairs = zip(inputs.windows, inputs.tracked, strict=True)
-        found = estimate(pairs, Stream(width, height), estimator.resolve(), estimator.find, network)
+        settings = estimator.resolve()
+        find = estimator.finder(settings.detect_size)
+        found = estimate(pairs, Stream(width, height), settings, find, estimator.network)
         return [result for _, result in found]
 
     results = pose()
@@ -192,10 +171,10 @@ def stages(
             for frame, image in zip(inputs.frames, drawn, strict=True):
                 writer.write(image, frame.pts)
 
-    made = max(1, round(inputs.people / count)) * count
     seconds = {name: timed(work, options.rounds, estimator.device) for name, work in {
-        "bare network": bare, "decode": decode, "detect": detect, "crop, network, decode": pose, "draw": draw,
-        "encode": encode,
+        "bare network": bare, "decode": decode, "detect": detection(estimator, inputs),
+        "crop, network, decode": pose,
+        "draw": draw, "encode": encode,
     }.items()}  # fmt: skip
     seconds["bare network"] *= inputs.people / made
     return {
@@ -203,12 +182,49 @@ def stages(
     }
 
 
+def bare_network(estimator: dcpose_cli.PoseEstimator, inputs: Inputs) -> tuple[Callable[[], None], int]:
+    """What runs the pose network on crops at hand, and on how many people: about as many as there are."""
+    network = estimator.network
+    method = network.method
+    width, height = network.input_size
+    count = network.batch
+    crops = torch.randn(len(method.frames) * count, 3, height, width, device=estimator.device)
+    crops = crops.contiguous(memory_format=torch.channels_last)
+    crops = crops.view(len(method.frames), count, 3, height, width)
+    margin = torch.ones(count, 2, dtype=torch.int64)
+    rounds = max(1, round(inputs.people / count))
+
+    # As the program does it: on a CPU every core works on people of its own.
+    cores = cores_for(estimator.device)
+    parts = pieces(np.arange(count), PEOPLE_AT_ONCE, cores) if cores > 1 else [slice(None)]
+
+    def bare() -> None:
+        low = network.precision != torch.float32
+
+        def run(part: np.ndarray | slice) -> None:
+            cast = torch.autocast(estimator.device.type, network.precision) if low else contextlib.nullcontext()
+            with torch.inference_mode(), cast:
+                method.run(crops[:, part], margin[part])
+
+        for _ in range(rounds):
+            on_cores(run, parts, cores)
+
+    return bare, rounds * count
+
+
+def detection(estimator: dcpose_cli.PoseEstimator, inputs: Inputs) -> Callable[[], None]:
+    """What runs the detector on the frames."""
+
+    def detect() -> None:
+        for first in range(0, len(inputs.frames), CHUNK_FRAMES):
+            estimator.detector.detect([f.image for f in inputs.frames[first : first + CHUNK_FRAMES]])
+
+    return detect
+
+
 def whole(options: argparse.Namespace, **settings: Any) -> dict[str, float]:
     """The program from file to file, the networks loaded."""
-    people = dcpose_cli.PoseEstimator(
-        options.model, options.device, detector=options.detector, precision=options.precision, batch=options.batch,
-        **settings,
-    ).load()  # fmt: skip
+    people = loaded(options, **settings)
     frames = persons = 0
 
     def work() -> None:
@@ -228,20 +244,6 @@ def whole(options: argparse.Namespace, **settings: Any) -> dict[str, float]:
         "person-frames per second": persons / seconds,
         "crops through the backbone per person and frame": people.network.encoded / max(1, persons),
     }
-
-
-def peer(options: argparse.Namespace) -> dict[str, Any]:
-    """`yolo pose predict` on the same frames, in a process of its own."""
-    environment = os.environ | {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    times = []
-    for _ in range(options.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            environment["YOLO_CONFIG_DIR"] = folder
-            command = [sys.executable, "-c", PEER, str(options.clip.resolve()), options.peer, str(options.frames)]
-            done = subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, text=True)
-        count, seconds = done.stdout.split()[-2:]
-        times.append(1000 * float(seconds) / int(count))
-    return {"weights": options.peer, "ms per frame": median(times)}
 
 
 def timed(work: Callable[[], Any], rounds: int, device: torch.device) -> float:
