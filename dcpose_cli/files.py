@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
 from dcpose_cli._names import MAX_NAME_BYTES
+from dcpose_cli._reading import require_file
 from dcpose_cli._recovery import complete_set as complete_set
 from dcpose_cli._recovery import give_name, remove_stale
 from dcpose_cli._recovery import sync_file as sync_file
@@ -58,6 +59,7 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes. Raises InputError when it cannot be read."""
     digest = hashlib.sha256()
     try:
+        require_file(path)
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
@@ -100,6 +102,11 @@ def require_own_folder(folder: Path) -> None:
         _require_own(folder, folder.lstat(), stat.S_ISDIR, "is not a folder")
     except OSError as exc:
         raise output_error(exc, folder) from exc
+
+
+def require_own_file(path: Path) -> None:
+    """Raise OutputError unless a file of our own making is one, no link, and this user's; OSError as lstat does."""
+    _require_own(path, path.lstat(), stat.S_ISREG, "is not a file")
 
 
 def is_own_folder(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from .._locks import byte_of, locked
 from .._paths import data_dir
+from .._reading import require_file
 from .._text import one_line
 from ..errors import UsageError, WeightsError
 from ..files import output_error, write_atomic
@@ -74,6 +75,7 @@ def fetched_detectors() -> list[Path]:
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a weights file. Raises WeightsError when it cannot be read."""
     try:
+        require_file(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

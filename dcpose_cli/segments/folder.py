@@ -46,6 +46,7 @@ from ..files import (
     output_error,
     read_own,
     remove_empty,
+    require_own_file,
     require_own_folder,
     write_atomic,
 )
@@ -141,6 +142,7 @@ class SegmentFolder:
         """Lock the folder for this process until `release` or its end; False when another process holds the lock."""
         try:
             self._make()
+            self._require_own_files()
             self._lock = open_own(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise output_error(error, self.folder) from error
@@ -156,6 +158,13 @@ class SegmentFolder:
             self.folder.mkdir()
             return
         require_own_folder(self.folder)
+
+    def _require_own_files(self) -> None:
+        """Raises OutputError for links, pipes and other users' files under the names of ours: none is removed."""
+        for path in self.folder.iterdir():
+            if _OWN_FILE.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # of another run, which has just renamed or removed it
+                    require_own_file(path)
 
     def release(self) -> None:
         """Release the lock. A folder without parts is removed, before that where the system can remove an open file."""

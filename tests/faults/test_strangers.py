@@ -49,18 +49,24 @@ def test_other_files_in_a_segments_folder_stay(dcpose, clip, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lock", "key.json", "0.seen"])
-@pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_parts_that_are_links_or_pipes_are_not_followed(dcpose, product, clip, tmp_path, name, kind):
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_parts_that_are_links_or_pipes_are_refused(dcpose, product, clip, tmp_path, name, kind):
     folder, victim = tmp_path / ".r.json.segments.part", tmp_path / "victim"
     folder.mkdir()
     victim.write_text("precious")
     if kind == "link":
         (folder / name).symlink_to(victim)
-    else:
+    elif kind == "pipe":
         os.mkfifo(folder / name)
-    result = dcpose.estimate(clip, "-o", tmp_path / "r.mp4")
-    assert result.returncode == (4 if name == "lock" else 0), result.stderr
+    else:
+        (folder / name).mkdir()
+    for options in ((), ("--resume",), ("--overwrite",)):
+        result = dcpose.estimate(clip, "-o", tmp_path / "r.mp4", *options)
+        assert result.returncode == 4, result.stderr
+        assert "where dcpose stores files of its own" in product.one_line(result)
     assert victim.read_text() == "precious"
+    assert os.path.lexists(folder / name)
+    assert product.files_in(tmp_path) == sorted([*([f".r.json.segments.part/{name}"] * (kind != "folder")), "victim"])
 
 
 def test_manifest_that_is_a_link_is_refused(dcpose, product, clip, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 from dataclasses import replace
 
@@ -195,6 +196,11 @@ def test_from_a_file(served, tmp_path, content):
     mine = tmp_path / "fetched by hand.pth"
     mine.write_bytes(content + b"?")
     assert "fetched by hand.pth: not the published file" in refused(get_model, NAME, file=mine)
+    mine.unlink()
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        make(mine)
+        assert "a pipe or device" in refused(get_model, NAME, file=mine)
+        mine.unlink()
     mine.write_bytes(content)
     path = get_model(NAME, file=mine, offline=True)
     assert open_model(path).header.name == NAME

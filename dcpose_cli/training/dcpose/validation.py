@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dcpose_cli._opencv import cv2
 
-from ...files import output_error
+from ...files import write_atomic
 from ...pose.heatmaps import Decoder
 from ...skeleton import EDGES, JOINT_GROUPS, JOINT_NAMES
 from ..data.augment import plain_crops
@@ -137,10 +137,7 @@ def draw_worst(people: Sequence[Found], size: tuple[int, int], enlarge: float, p
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [np.concatenate(tiles[k : k + COLUMNS], axis=1) for k in range(0, len(tiles), COLUMNS)]
     data = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1].tobytes()
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise output_error(error, path) from error
+    write_atomic(path, data, overwrite=True)
 
 
 def _tile(person: Found, size: tuple[int, int], enlarge: float) -> NDArray[np.uint8]:

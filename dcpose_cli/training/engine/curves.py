@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..._reading import require_file
 from ..._scratch import scratch_folder
 from ...errors import UsageError
-from ...files import output_error
+from ...files import write_atomic
 from .log import PCK, SHARES, Scalars
 
 CURVES_NAME = "curves.png"
+_LARGEST = 1e300
 
 
 @contextmanager
@@ -49,7 +53,8 @@ def draw_curves(work: Path) -> Path | None:
 
     None where there is no log, or matplotlib is not installed. Raises OutputError.
     """
-    log, validation = _rows(work / "log.csv"), _rows(work / "validation.csv")
+    log = _rows(work / "log.csv", ("loss", "lr"))
+    validation = _rows(work / "validation.csv", ())
     if not log or importlib.util.find_spec("matplotlib") is None:
         return None
     with _no_trace_of_matplotlib():
@@ -63,12 +68,10 @@ def draw_curves(work: Path) -> Path | None:
     for (left, right), stage in zip(axes, stages, strict=True):
         _plot_log(left, [row for row in log if row["stage"] == stage], stage)
         _plot_validation(right, [row for row in validation if row["stage"] == stage], stage)
-    path = work / CURVES_NAME
-    try:
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise output_error(error, path) from error
-    return path
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110)
+    write_atomic(work / CURVES_NAME, picture.getvalue(), overwrite=True)
+    return work / CURVES_NAME
 
 
 @contextmanager
@@ -88,13 +91,45 @@ def _no_trace_of_matplotlib() -> Iterator[None]:
             del os.environ["MPLCONFIGDIR"]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
+def _rows(path: Path, numbers: Sequence[str]) -> list[dict[str, str]]:
+    """The whole lines of a log; none of one that cannot be read. numbers: columns that must hold some.
+
+    A power failure may have torn or zeroed a line, and a resumed training writes behind it.
+    """
+    try:
+        require_file(path)
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            lines = map(_cells, file)
+            columns = next(lines, [])
+            rows = [dict(zip(columns, cells, strict=True)) for cells in lines if len(cells) == len(columns)]
+    except OSError:
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        # A resumed training writes some steps again: the last line of a step counts.
-        keys = ("stage", "step", "part", "size")
-        return list({tuple(row.get(key) for key in keys): row for row in csv.DictReader(file)}.values())
+    # A resumed training writes some steps again: the last line of a step counts.
+    keys = ("stage", "step", "part", "size")
+    whole = (row for row in rows if _is_whole(row, numbers))
+    return list({tuple(row.get(key) for key in keys): row for row in whole}.values())
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of CSV; none of one that is damaged. No cell of a log holds the end of a line."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
+
+
+def _is_whole(row: dict[str, str], numbers: Sequence[str]) -> bool:
+    named = re.fullmatch(r"stage\d", row.get("stage", "")) and re.fullmatch(r"\d{1,9}", row.get("step", ""))
+    return bool(named) and all(_number(row.get(name, "")) is not None for name in numbers)
+
+
+def _number(text: str) -> float | None:
+    """A number that can be drawn; None for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if abs(value) < _LARGEST else None
 
 
 def _plot_log(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
@@ -111,8 +146,9 @@ def _plot_validation(axes: Any, rows: list[dict[str, str]], stage: str) -> None:
     for row in rows:
         where = f" {row['part']} {row['size']}" if row.get("part") else ""
         for name, value in row.items():
-            if value and (name in SHARES or name.startswith(PCK)):
-                lines.setdefault(name + where, []).append((int(row["step"]), float(value)))
+            number = _number(value) if name in SHARES or name.startswith(PCK) else None
+            if number is not None:
+                lines.setdefault(name + where, []).append((int(row["step"]), number))
     for name, points in lines.items():
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
     axes.set(title=f"{stage}: validation", xlabel="step", ylabel="share")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..._reading import require_file
 from ...files import output_error
 
 LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
@@ -81,15 +82,25 @@ class Logs:
                 writer = csv.writer(file)
                 if fresh:
                     writer.writerow(columns)
+                elif _is_torn(path):
+                    file.write("\n")
                 writer.writerow([row.get(column, "") for column in columns])
         except OSError as error:
             raise output_error(error, path) from error
 
 
+def _is_torn(path: Path) -> bool:
+    """Whether the last line has no end: a power failure, or a disk that was full."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 1))
+        return file.read() not in (b"", b"\n")
+
+
 def _columns(path: Path) -> tuple[str, ...]:
     """The columns of a CSV file; none where there is no file."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        require_file(path)
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             return tuple(next(csv.reader(file), ()))
-    except FileNotFoundError:
+    except (FileNotFoundError, csv.Error):
         return ()
