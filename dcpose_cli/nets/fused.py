@@ -1,6 +1,6 @@
-"""A network made ready for a CPU: every convolution in one step with the addition and the ReLU behind it.
+"""A network made ready for a CPU: every convolution in one step with the addition and the activation behind it.
 
-oneDNN's convolution can add another tensor to its result and rectify it before the result leaves the cache, and it can
+oneDNN's convolution can add another tensor to its result and activate it before the result leaves the cache, and it can
 keep its weights in the layout it computes with. torch's operators for that are not public, so they are tried once;
 where they are missing or do not give what separate steps give, networks run in separate steps.
 """
@@ -25,6 +25,8 @@ from .simplebaseline import SimpleBaseline
 
 #: What is traced as a whole: modules that make one tensor of one tensor, whatever its size.
 _STRAIGHT: Final = (HRNet, HRNetFeatures, ResNet50Features, SimpleBaseline, nn.Sequential)
+#: Modules of ultralytics that are their `act` of their `conv`.
+_UNITS: Final = frozenset({"Conv", "DWConv"})
 #: Processors that oneDNN computes on with code of its own.
 _PROCESSORS: Final = frozenset({"x86_64", "amd64"})
 #: oneDNN's kernels for AVX-512 make this many channels of the output at a time; the rest takes a slow path.
@@ -51,20 +53,34 @@ def _fused(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     return net
 
 
+def fused_units(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A YOLO network on a CPU, batch norm folded -> the same with its units fused: a convolution and its SiLU each.
+
+    dtype: what they compute in. The result equals that of `net` under autocast to `dtype` up to rounding. `net` is
+    changed, unless torch has no such operators.
+    """
+    for unit in net.modules() if available() else ():
+        conv = getattr(unit, "conv", None)
+        is_unit = type(unit).__name__ in _UNITS and not hasattr(unit, "bn")
+        if is_unit and isinstance(conv, nn.Conv2d) and type(unit.act) is nn.SiLU:
+            unit.conv, unit.act = FusedConv(conv, dtype, then="swish"), nn.Identity()
+    return net
+
+
 class FusedConv(nn.Module):
-    """A convolution, then the addition of `other` if there is one, then, with `relu`, max(0, x).
+    """A convolution, then the addition of `other` if there is one, then an activation: "none", "relu" or "swish".
 
     (B, cin, H, W) of any float type -> (B, cout, h, w) of `dtype`; other: of the shape of the result.
     """
 
-    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, *, relu: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, *, then: str = "none") -> None:
         super().__init__()
         # Plain attributes: a packed tensor can neither be moved nor saved.
         self._shape = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
         self._weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         self._packed = False
         self._bias = None if conv.bias is None else conv.bias.detach().to(dtype)
-        self._dtype, self._relu = dtype, relu
+        self._dtype, self._then = dtype, then
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """See the class."""
@@ -72,11 +88,11 @@ class FusedConv(nn.Module):
             self._pack(x)
         x, run = x.to(self._dtype), torch.ops.mkldnn._convolution_pointwise
         if other is None:
-            out: Tensor = run(x, self._weight, self._bias, *self._shape, "relu" if self._relu else "none", [], "")
+            out: Tensor = run(x, self._weight, self._bias, *self._shape, self._then, [], "")
             return out
-        relu = "relu" if self._relu else None
+        then = None if self._then == "none" else self._then
         total: Tensor = run(
-            x, other.to(self._dtype), self._weight, self._bias, *self._shape, "add", 1.0, relu, [], None
+            x, other.to(self._dtype), self._weight, self._bias, *self._shape, "add", 1.0, then, [], None
         )
         return total
 
@@ -189,17 +205,17 @@ def _fuse(
     if follower is not None and is_relu(follower):
         gone.append(follower)
         follower = _only_user(follower)
-    relu, parts, graph = is_relu(gone[-1]), _parts_of(follower), out.graph
+    then, parts, graph = "relu" if is_relu(gone[-1]) else "none", _parts_of(follower), out.graph
     if follower is not None and parts and not others:
         width = conv.out_channels // len(parts)
         for part, user in enumerate(parts):
             piece = _piece(conv, slice(part * width, (part + 1) * width))
-            out.add_submodule(f"{name}_{part}", FusedConv(piece, dtype, relu=relu))
+            out.add_submodule(f"{name}_{part}", FusedConv(piece, dtype, then=then))
             with graph.inserting_after(gone[-1]):
                 user.replace_all_uses_with(graph.call_module(f"{name}_{part}", (node.args[0],)))
         gone += [follower, *parts]
     else:
-        out.add_submodule(name, FusedConv(conv, dtype, relu=relu))
+        out.add_submodule(name, FusedConv(conv, dtype, then=then))
         with graph.inserting_after(gone[-1]):
             gone[-1].replace_all_uses_with(graph.call_module(name, (node.args[0], *others)))
     for old in reversed(gone):
@@ -244,11 +260,12 @@ def _works() -> bool:
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
         conv = nn.Conv2d(3, 5, 3, padding=1)
         x, other = torch.randn(1, 3, 6, 7), torch.randn(1, 5, 6, 7)
-        alone, plain = conv(x), FusedConv(conv, torch.float32, relu=False)
+        alone, plain = conv(x), FusedConv(conv, torch.float32)
         pairs = (
             (plain(x), alone),
             (plain(x, other), alone + other),
-            (FusedConv(conv, torch.float32, relu=True)(x), alone.relu()),
-            (FusedConv(conv, torch.float32, relu=True)(x, other), (alone + other).relu()),
+            (FusedConv(conv, torch.float32, then="relu")(x), alone.relu()),
+            (FusedConv(conv, torch.float32, then="relu")(x, other), (alone + other).relu()),
+            (FusedConv(conv, torch.float32, then="swish")(x), F.silu(alone)),
         )
         return all(torch.allclose(found, expected, atol=1e-5) for found, expected in pairs)

@@ -21,6 +21,7 @@ from dcpose_cli._opencv import cv2
 from dcpose_cli._text import one_line
 from dcpose_cli._torchvision import ops
 from dcpose_cli.errors import DeviceError
+from dcpose_cli.nets.fused import fused_units
 from dcpose_cli.people.detector_files import (
     FORMAT_VERSION,
     METADATA_KEY,
@@ -88,6 +89,8 @@ class PersonDetector:
         self._batch = _CUDA_BATCH if self._device.type == "cuda" else 1
         try:
             net = model.net.to(self._device).to(memory_format=torch.channels_last)
+            if self._device.type == "cpu":
+                net = fused_units(net, torch.bfloat16 if half else torch.float32)
             self._net = net.half() if half and self._device.type == "cuda" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {self._device}: {one_line(error)}", hint="use --device cpu") from error

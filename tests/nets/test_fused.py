@@ -115,11 +115,52 @@ def test_offsets_of_any_size(dtype):
 
 @needs_operators
 def test_threads_that_come_first_together():
-    conv = FusedConv(nn.Conv2d(16, 16, 3, padding=1).requires_grad_(False), torch.float32, relu=True)
+    conv = FusedConv(nn.Conv2d(16, 16, 3, padding=1).requires_grad_(False), torch.float32, then="relu")
     x = torch.randn(2, 16, 20, 20).contiguous(memory_format=torch.channels_last)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: conv(x), range(16)))
     assert all(torch.equal(one, conv(x)) for one in found)
+
+
+class Conv(nn.Module):
+    """A unit as ultralytics has it, batch norm folded."""
+
+    def __init__(self, cin, cout, act, groups=1):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(cin, cout, 3, 2, 1, groups=groups), act
+
+    def forward(self, x):
+        return self.act(self.conv(x))
+
+
+class Unfolded(Conv):
+    """One that still normalises in between."""
+
+    def __init__(self, cin, cout):
+        super().__init__(cin, cout, nn.SiLU())
+        self.bn = nn.BatchNorm2d(cout)
+        nn.init.constant_(self.bn.weight, 3.0)
+
+    def forward(self, x):
+        return self.act(self.bn(self.conv(x)))
+
+
+Unfolded.__name__ = "Conv"
+
+
+@needs_operators
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_units_of_a_detector(dtype, tolerance):
+    torch.manual_seed(0)
+    units = [Conv(3, 8, nn.SiLU()), Conv(8, 8, nn.SiLU(), groups=8), Conv(8, 6, nn.Identity()), Unfolded(6, 5)]
+    net = nn.Sequential(*units).eval().requires_grad_(False)
+    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        pictures = [torch.randn(1, 3, 64, 48), torch.randn(1, 3, 96, 64)]  # weights are laid out for the first
+        wanted = [net(x) for x in pictures]
+        quick = fused.fused_units(net, dtype)
+        for x, expected in zip(pictures, wanted, strict=True):
+            assert (quick(x) - expected).abs().max() < tolerance * expected.abs().max()
+    assert [type(unit.conv) for unit in units] == [FusedConv, FusedConv, nn.Conv2d, nn.Conv2d]
 
 
 @pytest.mark.parametrize("broken", [AttributeError("no such operator"), RuntimeError("takes 9 arguments"), "wrong"])
