@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..sides import LEFT, RIGHT, SideRepair
 from ..types import FrameResult, Person
 from .exchanges import Exchanges
-from .serialization import present
+from .serialization import COORDINATE_DECIMALS, SCORE_DECIMALS, present
 
 #: Mean confidence below which a person, or a second of a track, is doubtful.
 LOW_CONFIDENCE: Final = 0.3
@@ -85,28 +85,42 @@ class Figures:
 class DoubtFinder:
     """What is doubtful about the people of frames that come one by one, in ascending order, in flat memory.
 
-    Holds back as many frames as `sides.SideRepair` does.
+    Holds back as many frames as `sides.SideRepair` does. Numbers are rounded as in files, so that a run and its file
+    have the same doubts.
     """
 
     def __init__(self) -> None:
-        self._repair: SideRepair[FrameResult] = SideRepair()
+        self._repair: SideRepair[tuple[FrameResult, FrameResult]] = SideRepair()
         self._exchanges = Exchanges()
 
     def add(self, frame: FrameResult) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
         """Take the next frame; gives those that are decided, each with the doubts of its people. To be used up."""
-        return map(self._doubts, self._repair.add(frame, frame))
+        rounded = replace(frame, people=tuple(map(_as_written, frame.people)))
+        return map(self._doubts, self._repair.add((frame, rounded), rounded))
 
     def finish(self) -> Iterator[tuple[FrameResult, tuple[Doubt, ...]]]:
         """The frames that are left."""
         return map(self._doubts, self._repair.finish())
 
-    def _doubts(self, pair: tuple[FrameResult, FrameResult]) -> tuple[FrameResult, tuple[Doubt, ...]]:
-        frame, repaired = pair
-        arms, places = self._exchanges.add(frame)
+    def _doubts(
+        self, decided: tuple[tuple[FrameResult, FrameResult], FrameResult]
+    ) -> tuple[FrameResult, tuple[Doubt, ...]]:
+        (frame, rounded), repaired = decided
+        arms, places = self._exchanges.add(rounded)
         return frame, tuple(
             _doubt(person, after, arms=person.track_id in arms, places=person.track_id in places)
-            for person, after in zip(frame.people, repaired.people, strict=True)
+            for person, after in zip(rounded.people, repaired.people, strict=True)
         )
+
+
+def _as_written(person: Person) -> Person:
+    """Somebody with the numbers that a file has."""
+    places, scores = np.round(person.keypoints[:, :2], COORDINATE_DECIMALS), person.keypoints[:, 2:]
+    return replace(
+        person,
+        bbox=np.round(person.bbox, COORDINATE_DECIMALS),
+        keypoints=np.concatenate([places, np.round(scores, SCORE_DECIMALS)], axis=1),
+    )
 
 
 def _doubt(person: Person, repaired: Person, *, arms: bool, places: bool) -> Doubt:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dcpose_cli.results import PoseTrackWriter, read_posetrack
 from dcpose_cli.results.quality import LOW_CONFIDENCE, Figures, Reason, doubts, figures_of, per_second
 from dcpose_cli.sides import LEFT, RIGHT
 from dcpose_cli.skeleton import JOINT_NAMES
@@ -127,3 +128,18 @@ def test_exchanged_arms_and_exchanged_people_are_doubtful_seconds():
         (3, 7): {Reason.PERSON_SWAP},
     }
     assert figures_of(frames).doubtful_seconds == 2
+
+
+def test_a_run_and_its_file_have_the_same_figures(tmp_path):
+    """Confidences that differ from their four written decimals by nearly half a unit of the last one."""
+    header = {"time_base": "1/25", "fps": "25/1", "width": 100, "height": 200}
+    frames = [
+        replace(
+            frame, people=tuple(replace(p, keypoints=p.keypoints + np.float32([0, 0, 4.9e-5])) for p in frame.people)
+        )
+        for frame in clip(low=range(50, 75))
+    ]
+    with PoseTrackWriter(tmp_path / "r.json", header) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert figures_of(frames) == figures_of(read_posetrack(tmp_path / "r.json").frames)
