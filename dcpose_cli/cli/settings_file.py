@@ -103,8 +103,13 @@ def _of_result(path: Path) -> dict[str, Any]:
     settings = {name: made[name] for name in _SETTINGS if made.get(name) is not None}
     if "detect_size" in settings:
         settings["detect_size"] = str(settings["detect_size"] or "auto")
-    if isinstance(settings.get("share_crops"), str):
-        settings["share_crops"] = _SHARING.get(settings["share_crops"])
+    where = settings.get("share_crops")
+    if isinstance(where, str):
+        if where not in _SHARING:
+            raise UsageError(f"share_crops cannot be {printable(where)!r:.40}", path=path)
+        settings["share_crops"] = _SHARING[where]
+        if settings["share_crops"] is None:  # chosen by the number of people, as without the option
+            del settings["share_crops"]
     if made.get("precision") in _PRECISIONS:
         settings["precision"] = _PRECISIONS[made["precision"]]
     for key in ("model", "detector"):

@@ -23,6 +23,7 @@ from ..errors import InputError, UsageError
 from ..files import complete_set
 from ..results.foreign import is_json
 from ..results.selected import picture_size
+from ..results.validation import require_crowds
 from ..selection import choose
 from ..skeleton import EVAL_SLOTS, JOINT_NAMES
 
@@ -109,6 +110,7 @@ def load(path: Path) -> Any:
 def frames_of(data: Mapping[str, Any]) -> list[EvalFrame]:
     """The same for parsed JSON; raises KeyError, TypeError or ValueError when it is neither style."""
     frames = [_frame17(frame) for frame in data["annolist"]] if "annolist" in data else _frames18(data)
+    require_crowds(frame.people for frame in frames)
     for frame in frames:
         for person in frame.people:
             _require_places(person)

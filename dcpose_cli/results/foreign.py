@@ -30,7 +30,7 @@ from .reader import PoseTrackResult, load_json, own_result, require_known_schema
 from .schema import require_header
 from .skeletons import joints_of_names, with_one_skeleton
 from .trc import read_trc
-from .validation import foreign_header, numbered_frames, raw_person, scalar, whole
+from .validation import foreign_header, numbered_frames, raw_person, require_crowds, scalar, whole
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
@@ -214,5 +214,9 @@ def _checked(result: PoseTrackResult) -> PoseTrackResult:
     indexes = [frame.index for frame in result.frames]
     if any(later <= earlier for earlier, later in pairwise(indexes)) or not all(0 <= i < _INT64 for i in indexes):
         raise InputError("its frames are not in ascending order")
+    try:
+        require_crowds(frame.people for frame in result.frames)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     joints, frames = with_one_skeleton(result.frames)
     return replace(result, frames=frames, joints=joints)

@@ -21,6 +21,7 @@ from ..skeleton.sets import require_result_joints
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
 from .schema import require_header
+from .validation import require_crowds
 
 _INT64 = 2**63
 
@@ -128,6 +129,10 @@ def _result(data: Any) -> PoseTrackResult:
         if index not in people:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
+    try:
+        require_crowds(people.values())
+    except ValueError as error:
+        raise InputError(str(error)) from error
     frames = [
         FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
         for index, tick in zip(indexes, header["pts"], strict=True)

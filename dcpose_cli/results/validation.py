@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +20,8 @@ from ..types import FrameResult, Person
 from .format import FORMAT_VERSION
 
 _LARGEST: Final = 1e7  # far from every pixel; areas and sums of it are still numbers that a float32 holds
+#: People of a frame: work and memory grow with the square of their number.
+MOST_PEOPLE: Final = 2_000
 _INT64: Final = 2**63
 #: A rate as somebody writes it; the time that Fraction takes for an exponent grows with its value.
 _RATE: Final = re.compile(r"\s*\d{0,20}(\.\d{0,20})?(e[+-]?\d{1,2})?(/\d{1,20})?\s*", re.IGNORECASE)
@@ -39,6 +41,13 @@ def whole(value: Any) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not -_INT64 <= number < _INT64:
         raise ValueError(f"{number!r:.40} is not a whole number")
     return number
+
+
+def require_crowds(people: Iterable[Sequence[object]]) -> None:
+    """Raise ValueError for a frame with more people than any picture shows. people: of every frame."""
+    for position, persons in enumerate(people):
+        if len(persons) > MOST_PEOPLE:
+            raise ValueError(f"frame {position} of the file has {len(persons)} people, {MOST_PEOPLE:,} are the most")
 
 
 def sequence_of(value: Any) -> Sequence[Any]:

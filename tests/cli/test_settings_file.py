@@ -36,6 +36,21 @@ def test_a_file_and_the_command_line(dcpose, clip, tmp_path):
     assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
 
 
+@pytest.mark.parametrize(("given", "where"), [((), "crowds"), (("--share-crops",), "always")])
+def test_a_result_repeats_itself_by_its_own_options(dcpose, product, clip, tmp_path, given, where):
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models, *given)
+    assert done.returncode == 0, done.stderr
+    assert header(tmp_path / "a.json")["settings"]["share_crops"] == where
+    again = ("export-json", clip, *dcpose.models, "--config", tmp_path / "a.json")
+    done = dcpose(*again, "-o", tmp_path / "b.json")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+    (tmp_path / "a.json").write_text((tmp_path / "b.json").read_text().replace(f'"{where}"', '"\\u001b[2J"'))
+    done = dcpose(*again, "-o", tmp_path / "c.json")
+    assert done.returncode == 2
+    assert "share_crops cannot be" in product.one_line(done)
+
+
 @pytest.mark.parametrize(
     ("text", "start", "end"),
     [

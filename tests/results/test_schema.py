@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from dcpose_cli.errors import InputError
+from dcpose_cli.evaluation.poseval_files import read_frames
 from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.results.foreign import read_result
 from dcpose_cli.results.reader import read_posetrack
+from dcpose_cli.results.validation import MOST_PEOPLE
 from dcpose_cli.types import FrameResult, Person
 
 #: As 0.6 wrote it, one key of every kind.
@@ -117,6 +119,24 @@ def test_keys_of_later_versions_are_left_alone(tmp_path, good):
     header = read(tmp_path, good).header
     assert header["later"] == {"a": [1, 2.5, None, "x"]}
     assert header["input"]["later"] == [True]
+
+
+def test_frames_with_more_people_than_any_picture(tmp_path, good):
+    """Work and memory grow with the square of the people of a frame."""
+    good["annotations"] = [good["annotations"][0] | {"id": n, "track_id": n} for n in range(MOST_PEOPLE + 1)]
+    with pytest.raises(InputError, match="2001 people, 2,000 are the most"):
+        read(tmp_path, good)
+    del good["annotations"][0]
+    assert len(read(tmp_path, good).frames[0].people) == MOST_PEOPLE
+    (tmp_path / "frames").mkdir()
+    somebody = {"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}
+    (tmp_path / "frames" / "a_000000000000_keypoints.json").write_text(json.dumps({"people": [somebody] * 2001}))
+    with pytest.raises(InputError, match="2001 people"):
+        read_result(tmp_path / "frames")
+    good = {"annolist": [{"image": [{"name": "a.jpg"}], "annorect": [{"annopoints": []}] * 2001}]}
+    (tmp_path / "x.json").write_text(json.dumps(good))
+    with pytest.raises(InputError, match="2001 people"):
+        read_frames(tmp_path / "x.json")
 
 
 def test_counts_are_counted_again(tmp_path, good):
