@@ -1,7 +1,7 @@
 """A DCPose head for networks that it was not trained with: trained on the heatmaps of several, measured on another.
 
     python benchmarks/published_head --data DIR --device cuda --out runs/published_head --json FILE \\
-        --backbones dcpose-s@288x384 simplebaseline-r50 hrnet-w48-coco hrnet-w48-posetrack18 \\
+        --backbones dcpose-s@288x384 simplebaseline-r50 hrnet-w48-posetrack18,hrnet-w48-coco \\
         --assemble hrnet-w48-posetrack18 --model dcpose-w48
     python benchmarks/published_head --data DIR --map 36x48 --crop 192x256 --batch 8 --steps 400 --seeds 1 2 \\
         --cached 1500 --backbones dcpose-s,benchmarks/checkpoints/dcpose-s-sixth ncnn:FOLDER --out runs/small
