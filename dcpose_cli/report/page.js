@@ -15,7 +15,7 @@ function listTracks(data, stage, changed, pick) {
     colour.style.background = track.colours[2];
     id.textContent = `#${track.id}`;
     facts.className = "facts";
-    facts.textContent = `${track.count} frames · ${clock(data.times[track.frame[0]])}`;
+    facts.textContent = `${track.count} ${track.count === 1 ? "frame" : "frames"} from ${clock(data.times[track.frame[0]])}`;
     label.append(check, colour, id, facts);
     check.addEventListener("change", () => {
       if (check.checked) stage.hidden.delete(track.number); else stage.hidden.add(track.number);

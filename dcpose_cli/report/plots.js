@@ -47,7 +47,7 @@ class Plots {
       { label: "threshold", stroke: "#ff7a7a", dash: [4, 4], value: fixed(2) },
     ], [times, there((row) => data.score(track, joint, row)), times.map(() => this.threshold)], [0, 0.5, 1]);
     const slot = (joint) => data.meta.joints.indexOf(joint);
-    this.add(this.places[2], "angles (degrees)", 190,
+    this.add(this.places[2], "angles (degrees, 180 is a straight limb)", 190,
       ANGLES.map(([label, , , , stroke, show]) => ({ label, stroke, show, value: fixed(0) })),
       [times, ...ANGLES.map(([, a, b, c]) => {
         const corner = [slot(a), slot(b), slot(c)];

@@ -17,9 +17,11 @@ def test_five_videos_one_corrupt(dcpose, product, tmp_path):
         product.make_clip(folder / f"{number}.mp4", frames=3)
     (folder / "5.mp4").write_bytes((folder / "1.mp4").read_bytes()[:400])
     os.mkfifo(folder / "pipe.mp4")
+    (folder / "notes.txt").touch()
     planned = dcpose("batch", folder, "-o", tmp_path / "out", "--dry-run")
     assert planned.returncode == 0
     assert planned.stderr.count(" -> ") == 5
+    assert "left out, as their names are not those of videos: notes.txt\n" in planned.stderr
     assert not (tmp_path / "out").exists()
 
     result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)

@@ -31,6 +31,10 @@ def test_it_loads_plays_seeks_and_hides(made, browser, tmp_path):
     browser.wait("dcpose.stage.withVideo && document.getElementById('video').readyState >= 2")
     assert browser.run("document.getElementById('note').textContent") == ""
     assert "50 frames, 2 tracks" in browser.run("document.getElementById('about').textContent")
+    assert browser.run("[...document.querySelectorAll('#tracks .facts')].map((one) => one.textContent)") == [
+        "50 frames from 0:00.00",
+        "40 frames from 0:00.00",
+    ]
 
     # The overlay lies on the video, and shows both people.
     box = "(e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height].map(Math.round) })"
