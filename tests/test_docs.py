@@ -156,6 +156,20 @@ def test_commands_of_readme_write_different_files_and_read_what_is_there():
     assert {Path("result.mp4"), Path("result.json"), Path("plaza_angles.csv"), Path("plaza_pose.html")} <= written
 
 
+def test_pages_followed_one_after_another_write_different_files():
+    """README, then the Python page and the guides, in one folder; `batch` alone may meet its own results again."""
+    written = {}
+    for page in (ROOT / "README.md", ROOT / "docs/python.md", *sorted((ROOT / "docs/guides").glob("*.md"))):
+        new = {Path(name) for name in re.findall(r'\bout="([^"]+)"', page.read_text(encoding="utf-8"))}
+        for call in calls(page):
+            if call[0] not in ("batch", "doctor"):
+                _, values = parsed(call)
+                new |= outputs(call) | {Path(work) for work in [values.get("work")] if work}
+        assert {path: written[path] for path in new & set(written)} == {}, page.name
+        written |= dict.fromkeys(new, page.name)
+    assert {Path("plaza_labels"), Path("labels"), Path("gait_quality.csv"), Path("plaza_python.mp4")} <= set(written)
+
+
 def test_readme_evaluates_the_clip_it_analysed():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     analysed = Path(shlex.split(INSTALL_AND_RUN)[-3]).stem

@@ -43,8 +43,7 @@ def test_guide_runs_without_a_stumble(guide, tmp_path):
         environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, f"{text}\n{run.stdout}\n{run.stderr}"
-        recipe = tmp_path / "labels/recipe.toml"
-        if recipe.exists():
+        for recipe in tmp_path.glob("*labels/recipe.toml"):
             recipe.write_text(re.sub(r"^steps = \d+", "steps = 2", recipe.read_text(), flags=re.MULTILINE))
         done += 1
     assert done >= 4
