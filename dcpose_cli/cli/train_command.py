@@ -65,12 +65,21 @@ def train_model(
         "report": report,
     }
     start = None if init is None else kind.read_init(init)
+    place = work or Path("runs") / plan.name
+    if not quiet and own_ranks().first:
+        _say_what_is_continued(place)
     extra = {"teacher": teacher} if kind.teacher else {}
     with stop_between_steps() as after_step:
         options["after_step"] = after_step
-        net = kind.train(plan, data, work or Path("runs") / plan.name, init=start, **extra, **options)
+        net = kind.train(plan, data, place, init=start, **extra, **options)
     if own_ranks().first:
         message(f"{printable(kind.save(net, plan, folder, overwrite=overwrite))} written")
+
+
+def _say_what_is_continued(work: Path) -> None:
+    """A finished stage is not trained again, also where the labels are others now: the user hears of it."""
+    if found := sorted(work.glob("stage*.ckpt")):
+        message(f"dcpose: continues from {printable(found[-1])}; with other labels, train in another --work folder")
 
 
 def parse_stages(text: str) -> list[int]:

@@ -79,5 +79,11 @@ def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_
     said = capsys.readouterr().err
     assert "stage2 2/2" in said
     assert "stage1" not in said
+    assert "continues" not in said
     header = open_model(tmp_path / "out").header
     assert (header.name, header.decoding) == ("own", "smoothed")
+    # The stage is finished: the same command trains nothing again, and says so.
+    train_model(recipe, posetrack_root, tmp_path / "again", tmp_path / "work", stages="2", workers=1, **options)
+    said = capsys.readouterr().err
+    assert f"continues from {tmp_path / 'work' / 'stage2.ckpt'}; with other labels" in said
+    assert "stage2 2/2" not in said
