@@ -48,6 +48,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="made by `dcpose dataset from-result`")
     parser.add_argument("truth", type=Path, help="the JSON beside the clip in sample_videos/")
     arguments = parser.parse_args()
+    images = json.loads((arguments.folder / LABELS).read_text(encoding="utf-8"))["images"]
+    others = [one["file_name"] for one in images if not one["file_name"].startswith(f"{arguments.truth.stem}_")]
+    if others:
+        parser.error(f"{others[0]} is not a picture of the clip {arguments.truth.stem}")
     print(f"{arguments.folder}: {correct(arguments.folder, arguments.truth)} people")
 
 

@@ -41,7 +41,7 @@ def test_steps_of_a_known_walk(root):
     assert found == pytest.approx(expected, abs=0.025)
 
 
-def test_labels_of_a_sample_clip_become_the_true_joints(root, tmp_path, monkeypatch):
+def test_labels_of_a_sample_clip_become_the_true_joints(root, tmp_path, monkeypatch, capsys):
     """A folder of wrong labels, corrected by the script, holds the truth and can be read by the trainer."""
     truth = json.loads((root / "sample_videos/sprint.json").read_text(encoding="utf-8"))
     names = ["nose", "left_ear", "right_ear", *truth["joints"][1:]]
@@ -62,6 +62,13 @@ def test_labels_of_a_sample_clip_become_the_true_joints(root, tmp_path, monkeypa
         for found, person in zip(video.frames[0].people, people, strict=True):
             assert (found.joints[:, 2] > 0).sum() == 15  # the truth has no ears
             assert found.joints[0, :2].tolist() == pytest.approx(person["keypoints"][0][:2], abs=1e-4)
+
+    before = labels.read_bytes()
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), str(root / "sample_videos/plaza.json")])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(script), run_name="__main__")
+    assert "sprint_000003.jpg is not a picture of the clip plaza" in capsys.readouterr().err
+    assert labels.read_bytes() == before
 
 
 def test_hosted_checks_are_those_of_ci_run(root):
