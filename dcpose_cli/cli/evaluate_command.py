@@ -77,7 +77,7 @@ def _show(result: Evaluation) -> None:
         show(table)
     say(_line(result.total))
     if result.detected is not None:
-        say(f"without interpolated people: {_line(result.detected.total)}")
+        say(f"'detected' leaves out interpolated people (filled gaps of a track): {_line(result.detected.total)}")
     if len(result.sequences) > 1:
         say()
         show(_by_sequence(result))

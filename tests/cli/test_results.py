@@ -180,7 +180,7 @@ def test_evaluate_shows_figures_without_interpolated_people(dcpose, root, tmp_pa
     assert [row[0] for row in rows[:5]] == ["%", "AP", "AP,", "PCKh", "PCKh,"]
     assert rows[1][-1] != rows[2][-1]
     assert [len(row) for row in rows[1:3]] == [9, 10]
-    assert "without interpolated people: " in done.stdout
+    assert "'detected' leaves out interpolated people (filled gaps of a track): " in done.stdout
 
 
 def test_evaluate_says_why_there_are_no_figures_of_tracking(dcpose, product, root, tmp_path):
