@@ -31,7 +31,7 @@ from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.evaluation.cost import cost_of
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.pose.model import LoadedModel
-from dcpose_cli.training.data.pack import is_held_out
+from dcpose_cli.training.data.pack import is_held_out, split_of
 from dcpose_cli.training.dcpose.recipe import Recipe
 from dcpose_cli.training.dsta.recipe import DSTARecipe
 from dcpose_cli.training.engine.curves import draw_curves
@@ -232,7 +232,7 @@ def gain_section(gain: dict[str, Any]) -> str:
     for condition, row in gain["conditions"].items():
         cells = " | ".join(f"{row[name]:.1f}" for name in names)
         lines.append(f"| {condition} | {cells} | {points(row['gain'])} |")
-    seeds = ", ".join(f"seed {seed} {points(value)}" for seed, value in damaged["gain by seed"].items())
+    seeds = ", ".join(f"{name} {points(value)}" for name, value in damaged["gain by head"].items())
     against = ", ".join(f"{name} {points(value)}" for name, value in damaged.items() if name.startswith("against"))
     lines += ["", f"Damaged, all kinds together: {points(damaged['gain'])}; {seeds}; {against}."]
     return "\n".join(lines)
@@ -339,7 +339,7 @@ def training_section(recipe: Recipe | DSTARecipe, data: Path, logs: dict[str, St
         images = {
             image["id"]: image
             for image in content["images"]
-            if image["split"] == "train"
+            if split_of(image, {one.source: one.share for one in recipe.data.validate}) == "train"
             and image["source"] not in recipe.data.exclude
             and image.get("role", "c") == "c"
             and not ("clip" in image and is_held_out(image["clip"], recipe.data.hold_out_clips))

@@ -72,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured = options.heads[0] if options.heads else options.backbone
     base = _dcpose(measured)
     recipe = replace(recipe, model=base.config)
-    heads = (
-        {str(name): _dcpose(name) for name in options.heads} if options.heads else trained_heads(options, recipe, base)
-    )
+    if options.heads:
+        heads = {Path(name).name: _dcpose(name) for name in options.heads}
+    else:
+        heads = trained_heads(options, recipe, base)
     size, enlarge = base.config.input_size, recipe.augment.enlarge
     windows = prepare(held_out_windows(options.data, recipe.data, share), size, enlarge)
     require_clips(windows, options.least_clips)
@@ -105,7 +106,7 @@ def _dcpose(name: str) -> DCPose:
 
 
 def trained_heads(options: argparse.Namespace, recipe: Recipe, base: DCPose) -> dict[str, DCPose]:
-    """One network per seed, trained or taken from where a call before left it."""
+    """A network per seed ("seed 1"), trained or taken from where a call before left it."""
     stage = recipe.stage2
     if stage is None:
         raise SystemExit(f"{options.recipe} has no stage 2")
@@ -128,7 +129,7 @@ def trained_heads(options: argparse.Namespace, recipe: Recipe, base: DCPose) -> 
             net.load_state_dict(base.state_dict())
             net = train_head(net.to(memory_format=torch.channels_last), cache, stage, int(seed), folder, report)
             save_model(net, folder, name=f"{recipe.name}-seed-{seed}", decoding=recipe.decoding, overwrite=True)
-    return {seed: _dcpose(str(folder)) for seed, folder in folders.items()}
+    return {f"seed {seed}": _dcpose(str(folder)) for seed, folder in folders.items()}
 
 
 def say(text: str) -> None:
@@ -151,7 +152,7 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(f"  {condition:8} {cells}  gain {_interval(row['gain'])}")
     damaged = report["damaged"]
     lines.append(f"damaged, all kinds: gain {_interval(damaged['gain'])}")
-    lines += [f"  seed {seed}: {_interval(values)}" for seed, values in damaged["gain by seed"].items()]
+    lines += [f"  {name}: {_interval(values)}" for name, values in damaged["gain by head"].items()]
     lines += [f"  {name}: {_interval(values)}" for name, values in damaged.items() if name.startswith("against")]
     return "\n".join(lines)
 

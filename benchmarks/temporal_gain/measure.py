@@ -114,7 +114,7 @@ def paired(
 def compare(
     heads: Mapping[str, DCPose], maps: Maps, windows: Sequence[Measured], decoder: Decoder
 ) -> dict[str, object]:
-    """Everything the table says. heads: the trained networks by seed. decoder: reads joints from all heatmaps."""
+    """Everything the table says. heads: the networks by name ("seed 1"). decoder: reads joints from all heatmaps."""
     joints, clips = counts(windows), [w.clip for w in windows]
     alone = {c: hits(single(maps, c), windows, decoder) for c in CONDITIONS}
     whole = {s: {c: hits(dcpose(net, maps, c), windows, decoder) for c in CONDITIONS} for s, net in heads.items()}
@@ -143,14 +143,14 @@ def compare(
             c: {
                 "single frame": share(alone[c]),
                 **{name: share(plain[name][c]) for name in CONTROLS},
-                **{f"DCPose, seed {s}": share(whole[s][c]) for s in seeds},
+                **{f"DCPose, {s}": share(whole[s][c]) for s in seeds},
                 "gain": list(paired(mean[c], alone[c], joints, clips)),
             }
             for c in CONDITIONS
         },
         "damaged": {
             "gain": over_damage(mean, alone),
-            "gain by seed": {s: over_damage(whole[s], alone) for s in seeds},
+            "gain by head": {s: over_damage(whole[s], alone) for s in seeds},
             **{f"against {name}": over_damage(mean, plain[name]) for name in CONTROLS},
         },
     }

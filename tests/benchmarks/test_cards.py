@@ -189,7 +189,7 @@ GAIN = {
         "clean": {"single frame": 80.0, "DCPose, seed 1": 81.0, "gain": [1.0, -0.5, 2.5]},
         "blur": {"single frame": 50.0, "DCPose, seed 1": 70.0, "gain": [20.0, 10.0, 30.0]},
     },
-    "damaged": {"gain": [20.0, 10.0, 30.0], "gain by seed": {"1": [20.0, 10.0, 30.0]}},
+    "damaged": {"gain": [20.0, 10.0, 30.0], "gain by head": {"seed 1": [20.0, 10.0, 30.0]}},
 }
 
 

@@ -127,7 +127,7 @@ def test_three_seeds_are_trained_measured_and_found_again(
     assert "gain" in text
     assert "against neighbours" in text
     report = json.loads((tmp_path / "first.json").read_text())
-    assert list(report["damaged"]["gain by seed"]) == ["1", "2", "3"]
+    assert list(report["damaged"]["gain by head"]) == ["seed 1", "seed 2", "seed 3"]
     assert set(report["conditions"]) == set(windows.CONDITIONS)
     assert report["windows"] == 1
     assert (tmp_path / "sheet.png").stat().st_size > 500

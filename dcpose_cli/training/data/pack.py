@@ -144,7 +144,7 @@ def _chosen(
         people.setdefault(annotation["image_id"], []).append(annotation)
     groups: dict[Any, list[_Labelled]] = {}
     for image in data["images"]:
-        if (split is None or _split_of(image, held_out) == split) and image.get("source") not in exclude:
+        if (split is None or split_of(image, held_out) == split) and image.get("source") not in exclude:
             key = image.get("triplet", ("still", image["id"]))
             groups.setdefault(key, []).append((image, people.get(image["id"], [])))
     found = [sorted(group, key=lambda item: "pcn".index(item[0].get("role", "c"))) for group in groups.values()]
@@ -153,7 +153,7 @@ def _chosen(
     return found
 
 
-def _split_of(image: dict[str, Any], held_out: Mapping[str, float]) -> str | None:
+def split_of(image: dict[str, Any], held_out: Mapping[str, float]) -> str | None:
     """Where an image belongs: what its part says, or "val" where it is held out. People cut out of one photograph, and
     frames of one clip, stay together."""
     source = str(image.get("source", ""))
