@@ -79,7 +79,7 @@ def test_callers_need_not_parse_text(tmp_path):
     with pytest.raises(WeightsError) as missing:
         find_weights("no-such-model")
     assert missing.value.path == "no-such-model"
-    assert "shipped models" in missing.value.hint
+    assert "shipped pose models" in missing.value.hint
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -266,7 +266,7 @@ def test_a_huge_network_is_refused_before_memory_is_taken(parts, write):
     tensors, header = parts
     header["network"]["backbone"]["width"] = 8192  # terabytes of weights
     assert "170,532,509,172 parameters" in refusal(write(tensors, header))
-    header["network"]["backbone"]["width"] = 512  # two gigabytes
+    header["network"]["backbone"]["width"] = 256  # within the limit, and hundreds of megabytes
     assert "does not fit its network" in refusal(write(tensors, header))
     header["network"]["backbone"]["width"] = 1 << 20
     assert "network.backbone.width is 1048576" in refusal(write(tensors, header))
