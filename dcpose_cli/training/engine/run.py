@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..._memory import keep_freed_memory
+from ..._recovery import remove_stale
 from ...errors import UsageError
 from ...files import output_error
 from .checkpoint import settings_of
@@ -108,6 +109,8 @@ def open_run(work: Path, **options: Unpack[RunOptions]) -> Iterator[Run]:
     if device == "cpu":
         keep_freed_memory()
     with process_group(device) as ranks, _threads(options.get("threads")):
+        if ranks.first:
+            remove_stale(work)  # a resumed run does not write every file again
         with tensorboard(work if options.get("with_tensorboard") and ranks.first else None) as scalars:
             yield Run(
                 work,
