@@ -28,6 +28,7 @@ from ..errors import (
 )
 from ..files import is_full, output_error
 from .terminal import details, help_page, message, plain, progress_console
+from .times import time_left
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -262,7 +263,7 @@ class BatchDisplay:
 
     def _show_all(self) -> None:
         spent = time.monotonic() - self._began
-        left = _clock((self._total - self._ended) * spent / self._ended) if self._ended else ""
+        left = time_left((self._total - self._ended) * spent / self._ended) if self._ended else ""
         self._display.update(self._all, completed=self._ended, count=f"{self._ended}/{self._total}", left=left)
 
     def _drop(self, name: str) -> None:
@@ -297,10 +298,4 @@ def _speed(state: State, spent: float) -> tuple[str, str]:
     rate = state.frames / spent
     if not state.total:
         return f"{rate:.1f} frames/s", ""
-    return f"{rate:.1f} frames/s", _clock(max(0, state.total - state.frames) / rate)
-
-
-def _clock(left: float) -> str:
-    minutes, seconds = divmod(round(left), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}") + " left"
+    return f"{rate:.1f} frames/s", time_left(max(0, state.total - state.frames) / rate)

@@ -153,6 +153,10 @@ def train(
         str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Continue a training although labels, --init or --teacher have changed."),
+    ] = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -161,7 +165,8 @@ def train(
 
     train_model(
         recipe, data, out, work, init=init, teacher=teacher, device=device, threads=threads, workers=workers,
-        stages=stages, tensorboard=tensorboard, overwrite=overwrite, quiet=quiet,
+        stages=stages, tensorboard=tensorboard, accept_changes=accept_changes, overwrite=overwrite,
+        quiet=quiet,
     )  # fmt: skip
 
 

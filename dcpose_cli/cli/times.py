@@ -1,4 +1,4 @@
-"""Times as users write them."""
+"""Times as users write and read them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def seconds_of(text: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r:.40} is not a time: write 90, 1:30 or 00:01:30.5") from None
+
+
+def time_left(seconds: float) -> str:
+    """ "1:05 left", with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}") + " left"

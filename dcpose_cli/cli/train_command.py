@@ -17,6 +17,7 @@ from ..training.engine.log import Progress
 from ..training.engine.run import RunOptions
 from ..training.recipes import KINDS, load_recipe
 from .terminal import message
+from .times import time_left
 
 
 def train_model(
@@ -32,6 +33,7 @@ def train_model(
     workers: int = 0,
     stages: str | None = None,
     tensorboard: bool = False,
+    accept_changes: bool = False,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -51,10 +53,15 @@ def train_model(
     def report(progress: Progress) -> None:
         if not quiet:
             parts = "".join(f" {name} {value:.4f}" for name, value in progress.parts.items())
+            left = f", about {time_left(progress.left)}" if progress.step < progress.steps else ""
             message(
                 f"{progress.stage} {progress.step}/{progress.steps} loss {progress.loss:.4f}{parts} "
-                f"lr {progress.lr:.2e} {progress.rate:.0f} samples/s"
+                f"lr {progress.lr:.2e} {progress.rate:.1f} samples/s{left}"
             )
+
+    def notice(text: str) -> None:
+        if not quiet and own_ranks().first:
+            message(f"dcpose: {text}")
 
     options: RunOptions = {
         "device": str(resolve_device(device)),
@@ -62,24 +69,20 @@ def train_model(
         "workers": workers,
         "stages": None if stages is None else parse_stages(stages),
         "with_tensorboard": tensorboard,
+        "accept_changes": accept_changes,
         "report": report,
+        "notice": notice,
     }
     start = None if init is None else kind.read_init(init)
     place = work or Path("runs") / plan.name
-    if not quiet and own_ranks().first:
-        _say_what_is_continued(place)
+    if found := sorted(place.glob("stage*.ckpt")):
+        notice(f"continues from {printable(found[-1])}")
     extra = {"teacher": teacher} if kind.teacher else {}
     with stop_between_steps() as after_step:
         options["after_step"] = after_step
         net = kind.train(plan, data, place, init=start, **extra, **options)
     if own_ranks().first:
         message(f"{printable(kind.save(net, plan, folder, overwrite=overwrite))} written")
-
-
-def _say_what_is_continued(work: Path) -> None:
-    """A finished stage is not trained again, also where the labels are others now: the user hears of it."""
-    if found := sorted(work.glob("stage*.ckpt")):
-        message(f"dcpose: continues from {printable(found[-1])}; with other labels, train in another --work folder")
 
 
 def parse_stages(text: str) -> list[int]:

@@ -66,6 +66,11 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
     return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
 
 
+def detector_sha256(source: str | Path) -> str:
+    """SHA-256 of the file behind `source`, hexadecimal. Raises WeightsError when there is none."""
+    return file_sha256(_find(source, offline=False))
+
+
 def _built(checkpoint: _ultralytics.Checkpoint, path: Path) -> nn.Module:
     """The network of a checkpoint with random weights. What a file of others asks for is compared with what it holds
     before anything is allocated."""

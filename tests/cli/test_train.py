@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
 
 from dcpose_cli.checkpoints.files import open_model, save_model
+from dcpose_cli.cli.times import time_left
 from dcpose_cli.cli.train_command import parse_stages, stop_between_steps, train_model
 from dcpose_cli.errors import UsageError
 from dcpose_cli.nets import HRNet
@@ -77,7 +79,10 @@ def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_
     options = {"init": str(backbone), "device": "cpu", "threads": 1, "overwrite": False, "quiet": False}
     train_model(recipe, posetrack_root, tmp_path / "out", tmp_path / "work", stages="2", workers=1, **options)
     said = capsys.readouterr().err
-    assert "stage2 2/2" in said
+    first, *_, last = [line for line in said.splitlines() if line.startswith("stage")]
+    assert re.fullmatch(r"stage2 1/2 loss \S+ lr \S+ \S+ samples/s, about 0:\d\d left", first)
+    assert re.fullmatch(r"stage2 2/2 loss \S+ lr \S+ \S+ samples/s", last)
+    assert "labelled people to train on" in said
     assert "stage1" not in said
     assert "continues" not in said
     header = open_model(tmp_path / "out").header
@@ -85,5 +90,20 @@ def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_
     # The stage is finished: the same command trains nothing again, and says so.
     train_model(recipe, posetrack_root, tmp_path / "again", tmp_path / "work", stages="2", workers=1, **options)
     said = capsys.readouterr().err
-    assert f"continues from {tmp_path / 'work' / 'stage2.ckpt'}; with other labels" in said
+    assert f"continues from {tmp_path / 'work' / 'stage2.ckpt'}\n" in said
     assert "stage2 2/2" not in said
+    # Other weights to start from would change nothing of what is trained already.
+    other = save_model(HRNet(load_recipe(recipe).model.backbone), tmp_path / "other", name="b")
+    options["init"] = str(other)
+    with pytest.raises(UsageError, match=r"stage2\.ckpt: was trained with another --init"):
+        train_model(recipe, posetrack_root, tmp_path / "third", tmp_path / "work", stages="2", **options)
+    train_model(
+        recipe, posetrack_root, tmp_path / "third", tmp_path / "work", stages="2", accept_changes=True, **options
+    )
+    assert "was trained with another --init; continued all the same" in capsys.readouterr().err
+
+
+def test_the_time_left():
+    assert [time_left(seconds) for seconds in (0.4, 65, 3599.6, 36_061)] == [
+        "0:00 left", "1:05 left", "1:00:00 left", "10:01:01 left",
+    ]  # fmt: skip

@@ -121,14 +121,18 @@ def _open_part(
     limit: int | None,
     held_out: Mapping[str, float],
 ) -> _Part:
-    path = root / f"{part}.json"
-    folder = root / "images"
-    with named_part(path):
-        if not path.is_file() and (root / part / f"{part}.json").is_file():
-            path, folder = root / part / f"{part}.json", root / part
+    with named_part(root / f"{part}.json"):
+        path = part_file(root, part)
+    folder = root / "images" if path == root / f"{part}.json" else path.parent
     with named_part(path):
         data = json.loads(read_file(path))
         return _Part(path, folder, _chosen(data, split, exclude, limit, held_out))
+
+
+def part_file(root: Path, part: str) -> Path:
+    """The JSON of a part: in `root`, or in a folder of its own there with its pictures beside it."""
+    path, apart = root / f"{part}.json", root / part / f"{part}.json"
+    return apart if not path.is_file() and apart.is_file() else path
 
 
 def _chosen(

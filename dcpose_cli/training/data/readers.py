@@ -24,7 +24,7 @@ from ...datasets import (
 from ...errors import InputError, UsageError
 from ...pictures import PictureFile
 from .config import DataConfig
-from .pack import Neighbours, PoseSample, is_held_out, read_parts
+from .pack import Neighbours, PoseSample, is_held_out, part_file, read_parts
 from .pictures import PictureStore, StoredPictures, memory_limit
 
 _Sample = TypeVar("_Sample")
@@ -68,6 +68,13 @@ def read_samples(root: Path, data: DataConfig, *, split: str, limit: int | None 
     videos = _READERS[data.format](_below(root, named), root / data.images)
     kept = [v for v in videos if not is_held_out(v.name, data.hold_out_clips)]
     return evenly_spaced(list(_samples(kept, data)), limit)
+
+
+def label_files(root: Path, data: DataConfig) -> dict[str, Path]:
+    """The files and folders of labels that `data` names, by these names, whether they are there or not."""
+    if data.format == "pack":
+        return {part: part_file(root, part) for part in (*data.stills, *data.triplets)}
+    return {name: root / name for name in (data.train, data.val) if name}
 
 
 def evenly_spaced(samples: list[_Sample], limit: int | None) -> list[_Sample]:

@@ -40,6 +40,11 @@ def read_splits(
     return samples + list(chain.from_iterable(more)), held
 
 
+def described(samples: list[PoseSample], held: list[PoseSample]) -> str:
+    """How many people there are, those that an epoch shows several times counted once."""
+    return f"{len({id(s) for s in samples}):,} labelled people to train on, {len(held):,} to validate on"
+
+
 def with_motion(samples: list[PoseSample], stills_share: float) -> list[PoseSample]:
     """The windows, and `stills_share` times as many stills to set in motion; all stills where there is no window."""
     windows = [s for s in samples if len(s.pictures) == 3]

@@ -15,8 +15,10 @@ from ...nets import DCPose, HRNet, SimpleBaseline
 from ...nets.backbones import HeatmapNet, init_heatmap_net
 from ...nets.dcpose import init_head, init_published_head
 from ..data.pack import PoseSample
-from ..data.splits import read_splits, with_motion
+from ..data.readers import label_files
+from ..data.splits import described, read_splits, with_motion
 from ..engine.run import Run, RunOptions, open_run
+from ..engine.sources import sources_of
 from .recipe import Recipe
 from .stages import load_backbone, train_backbone, train_both, train_head
 
@@ -87,6 +89,8 @@ def _train(recipe: Recipe, data: Path, run: Run, init: DCPose | HeatmapNet | Non
     net = _start(recipe, init, run.device)
     nothing = f"no training samples in {printable(data)} for {_described(recipe)}"
     samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
+    run.notice(described(samples, held))
+    run = replace(run, sources=sources_of(label_files(data, recipe.data), init))
     if 1 in stages:
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     elif not _has_backbone(net, recipe, samples, init, run):

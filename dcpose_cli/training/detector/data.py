@@ -6,6 +6,7 @@ Pictures are decoded on demand: tens of thousands of them do not fit into memory
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,12 @@ from ...files import write_atomic
 from ...people.boxes import areas, from_corners, pairwise_intersection, pairwise_iou
 from ...pictures import PictureFile, TarIndex
 from ...types import Detections
+from ..data.pack import named_part
+from ..engine.sources import Sources
 from .recipe import DetectorData
 
+#: Boxes xyxy and score on pictures, by file name.
+Others = dict[str, list[list[float]]]
 #: Joints kept per person, in any order but that the first is the nose.
 JOINTS: Final = 17
 #: Of a part without validation pictures of its own, this share is held out: one stretch of its names in order.
@@ -107,15 +112,14 @@ def crop_labels(
 class PackReader:
     """Reads the pictures and boxes of the training pack in `root` (DATA.md describes the format).
 
-    data: which parts and sources serve for what. others: file with a stock detector's boxes on the crops
-    ({file_name: [[x1, y1, x2, y2, score], ...]}), or None.
+    data: which parts and sources serve for what. others: a stock detector's boxes on the crops, see `read_others`.
     """
 
-    def __init__(self, root: Path, data: DetectorData, others: Path | None = None) -> None:
+    def __init__(self, root: Path, data: DetectorData, others: Others | None = None) -> None:
         self._root, self._data = root, data
         self._tars = TarIndex()
         self._indices: dict[str, dict[str, Any]] = {}
-        self._others: dict[str, list[list[float]]] = json.loads(others.read_text()) if others else {}
+        self._others: Others = others or {}
 
     def training(self) -> tuple[list[Picture], list[Picture], list[Picture]]:
         """(whole pictures, crops, pictures without people) to learn from, none that shares its origin with validation.
@@ -241,11 +245,19 @@ def _joints(people: Sequence[dict[str, Any]], count: int) -> NDArray[np.float32]
     return out
 
 
+def label_files(root: Path, data: DetectorData) -> dict[str, Path]:
+    """The label files of the parts that `data` names, by these names, whether they are there or not."""
+    return {part: root / f"{part}.json" for part in (*data.whole, *data.crops, *data.validation)}
+
+
 def label_others(
-    reader: PackReader, detect: Callable[[Sequence[NDArray[np.uint8]]], Sequence[Detections]], target: Path
+    reader: PackReader,
+    detect: Callable[[Sequence[NDArray[np.uint8]]], Sequence[Detections]],
+    target: Path,
+    sources: Sources,
 ) -> None:
-    """Writes a stock detector's boxes on the crops, xyxy and score by file name, as `PackReader` takes them."""
-    found: dict[str, list[list[float]]] = {}
+    """Writes a stock detector's boxes on the crops for `read_others`. sources: what they are made of."""
+    found: Others = {}
     for name, image in reader.crops():
         people = detect([image])[0]
         rows = np.concatenate([people.boxes[:, :2], people.boxes[:, :2] + people.boxes[:, 2:]], 1)
@@ -253,7 +265,21 @@ def label_others(
             [*(round(float(v), 1) for v in row), round(float(score), 3)]
             for row, score in zip(rows, people.scores, strict=True)
         ]
-    write_atomic(target, json.dumps(found), overwrite=True)
+    write_atomic(target, json.dumps({"sources": dict(sources), "boxes": found}), overwrite=True)
+
+
+def read_others(path: Path, sources: Sources) -> Others | None:
+    """What `label_others` wrote: boxes xyxy and score by file name; None where it is not there, or of other sources.
+
+    Files of version 0.6 do not name their sources and are taken as they are. Raises InputError.
+    """
+    if not os.path.lexists(path):
+        return None
+    with named_part(path):
+        content: dict[str, Any] = dict(json.loads(read_file(path)))
+        if "boxes" not in content:
+            return content
+        return dict(content["boxes"]) if content["sources"] == dict(sources) else None
 
 
 def origins_of(info: dict[str, Any]) -> set[str]:

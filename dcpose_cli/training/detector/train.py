@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -12,15 +13,17 @@ from torch import Tensor, nn
 
 from ... import _ultralytics
 from ...errors import UsageError
+from ...files import printable
 from ...people.detector import PersonDetector, load_detector
-from ...people.detector_files import save_detector
+from ...people.detector_files import detector_sha256, save_detector
 from ..data.pack import named_part
 from ..data.readers import evenly_spaced
 from ..engine.log import Measured
 from ..engine.prefetch import Prefetched
 from ..engine.run import Run, RunOptions, open_run
+from ..engine.sources import INIT, sources_of
 from .canvas import Canvas, CanvasMaker
-from .data import PackReader, Picture, label_others
+from .data import Others, PackReader, Picture, label_files, label_others, read_others
 from .recipe import DetectorRecipe
 from .score import evaluate
 from .targets import MaskedBCE, anchor_points, anchor_weights, as_batch, collate, labelled_anchors
@@ -67,6 +70,8 @@ def save(net: nn.Module, recipe: DetectorRecipe, folder: Path, *, overwrite: boo
 def _train(recipe: DetectorRecipe, data: Path, run: Run, init: nn.Module | None, teacher: str | None) -> nn.Module:
     config = recipe.stage1
     net = _start(recipe, init, run.device)
+    taught = "" if teacher is None else detector_sha256(teacher)
+    run = replace(run, sources=sources_of(label_files(data, recipe.data), init, taught))
     loop = run.loop(recipe, 1, net, config)
     loop.resume()
     maker, validation = _pictures(recipe, data, run, teacher)
@@ -121,16 +126,25 @@ def _pictures(
 def _read_pictures(
     recipe: DetectorRecipe, data: Path, run: Run, teacher: str | None
 ) -> tuple[CanvasMaker, dict[str, list[Picture]]]:
-    others = run.work / OTHERS_NAME
-    if teacher is not None and recipe.data.crops and not others.exists():
-        boxer = PersonDetector(teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
-        label_others(PackReader(data, recipe.data), boxer.detect, others)
-    reader = PackReader(data, recipe.data, others if others.exists() else None)
+    reader = PackReader(data, recipe.data, _others(recipe, data, run, teacher))
     whole, crops, empty = (evenly_spaced(pictures, run.limit) for pictures in reader.training())
     if not whole:
         raise UsageError(f"no training pictures for the parts {', '.join(recipe.data.whole)}", path=data)
+    run.notice(f"{len(whole) + len(empty):,} pictures and {len(crops):,} crops to train on")
     validation = {part: pictures for part, pictures in reader.validation(limit=run.limit).items() if pictures}
     return CanvasMaker(whole, crops, recipe.augment, empty), validation
+
+
+def _others(recipe: DetectorRecipe, data: Path, run: Run, teacher: str | None) -> Others | None:
+    """The teacher's boxes on the crops, made where they are missing or were made of other labels or by another one."""
+    path, made_of = run.work / OTHERS_NAME, {k: v for k, v in (run.sources or {}).items() if k != INIT}
+    found = read_others(path, made_of)
+    if found is None and teacher is not None and recipe.data.crops:
+        run.notice(f"{printable(teacher)} looks for people on the crops, once for this training")
+        boxer = PersonDetector(teacher, conf=0.2, iou=0.6, imgsz=320, half=True)
+        label_others(PackReader(data, recipe.data), boxer.detect, path, made_of)
+        return read_others(path, made_of)
+    return found
 
 
 class DetectorLoss:

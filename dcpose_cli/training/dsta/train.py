@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -22,11 +23,13 @@ from ...pose.crop import box_to_center_scale
 from ...skeleton import EAR_SLOTS, LABELLED_SLOTS
 from ..data.batches import STRIDE, Batch, plain_batch, training_batch
 from ..data.pack import PoseSample
-from ..data.splits import read_splits, with_motion
+from ..data.readers import label_files
+from ..data.splits import described, read_splits, with_motion
 from ..dcpose.recipe import StageConfig
 from ..engine.log import Measured
 from ..engine.prefetch import Prefetched
 from ..engine.run import Run, RunOptions, open_run
+from ..engine.sources import sources_of
 from .recipe import DSTARecipe
 from .rle import regression_targets, rle_loss
 
@@ -74,6 +77,8 @@ def _train(recipe: DSTARecipe, data: Path, run: Run, init: nn.Module | None) -> 
         start_from(learner.net, init)
     nothing = f"no training samples in {printable(data)} for the recipe's [data]; check both"
     samples, held = read_splits(data, recipe.data, run.limit, nothing=nothing)
+    run.notice(described(samples, held))
+    run = replace(run, sources=sources_of(label_files(data, recipe.data), init))
     if 1 in stages:
         _stage(1, learner, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     if 2 in stages:

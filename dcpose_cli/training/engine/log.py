@@ -27,8 +27,9 @@ Scalars = Callable[[str, dict[str, float], int], None]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A line of the log. loss: mean since the line before. rate: samples per second. parts: terms of the loss, by
-    name, where the training has several."""
+    """A line of the log, or the progress since the last one. loss: mean since the line before. rate: samples per
+    second. left: seconds that the rest of the stage takes at this rate. parts: terms of the loss, by name, where the
+    training has several."""
 
     stage: str
     step: int
@@ -36,12 +37,13 @@ class Progress:
     loss: float
     lr: float
     rate: float
+    left: float
     parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Writes the logs in `folder`. report: receives every line of log.csv. scalars: receives all numbers."""
+    """Writes the logs in `folder`. report: receives every line of log.csv. scalars: receives its numbers."""
 
     folder: Path
     report: Callable[[Progress], None]

@@ -13,17 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import TrainingError
+from ...files import printable
 from .average import Average
 from .checkpoint import Settings, flatten, read_checkpoint, require_same, unusable, write_checkpoint
 from .config import LoopConfig, learning_rate
 from .distributed import SINGLE_PROCESS, Ranks
 from .log import Logs, Measured, Progress, Scalars
 from .optimizers import build_optimizer, require_moments
+from .sources import Sources, difference, require_same_sources
 
 #: Seconds between checkpoints.
 CHECKPOINT_EVERY = 600.0
 #: Steps between lines of the log.
 LOG_EVERY = 50
+#: Seconds after which progress is reported between lines of the log; a slow machine takes minutes for those.
+REPORT_EVERY = 30.0
 #: So many steps in a row may have a gradient that is not finite; they change nothing.
 MOST_SKIPPED = 20
 
@@ -64,8 +68,11 @@ class Loop:
     the same CPU and thread count.
 
     name: of the stage, as in "stage1". parameters: what learns. settings: of the recipe, recorded in the checkpoint;
-    the stage's own by default. report, scalars: receive what is logged. after_step: called after every step; what it
-    raises ends the training, with a checkpoint. ranks: of the processes that share the batches.
+    the stage's own by default. sources: of what is learnt from, recorded too; not compared when not given.
+    accept_changes: continue also from a checkpoint of other sources. report, scalars: receive what is logged; `report`
+    also the first step, and the progress after REPORT_EVERY seconds. notice: receives what the user should know, in
+    one line. after_step: called after every step; what it raises ends the training, with a checkpoint. ranks: of the
+    processes that share the batches.
     """
 
     def __init__(
@@ -82,9 +89,13 @@ class Loop:
         scalars: Scalars = lambda group, values, step: None,
         ranks: Ranks = SINGLE_PROCESS,
         settings: Settings | None = None,
+        sources: Sources | None = None,
+        accept_changes: bool = False,
+        notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.name, self.net, self.config, self.device, self.ranks = name, net, config, device, ranks
         self.settings = flatten(config, f"{name}.") if settings is None else settings
+        self.sources, self.accept_changes, self.notice = sources, accept_changes, notice
         self.after_step, self.logs = after_step, Logs(folder, report, scalars)
         self.parameters = parameters
         self.optimizer = build_optimizer(parameters, config)
@@ -97,13 +108,14 @@ class Loop:
         """Continue from the stage's checkpoint, if there is one.
 
         Raises WeightsError when it cannot be read, UsageError when it belongs to a recipe that differs in more than
-        the length of this stage.
+        the length of this stage, or to other sources.
         """
         if not self.path.is_file():
             return False
         data = read_checkpoint(self.path, self.device)
         if "recipe" in data:
             require_same(self.path, self.name, data["recipe"], self.settings)
+        self._check_sources(data.get("sources"))
         try:
             self.net.load_state_dict(data["net"])
             self.optimizer.load_state_dict(data["optimizer"])
@@ -113,6 +125,20 @@ class Loop:
         except Exception as error:  # whatever a file of another program holds
             raise unusable(self.path, error) from error
         return True
+
+    def _check_sources(self, stored: Sources | None) -> None:
+        """stored: None in checkpoints of earlier versions."""
+        if self.sources is None:
+            return
+        if stored is None:
+            self.notice(
+                f"{printable(self.path)}: an earlier version wrote it, without a record of its labels and --init; "
+                "make sure that they are the same"
+            )
+        elif not self.accept_changes:
+            require_same_sources(self.path, stored, self.sources)
+        elif found := difference(stored, self.sources):
+            self.notice(f"{printable(self.path)}: {found}; continued all the same")
 
     def run(
         self,
@@ -134,8 +160,8 @@ class Loop:
         validate: Callable[[], Measured | list[Measured]] | None,
         samples_of: Callable[[int], int] | None,
     ) -> None:
-        saved = time.monotonic()
-        validated, sums = saved, _Sums(saved)
+        saved = reported = time.monotonic()
+        validated, sums, first = saved, _Sums(saved), self.step + 1
         while self.step < self.config.steps:
             lr = learning_rate(self.step, self.config)
             self._optimise(loss_of, lr, sums)
@@ -146,6 +172,10 @@ class Loop:
             if self.step % LOG_EVERY == 0 or last:
                 self._log(lr, sums)
                 sums = _Sums(time.monotonic())
+                reported = sums.since
+            elif self.step == first or time.monotonic() - reported > REPORT_EVERY:
+                self._report(lr, sums)
+                reported = time.monotonic()
             if last or time.monotonic() - saved > CHECKPOINT_EVERY:
                 began = time.monotonic()
                 self.save()
@@ -224,12 +254,21 @@ class Loop:
             "step": self.step,
             "recipe": dict(self.settings),
         }
+        if self.sources is not None:
+            data["sources"] = dict(self.sources)
         write_checkpoint(self.path, data)
 
     def _log(self, lr: float, sums: _Sums) -> None:
-        if not self.ranks.first:
-            return
-        rate = sums.samples / max(time.monotonic() - sums.since, 1e-9)
+        if self.ranks.first:
+            self.logs.progress(self._progress(lr, sums))
+
+    def _report(self, lr: float, sums: _Sums) -> None:
+        if self.ranks.first:
+            self.logs.report(self._progress(lr, sums))
+
+    def _progress(self, lr: float, sums: _Sums) -> Progress:
+        spent, done = max(time.monotonic() - sums.since, 1e-9), len(sums.losses)
         parts = {name: sum(values) / len(values) for name, values in sums.parts.items()}
-        loss = sum(sums.losses) / len(sums.losses)
-        self.logs.progress(Progress(self.name, self.step, self.config.steps, loss, lr, rate, parts))
+        loss, steps = sum(sums.losses) / done, self.config.steps
+        left = (steps - self.step) * spent / done
+        return Progress(self.name, self.step, steps, loss, lr, sums.samples / spent, left, parts)

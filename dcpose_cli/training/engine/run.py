@@ -22,6 +22,7 @@ from .curves import draw_curves, tensorboard
 from .distributed import SINGLE_PROCESS, Ranks, process_group
 from .log import Progress, Scalars
 from .loop import Loop
+from .sources import Sources
 
 _Stage = TypeVar("_Stage", bound=LoopConfig)
 
@@ -32,8 +33,10 @@ class RunOptions(TypedDict, total=False):
     device: "cpu" (default) or "cuda". threads: torch's threads while training, as they are by default. workers: threads
     that make batches ahead, 0 by default. stages: which to run, all of the recipe's by default. limit: at most so many
     samples of each part of the data. with_tensorboard: also write event files. on_device: keep all pictures in the
-    device's memory and make batches there; None (default): where a CUDA device has room for them. report: receives
-    every line of the log. after_step: called after every step; to stop early, raise from it: a checkpoint is written
+    device's memory and make batches there; None (default): where a CUDA device has room for them. accept_changes:
+    continue also from checkpoints that were trained on other labels, or with another `init` or teacher. report:
+    receives every line of the log, the first step, and between lines the progress after half a minute. notice: receives
+    lines for the user. after_step: called after every step; to stop early, raise from it: a checkpoint is written
     and the exception passed on.
     """
 
@@ -44,13 +47,16 @@ class RunOptions(TypedDict, total=False):
     limit: int | None
     with_tensorboard: bool
     on_device: bool | None
+    accept_changes: bool
     report: Callable[[Progress], None]
+    notice: Callable[[str], None]
     after_step: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An open run. work: folder of checkpoints and logs. The rest as in RunOptions."""
+    """An open run. work: folder of checkpoints and logs. sources: what is learnt from, where the training says it.
+    The rest as in RunOptions."""
 
     work: Path
     device: torch.device
@@ -62,6 +68,9 @@ class Run:
     workers: int = 0
     on_device: bool | None = None
     ranks: Ranks = SINGLE_PROCESS
+    accept_changes: bool = False
+    notice: Callable[[str], None] = lambda text: None
+    sources: Sources | None = None
 
     def loop(self, recipe: Any, number: int, net: nn.Module, config: LoopConfig) -> Loop:
         """The loop of stage `number` of a recipe, over the parameters that have gradients."""
@@ -78,6 +87,9 @@ class Run:
             scalars=self.scalars,
             ranks=self.ranks,
             settings=settings_of(recipe, number),
+            sources=self.sources,
+            accept_changes=self.accept_changes,
+            notice=self.notice,
         )
 
     def autocast(self, config: LoopConfig) -> contextlib.AbstractContextManager[object]:
@@ -123,6 +135,8 @@ def open_run(work: Path, **options: Unpack[RunOptions]) -> Iterator[Run]:
                 options.get("workers", 0),
                 options.get("on_device"),
                 ranks,
+                options.get("accept_changes", False),
+                options.get("notice", lambda text: None),
             )
         if ranks.first:
             draw_curves(work)

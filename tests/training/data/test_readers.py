@@ -195,8 +195,8 @@ def test_the_paper_recipe_trains_two_epochs_and_ap_comes_out(
     told = []
     net = train(recipe, posetrack_root, tmp_path / "run", threads=1, init=backbone, report=told.append)
     steps = math.ceil(2 * 12 / 4)
-    assert [(p.stage, p.step, p.steps) for p in told] == [("stage1", steps, steps), ("stage2", steps, steps)]
-    assert told[0].lr == pytest.approx(1e-5)  # after its milestone
+    assert [(p.stage, p.step) for p in told if p.step == p.steps] == [("stage1", steps), ("stage2", steps)]
+    assert told[1].lr == pytest.approx(1e-5)  # after its milestone
     save_model(net, tmp_path / "model", name="tiny")
     style = "annotations" if layout == "posetrack18" else "annotations17"
     result = evaluate_set(

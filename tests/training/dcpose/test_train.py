@@ -77,7 +77,7 @@ def test_both_stages_make_a_model_that_loads(recipe, trained, tmp_path):
     work, net, told = trained
     assert isinstance(net, DCPose)
     assert not net.training
-    assert [(p.stage, p.step) for p in told] == [("stage1", 6), ("stage2", 4)]
+    assert [(p.stage, p.step) for p in told] == [("stage1", 1), ("stage1", 6), ("stage2", 1), ("stage2", 4)]
     path = save_model(net, tmp_path / "tiny", name=recipe.name, dtype=torch.float16)
     loaded = open_model(path)
     assert loaded.header.input_size == (48, 64)
@@ -191,7 +191,8 @@ def test_killed_twice_and_resumed_is_the_same_model(recipe, trained, tiny_recipe
     assert (work / "stage2.part").read_bytes() == b"half a checkpoint"
     seen = []
     net = train(recipe, tiny_pack, work, threads=1, report=seen.append)
-    assert [(p.stage, p.step) for p in seen] == [("stage2", 4)]
+    assert {p.stage for p in seen} == {"stage2"}
+    assert seen[-1].step == 4
     assert same_file(net, trained[1], tmp_path)
 
 
@@ -205,7 +206,7 @@ def test_killed_in_stage_three_and_resumed_is_the_same_model(trained, tiny_recip
     assert torch.load(work / "stage3.ckpt", weights_only=True)["step"] == 3
     seen = []
     net = train(load_recipe(path), tiny_pack, work, threads=1, report=seen.append)
-    assert [(p.stage, p.step) for p in seen] == [("stage3", 6)]
+    assert [(p.stage, p.step) for p in seen] == [("stage3", 4), ("stage3", 6)]
     assert same_file(net, whole, tmp_path)
 
 
@@ -333,6 +334,27 @@ def test_other_data_or_seed_are_refused_and_a_longer_stage_goes_on(recipe, train
     longer = replace(recipe, name="renamed", stage2=replace(recipe.stage2, steps=5))
     train(longer, tiny_pack, tmp_path, threads=1, report=seen.append)
     assert [(p.stage, p.step) for p in seen] == [("stage2", 5)]
+
+
+def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trained, tiny_pack, tmp_path):
+    data, work = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(tiny_pack, data)
+    shutil.copytree(trained[0], work)
+    told = []
+    assert equal(train(recipe, data, work, threads=1, notice=told.append), trained[1])  # only its place is another
+    assert told == ["9 labelled people to train on, 2 to validate on"]
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained without --init"):
+        train(recipe, data, work, threads=1, init=trained[1])
+    labels = data / "triplets.json"
+    labels.write_text(labels.read_text() + " ")
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained on other labels: triplets has changed") as caught:
+        train(recipe, data, work, threads=1)
+    assert caught.value.exit_code == 2
+    longer = replace(recipe, stage2=replace(recipe.stage2, steps=5))
+    train(longer, data, work, threads=1, accept_changes=True)
+    stored = {n: torch.load(work / f"stage{n}.ckpt", weights_only=True) for n in (1, 2)}
+    assert (stored[1]["step"], stored[2]["step"]) == (6, 5)
+    assert stored[1]["sources"] != stored[2]["sources"]
 
 
 def test_a_work_folder_that_is_a_file(recipe, tiny_pack, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.errors import InputError
-from dcpose_cli.training.detector.data import PackReader, crop_labels, label_others
+from dcpose_cli.training.detector.data import PackReader, crop_labels, label_others, read_others
 from dcpose_cli.training.detector.recipe import DetectorData
 from dcpose_cli.types import Detections
 
@@ -142,10 +142,26 @@ def test_a_stock_detector_labels_the_other_people_of_crops(blocks, pack: Path, t
         return [Detections(blocks.boxes((30, 5, 10, 30)), np.array([0.8], np.float32))]
 
     target = tmp_path / "others.json"
-    label_others(PackReader(pack, DATA), detect, target)
-    assert sorted(json.loads(target.read_text())) == ["11.png", "12.png", "21.png", "23.png"]
-    _, crops, _ = PackReader(pack, DATA, target).training()
+    label_others(PackReader(pack, DATA), detect, target, {"--teacher": "a1"})
+    others = read_others(target, {"--teacher": "a1"})
+    assert others is not None
+    assert sorted(others) == ["11.png", "12.png", "21.png", "23.png"]
+    _, crops, _ = PackReader(pack, DATA, others).training()
     np.testing.assert_allclose(crops[0].boxes, [[5, 5, 15, 35], [30, 5, 40, 35]])
+
+
+def test_boxes_of_others_go_by_what_they_are_made_of(tmp_path: Path) -> None:
+    target, boxes = tmp_path / "others.json", {"1.png": [[1.0, 2.0, 3.0, 4.0, 0.5]]}
+    assert read_others(target, {}) is None
+    target.write_text(json.dumps({"sources": {"--teacher": "a1"}, "boxes": boxes}))
+    assert read_others(target, {"--teacher": "a1"}) == boxes
+    assert read_others(target, {"--teacher": "b2"}) is None
+    target.write_text(json.dumps(boxes))  # as version 0.6 wrote them
+    assert read_others(target, {"--teacher": "b2"}) == boxes
+    for text in ("{", "[1]", '{"boxes": {}}'):
+        target.write_text(text)
+        with pytest.raises(InputError, match=r"others\.json"):
+            read_others(target, {})
 
 
 def test_a_missing_pack_is_an_input_error(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,8 +84,8 @@ def test_a_run_changes_the_network_logs_its_losses_and_validates(recipe, trained
     changed = sum(not torch.equal(value, start[name]) for name, value in net.state_dict().items())
     assert changed > 200
     assert not net.training
-    assert [(p.stage, p.step, p.steps) for p in told] == [("stage1", 6, 6)]
-    assert told[0].loss == pytest.approx(sum(told[0].parts.values()), rel=1e-4)
+    assert [(p.stage, p.step, p.steps) for p in told] == [("stage1", 1, 6), ("stage1", 6, 6)]
+    assert told[1].loss == pytest.approx(sum(told[1].parts.values()), rel=1e-4)
     with (work / "log.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert [*row][-3:] == ["box", "cls", "dfl"]
@@ -121,7 +123,7 @@ def test_killed_and_resumed_is_the_same_model(recipe, trained, block_recipe, blo
     torch.manual_seed(99)
     seen = []
     net = train_detector(recipe, block_pack, work, threads=1, workers=2, report=seen.append)
-    assert [(p.stage, p.step) for p in seen] == [("stage1", 6)]
+    assert [(p.stage, p.step) for p in seen] == [("stage1", 4), ("stage1", 6)]
     files = [save(n, recipe, tmp_path / name, overwrite=False) for n, name in ((net, "a"), (trained[1], "b"))]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert equal(net, trained[1])
@@ -147,6 +149,51 @@ def test_a_teacher_boxes_the_crops_and_its_answers_are_learnt(recipe, trained, t
     assert told[0].parts["distill"] > 0
     assert (tmp_path / "run" / "others.json").is_file()
     assert not equal(net, trained[1])
+
+
+def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trained, block_pack, tmp_path):
+    data, work = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(block_pack, data)
+    shutil.copytree(trained[0], work)
+    told = []
+    assert equal(train_detector(recipe, data, work, threads=1, notice=told.append), trained[1])
+    assert told == ["4 pictures and 2 crops to train on"]
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained without --init"):
+        train_detector(recipe, data, work, init=trained[1], threads=1)
+    (data / "stills.json").write_text((data / "stills.json").read_text() + " ")
+    with pytest.raises(
+        UsageError, match=r"stage1\.ckpt: was trained on other labels: stills has changed since"
+    ) as caught:
+        train_detector(recipe, data, work, threads=1)
+    assert caught.value.exit_code == 2
+    assert equal(train_detector(recipe, data, work, threads=1, accept_changes=True, notice=told.append), trained[1])
+    assert "stills has changed since; continued all the same" in told[1]
+
+
+def test_boxes_of_another_teacher_are_not_taken(recipe, trained, teacher, block_pack, tmp_path):
+    """A training that was killed before its first checkpoint leaves them behind."""
+    run, once = tmp_path / "run", replace(recipe, stage1=replace(recipe.stage1, steps=1))
+    told = []
+
+    def others(name):
+        train_detector(once, block_pack, run, teacher=str(name), threads=1, notice=told.append)
+        (run / "stage1.ckpt").unlink()
+        return json.loads((run / "others.json").read_text())["sources"]["--teacher"]
+
+    second = tmp_path / "second"
+    shutil.copytree(teacher, second)
+    first = others(teacher)
+    assert others(second) == first  # another name of the same file
+    assert [text.partition(" looks")[0] for text in told if "looks for" in text] == [str(teacher)]
+    shutil.rmtree(second)
+    save(read_init("person-n"), replace(recipe, name="second"), second, overwrite=False)
+    assert others(second) != first
+    assert "second looks for people on the crops" in told[-2]
+    train_detector(once, block_pack, run, teacher=str(second), threads=1)
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained with another --teacher"):
+        train_detector(once, block_pack, run, teacher=str(teacher), threads=1)
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained with --teacher, which is missing now"):
+        train_detector(once, block_pack, run, threads=1)
 
 
 def test_the_command_trains_by_the_recipe(block_recipe, block_pack, teacher, tiny_recipe, tiny_pack, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -136,6 +137,22 @@ def test_the_same_again_after_an_interruption(recipe, trained, tiny_pack, tmp_pa
         train_dsta(recipe, tiny_pack, tmp_path, threads=1, after_step=interrupt)
     assert equal(train_dsta(recipe, tiny_pack, tmp_path, threads=1), trained[1])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trained, tiny_pack, tmp_path):
+    data, work = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(tiny_pack, data)
+    shutil.copytree(trained[0], work)
+    assert equal(train_dsta(recipe, data, work, threads=1), trained[1])  # only its place is another
+    with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained without --init"):
+        train_dsta(recipe, data, work, init=trained[1], threads=1)
+    (data / "stills.json").write_text((data / "stills.json").read_text() + " ")
+    with pytest.raises(
+        UsageError, match=r"stage1\.ckpt: was trained on other labels: stills has changed since"
+    ) as caught:
+        train_dsta(recipe, data, work, threads=1)
+    assert caught.value.exit_code == 2
+    assert equal(train_dsta(recipe, data, work, threads=1, accept_changes=True), trained[1])
 
 
 def test_a_frozen_backbone_stays(recipe, trained, tiny_pack, tmp_path):

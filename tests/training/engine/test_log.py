@@ -17,7 +17,7 @@ WHOLE = "stage,step,loss,lr,samples_per_s\r\nstage1,50,1.5,1e-3,9.0\r\n"
 def write_on(folder):
     """What a resumed training does at the end."""
     logs = Logs(folder, lambda progress: None, lambda group, values, step: None)
-    logs.progress(Progress("stage1", 150, 150, 1.25, 1e-3, 9.0))
+    logs.progress(Progress("stage1", 150, 150, 1.25, 1e-3, 9.0, 0.0))
     logs.validation("stage1", 150, {"all": 0.5, "size": "48x64"})
     return draw_curves(folder)
 
