@@ -8,7 +8,7 @@ import re
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 #: Largest file of JSON or TOML that is read, bytes: two days of video with ten people.
 MOST_BYTES: Final = 4 << 30
@@ -17,6 +17,8 @@ MOST_TOML_BYTES: Final = 1 << 20
 _LONG_KEY: Final = re.compile(r"""(?<![\w"'-])[\w"'-]+(?:[ \t]*\.[ \t]*[\w"'-]+){50}""")
 #: Reading begins with so many bytes: a file whose beginning is empty is not read to its end.
 _HEAD_BYTES: Final = 4096
+#: O_NONBLOCK: opening a pipe would wait for its writer. O_BINARY: Windows would change the ends of lines.
+_FLAGS: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -25,8 +27,8 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     Raises OSError, whose `strerror` says why: as opening does, and for a pipe, device or folder, for more than `most`
     bytes, and for a file that begins with zeros only. ValueError for a name that no file can have.
     """
-    size = require_file(path)
-    with path.open("rb") as file:
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EINVAL, f"it has {size:,} bytes, {most:,} are the most", os.fspath(path))
         head = file.read(_HEAD_BYTES)
@@ -35,14 +37,33 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
         return head + file.read(most - len(head))
 
 
+def open_file(path: Path) -> BinaryIO:
+    """A regular file, open for reading; a pipe that takes its place at the last moment is not waited for.
+
+    Raises OSError, whose `strerror` says why, as opening does and for what is no regular file.
+    """
+    require_file(path)  # opening alone makes some devices act
+    handle = os.open(path, _FLAGS)
+    try:
+        _require_regular(os.fstat(handle), path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
 def require_file(path: Path) -> int:
     """The bytes of a regular file that a library opens. Raises OSError, whose `strerror` says why, for others."""
     status = path.stat()
+    _require_regular(status, path)
+    return status.st_size
+
+
+def _require_regular(status: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or device, not a file", os.fspath(path))
-    return status.st_size
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
 from dcpose_cli._names import MAX_NAME_BYTES
-from dcpose_cli._reading import require_file
+from dcpose_cli._reading import open_file
 from dcpose_cli._recovery import complete_set as complete_set
 from dcpose_cli._recovery import give_name, remove_stale
 from dcpose_cli._recovery import sync_file as sync_file
@@ -59,8 +59,7 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes. Raises InputError when it cannot be read."""
     digest = hashlib.sha256()
     try:
-        require_file(path)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as exc:

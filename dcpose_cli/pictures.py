@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import os
 import struct
 import tarfile
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dcpose_cli._opencv import cv2
 
+from ._reading import open_file
 from ._text import one_line
 from .errors import InputError
 from .files import printable
@@ -129,9 +130,7 @@ class PictureFile:
 
     def _read(self, size: int) -> bytes:
         try:
-            if not stat.S_ISREG(self.path.stat().st_mode):
-                raise InputError("no file but a folder, pipe or device", path=self.where, hint="check the path")
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(self.offset)
                 data = file.read(MAX_ENCODED_BYTES + 1 if size < 0 else size)
             if len(data) > MAX_ENCODED_BYTES:
@@ -171,9 +170,7 @@ def _members_of(path: Path) -> dict[str, tuple[int, int]]:
     """Offset and size of every plain file in a tar file, by name. Raises InputError."""
     found: dict[str, tuple[int, int]] = {}
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError("a folder, pipe or device, not a file", path=path, hint="check the data folder")
-        with path.open("rb") as file, tarfile.open(fileobj=cast("Any", _Headers(file)), mode="r:") as tar:
+        with open_file(path) as file, tarfile.open(fileobj=cast("Any", _Headers(file)), mode="r:") as tar:
             for number in count():
                 member = tar.next()
                 if member is None:
@@ -181,7 +178,7 @@ def _members_of(path: Path) -> dict[str, tuple[int, int]]:
                 if number >= MAX_TAR_MEMBERS:
                     raise tarfile.ReadError(f"it has more than {MAX_TAR_MEMBERS:,} members")
                 if member.isreg() and not member.issparse():
-                    _require_inside(member, path.stat().st_size)
+                    _require_inside(member, os.fstat(file.fileno()).st_size)
                     found[member.name] = member.offset_data, member.size
                 cast("Any", tar).members.clear()  # else it keeps them all
     except InputError:

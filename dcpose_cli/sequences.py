@@ -6,6 +6,8 @@ import glob
 import hashlib
 import os
 import re
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +38,8 @@ class Sequence:
 def sequence_of(path: str | os.PathLike[str]) -> Sequence | None:
     """The pictures that a path names; None where it names something else, or nothing.
 
-    Raises InputError for a pattern that no picture matches, UsageError for one that matches other files.
+    Raises InputError for a pattern that no picture matches, and for a picture that is a pipe, a device or a dead link;
+    UsageError for a pattern that matches other files.
     """
     place = Path(path)
     try:
@@ -66,8 +69,26 @@ def is_picture_name(path: Path) -> bool:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder, in natural order (2 before 10); those in folders below it are not among them."""
-    return sorted((path for path in folder.iterdir() if is_picture_name(path) and path.is_file()), key=natural)
+    """The pictures in a folder, in natural order (2 before 10); those in folders below it are not among them.
+
+    Raises InputError for a pipe, device or dead link with the name of a picture, OSError for a folder that cannot be
+    read.
+    """
+    return sorted(_files_of(path for path in folder.iterdir() if is_picture_name(path)), key=natural)
+
+
+def _files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those that are no folders. Raises InputError for what is no file either: a frame would be missing unsaid."""
+    for path in paths:
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            raise InputError(reason, path=path, hint="remove it, or check where it leads") from error
+        if stat.S_ISREG(status.st_mode):
+            yield path
+        elif not stat.S_ISDIR(status.st_mode):
+            raise InputError("this is a pipe or device, not a picture", path=path, hint="remove it, or name the others")
 
 
 def natural(path: Path) -> tuple[object, ...]:
@@ -98,6 +119,7 @@ def _of_pattern(place: Path) -> Sequence | None:
                 path=place,
                 hint="name videos one by one, or use dcpose batch",
             )
+        found = list(_files_of(found))
     else:
         return None
     if not found:
@@ -111,10 +133,10 @@ def _numbered(place: Path) -> list[Path]:
     least = int(width or 1) if zeros else 1
     name = re.compile(re.escape(before) + rf"(\d{{{least},}})" + re.escape(after))
     try:
-        found = [(int(m[1]), p) for p in place.parent.iterdir() if (m := name.fullmatch(p.name)) and p.is_file()]
+        named = [(int(m[1]), path) for path in place.parent.iterdir() if (m := name.fullmatch(path.name))]
     except OSError:
         return []
-    return [path for _, path in sorted(found)]
+    return list(_files_of(path for _, path in sorted(named)))
 
 
 def _split(name: str) -> tuple[str, tuple[str, str], str]:

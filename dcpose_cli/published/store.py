@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from .._locks import byte_of, locked
 from .._paths import data_dir
-from .._reading import require_file
+from .._reading import open_file
 from .._text import one_line
 from ..errors import UsageError, WeightsError
 from ..files import output_error, write_atomic
@@ -75,8 +75,7 @@ def fetched_detectors() -> list[Path]:
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a weights file. Raises WeightsError when it cannot be read."""
     try:
-        require_file(path)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"cannot be read: {error.strerror}", path=path, hint="check the file") from error

@@ -14,6 +14,7 @@ import av.error
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
+from dcpose_cli._reading import open_file
 from dcpose_cli.errors import InputError, UsageError
 
 #: Largest frame accepted, in pixels: 8K is 33 million, a 16k x 16k bomb 268 million.
@@ -138,14 +139,14 @@ def _require_file(name: str) -> None:
 
 def _head(name: str) -> bytes:
     try:
-        with Path(name).open("rb") as file:
+        with open_file(Path(name)) as file:
             return file.read(64)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=name, hint="check its permissions") from exc
 
 
 def _has_more_jpegs(name: str) -> bool:
-    with Path(name).open("rb") as file:
+    with open_file(Path(name)) as file:
         return _NEXT_JPEG in file.read(_JPEG_SEARCH_BYTES)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -178,3 +180,30 @@ def test_estimate_and_batch_of_pictures(dcpose, product, shots, tmp_path, monkey
     assert {name for name in product.files_in(tmp_path) if name.endswith(".mp4")} == {
         *("a.mp4", "again.mp4", "frame_3_pose.mp4", "out/shots.mp4", "shots_pose.mp4"),
     }
+
+
+@pytest.mark.parametrize("name", ["", "frame_%d.png", "frame_*.png"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "dead link"])
+def test_a_picture_that_is_no_file_is_named(shots, name, kind, monkeypatch):
+    odd = shots / "frame_13.png"
+    monkeypatch.chdir(shots)  # names of sockets are short
+    with closing(socket.socket(socket.AF_UNIX)) as server:
+        if kind == "pipe":
+            os.mkfifo(odd)
+        elif kind == "socket":
+            server.bind(odd.name)
+        else:
+            odd.symlink_to("/dev/zero" if kind == "device" else "nowhere")
+        says = "No such file" if kind == "dead link" else "this is a pipe or device, not a picture"
+        with pytest.raises(InputError, match=rf"frame_13\.png: .*{says}"):
+            sequence_of(shots / name)
+    odd.unlink()
+    odd.mkdir()  # a folder is none of the pictures
+    assert len(sequence_of(shots / name).files) == 12
+
+
+def test_a_batch_names_a_picture_that_is_no_file(dcpose, shots, tmp_path):
+    os.mkfifo(shots / "frame_13.png")
+    done = dcpose("batch", shots, "--out", tmp_path / "out", "--quiet")
+    assert done.returncode == 7
+    assert "frame_13.png: this is a pipe or device" in done.stderr
