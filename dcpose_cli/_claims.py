@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 _fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+_resource: Any = import_module("resource") if find_spec("resource") else None
+#: Open files of a process besides those that are claimed: libraries, threads, the input.
+_OTHER_HANDLES: Final = 256
 _NAME: Final = re.compile(r"\..+\.([0-9a-f]{4})[0-9a-f]{4}\.part", re.DOTALL)
 
 
@@ -78,6 +81,26 @@ def claim(path: Path) -> int | None:
         os.close(handle)
         raise
     return handle
+
+
+def make_room(files: int) -> bool:
+    """Let this process hold so many more files open; whether the system allows it.
+
+    Claims keep their files open: a set of hundreds would meet the limit that many systems start programs with.
+    """
+    if _resource is None:
+        return True
+    soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    needed, endless = files + _OTHER_HANDLES, _resource.RLIM_INFINITY
+    if soft == endless or soft >= needed:
+        return True
+    if hard != endless and hard < needed:
+        return False
+    try:
+        _resource.setrlimit(_resource.RLIMIT_NOFILE, (needed, hard))
+    except (OSError, ValueError):  # macOS has a limit that it does not tell
+        return False
+    return True
 
 
 def release(handle: int | None) -> None:

@@ -7,8 +7,9 @@ import os
 import re
 import stat
 import tomllib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 #: Largest file of JSON or TOML that is read, bytes: two days of video with ten people.
 MOST_BYTES: Final = 4 << 30
@@ -37,7 +38,7 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
         return head + file.read(most - len(head))
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """A regular file, open for reading; a pipe that takes its place at the last moment is not waited for.
 
     Raises OSError, whose `strerror` says why, as opening does and for what is no regular file.

@@ -33,7 +33,8 @@ from dcpose_cli._names import hidden_name
 
 #: Ends the name of a journal.
 JOURNAL_ENDING: Final = ".set.part"
-_MAX_JOURNAL_BYTES: Final = 1 << 22
+#: Longest journal; what is longer is none.
+MAX_JOURNAL_BYTES: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,7 @@ def _read_path(path: Path) -> Journal | None:
 def _read(handle: int) -> Journal | None:
     """The journal in an open file; None when it is none."""
     try:
-        data = json.loads(os.read(handle, _MAX_JOURNAL_BYTES))
+        data = json.loads(os.read(handle, MAX_JOURNAL_BYTES))
         return _checked(data) if isinstance(data, dict) else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ._claims import claim, release
-from ._recovery import Journal, complete, give_name, journal_of, remove_journals, sync_file, sync_folder
+from ._recovery import (
+    MAX_JOURNAL_BYTES,
+    Journal,
+    complete,
+    give_name,
+    journal_of,
+    remove_journals,
+    sync_file,
+    sync_folder,
+)
 from .errors import OutputError
 from .files import AtomicFile, output_error, remove_stale_of, require_free_target, temporary_name
 
@@ -186,6 +195,8 @@ def _journals(outputs: Sequence[AtomicFile], of: Path | None, gone: Sequence[Pat
 
 def _write(path: Path, data: bytes) -> int | None:
     """Write and claim a journal; another one of this name is completed first. Raises OutputError."""
+    if len(data) > MAX_JOURNAL_BYTES:
+        raise OutputError("one of too many files for one set", path=path, hint="write fewer at once")
     remove_stale_of(path)
     temporary, deadline, handle = temporary_name(path, claimed=True), time.monotonic() + _PATIENCE_S, None
     try:

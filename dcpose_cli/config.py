@@ -68,7 +68,8 @@ class EstimateConfig:
     """How a video is turned into poses; every default of `dcpose estimate` is here.
 
     model, detector: a shipped model's name, a folder, or a file; "auto" picks the best shipped one for the device.
-    ensemble: further models, separated by commas, whose joints are averaged with those of `model`; the cost adds up.
+    ensemble: up to 8 further models, separated by commas, whose joints are averaged with those of `model`; the cost
+    adds up.
     device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
     precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
@@ -144,6 +145,16 @@ class EstimateConfig:
     def tracked_conf(self) -> float:
         """The `keep_conf` that holds: a lower `conf` lowers it."""
         return min(self.keep_conf, self.conf)
+
+    @property
+    def further_models(self) -> tuple[str, ...]:
+        """The names in `ensemble`."""
+        return names_in(self.ensemble)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Names that are separated by commas, without the spaces around them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 #: As the video is.

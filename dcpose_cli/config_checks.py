@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .config import DEFAULTS, EstimateConfig
+from ._text import printable
+from .config import DEFAULTS, EstimateConfig, names_in
 from .devices import device_names, require_device_name, require_one_device, require_precision
 from .errors import UsageError
 from .people.search import require_detect_size
@@ -22,6 +23,8 @@ from .video.hwaccel import require_hwaccel
 from .video.reader import require_range
 
 _Check = Callable[[str, Any], object]
+#: Models of an ensemble besides the first one.
+_MOST_FURTHER_MODELS: Final = 8
 
 
 def _within(low: float, high: float, unit: str = "") -> _Check:
@@ -48,6 +51,15 @@ def _devices(option: str, value: Any) -> None:
         require_device_name(name)
 
 
+def _models(option: str, value: Any) -> None:
+    names = names_in(value) if isinstance(value, str) else tuple(map(str, value))
+    if len(names) > _MOST_FURTHER_MODELS:
+        raise UsageError(f"{option} names {len(names)} models, {_MOST_FURTHER_MODELS} are the most")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{option} names {printable(twice[0], 60)} twice", hint="a model counts once")
+
+
 def _plain(check: Callable[[Any], object]) -> _Check:
     """A check that names the option by itself; None is no setting."""
     return lambda option, value: None if value is None else check(value)
@@ -55,6 +67,7 @@ def _plain(check: Callable[[Any], object]) -> _Check:
 
 #: Field -> its check, called with the name of the option and the value. Files, folders and switches have none.
 CHECKS: Final[dict[str, _Check]] = {
+    "ensemble": _models,
     "device": _devices,
     "precision": _plain(require_precision),
     "batch": _at_least_one,

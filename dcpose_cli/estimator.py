@@ -14,9 +14,9 @@ from typing import Any, Self, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checkpoints.files import open_model
+from .checkpoints.files import find_models, open_model
 from .chunks import CHUNK_FRAMES
-from .config import DEFAULTS, EstimateConfig
+from .config import DEFAULTS, EstimateConfig, names_in
 from .config_checks import require_settings
 from .errors import UsageError
 from .people.detectors import new_detector
@@ -76,14 +76,15 @@ class PoseEstimator:
         }
         require_settings(
             device=device, precision=precision, batch=batch, conf=conf, interval=interval, box_scale=box_scale,
-            detect_every=detect_every, detect_size=detect_size, **self.tracking,
+            detect_every=detect_every, detect_size=detect_size, ensemble=ensemble, **self.tracking,
         )  # fmt: skip
         self.tracking["keep_conf"] = EstimateConfig(conf=float(conf), keep_conf=float(keep_conf)).tracked_conf
         self.share_crops, self.detect_every = share_crops, detect_every
         self.detect_size = require_detect_size(detect_size)
         self.device = resolve_device(device)
         self.conf, self.interval, self._offline = conf, interval, offline
-        others = [name for name in ensemble.split(",") if name] if isinstance(ensemble, str) else ensemble
+        others = names_in(ensemble) if isinstance(ensemble, str) else tuple(ensemble)
+        find_models(model, others)
         self.network = PoseEnsemble(
             [open_model(name) for name in (model, *others)],
             device=self.device,

@@ -17,6 +17,10 @@ from dcpose_cli.streaming import stream
 NAN = float("nan")
 #: Field -> values that are none, and what the message says of them.
 WRONG = {
+    "ensemble": [
+        (",".join(map(str, range(9))), "--ensemble names 9 models, 8 are the most"),
+        ("a, b,a", "--ensemble names a twice"),
+    ],
     "device": [("tpu", "unknown device 'tpu'"), ("cuda:x", "unknown device"), ("cpu,cuda:0", "several devices")],
     "precision": [("int4", "unknown precision 'int4'")],
     "batch": [(0, "--batch must be at least 1, got 0")],
@@ -42,7 +46,7 @@ WRONG = {
 }
 #: Switches, and names of files and folders.
 UNCHECKED = {
-    *("model", "ensemble", "detector", "fill", "flip_test", "share_crops", "fix_swaps", "audio", "json", "overwrite"),
+    *("model", "detector", "fill", "flip_test", "share_crops", "fix_swaps", "audio", "json", "overwrite"),
     *("offline", "allow_network", "resume"),
 }
 EACH = [(name, value, says) for name, values in WRONG.items() for value, says in values]
@@ -62,6 +66,7 @@ def test_each_is_refused_with_its_option(name, value, says):
 
 def test_the_defaults_and_odd_but_possible_settings_are_not():
     require_config(EstimateConfig())
+    require_config(EstimateConfig(ensemble=" a,b, ,"))
     require_config(EstimateConfig(device="cuda:0,cuda:1"), one_device=False)
     require_config(EstimateConfig(device="all"), one_device=False)
     require_config(EstimateConfig(kpt_thr=-1.0, track_memory=0, fps="30000/1001", detect_size="640", batch=1, conf=0))

@@ -194,15 +194,14 @@ _DECISIVE: Final = (
 
 def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     """What decides the joints, as the header of a result names it; a detector that is not here yet is left out."""
-    from ..checkpoints.files import find_weights  # late: it loads torch
+    from ..checkpoints.files import find_models  # late: it loads torch
 
     names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps", "deinterlace")
     out: dict[str, Any] = {name: getattr(config, name) for name in names} | {"keep_conf": config.tracked_conf}
     out["share_crops"] = SHARING[config.share_crops]
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = whole_number(config.detect_size) or config.detect_size
-    out["model"] = sha256_of(find_weights(config.model))
-    out["ensemble"] = [sha256_of(find_weights(name)) for name in config.ensemble.split(",") if name]
+    out["model"], *out["ensemble"] = map(sha256_of, find_models(config.model, config.further_models))
     out["single"] = config.model.endswith(SINGLE)
     out["selection"] = config.selection.header()
     detector = find_detector(config.detector)

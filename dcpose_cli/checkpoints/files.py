@@ -7,7 +7,7 @@ builds the network. Weights may be stored in float16; they are always loaded as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,6 +80,21 @@ def find_weights(model: str | Path) -> Path:
             return candidate
     known = ", ".join(folder.name for folder in shipped_models() if not _is_detector(folder)) or "none"
     raise WeightsError("there is no such model", path=path, hint=f"shipped pose models: {known}")
+
+
+def find_models(model: str | Path, further: Iterable[str | Path] = ()) -> list[Path]:
+    """The weights files of a model and of those it is averaged with. Raises UsageError where two are the same model,
+    WeightsError as `find_weights`."""
+    names = [model, *further]
+    paths = [find_weights(name) for name in names]
+    seen: dict[tuple[Path, bool], str] = {}
+    for path, name in zip(paths, map(str, names), strict=True):
+        key = path.resolve(), name.endswith(SINGLE)
+        if key in seen:
+            pair = f"{printable(seen[key], 60)} and {printable(name, 60)}"
+            raise UsageError(f"{pair} are the same model", hint="leave one out of --ensemble")
+        seen[key] = name
+    return paths
 
 
 def _is_detector(folder: Path) -> bool:

@@ -52,11 +52,11 @@ def estimate_videos(inputs: list[str], out: Path | None, config: EstimateConfig,
 
 
 def _require_models(config: EstimateConfig) -> None:
-    """Raises WeightsError for a pose model that is not there; nothing is loaded."""
-    from ..checkpoints.files import find_weights
+    """Raises WeightsError for a pose model that is not there, UsageError for one that is named twice; nothing is
+    loaded."""
+    from ..checkpoints.files import find_models
 
-    for name in (config.model, *filter(None, config.ensemble.split(","))):
-        find_weights(name)
+    find_models(config.model, config.further_models)
 
 
 def export_one(

@@ -114,7 +114,10 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     ),
     "model": _option(str, panel="Models", help="Pose model: a shipped or fetched name, a folder, or auto."),
     "ensemble": _option(
-        str, panel="Models", metavar="MODEL,...", help="Further pose models, averaged with --model; the cost adds up."
+        str,
+        panel="Models",
+        metavar="MODEL,...",
+        help="Further pose models, at most 8, averaged with --model.",
     ),
     "detector": _option(str, panel="Models", help="Person detector: person-n, a YOLO .pt file, or a stock name."),
     "device": Device,

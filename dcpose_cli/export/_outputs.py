@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from .._claims import claim, release
+from .._claims import claim, make_room, release
 from .._sets import publish, replace_folder
 from ..errors import OutputError
 from ..files import (
@@ -27,6 +27,8 @@ from ..files import (
     temporary_name,
 )
 
+#: A file of a set, its journal, and the file that it replaces.
+_HANDLES_PER_FILE: Final = 3
 #: Writes the content of one output to the path it is given.
 Write = Callable[[Path], None]
 
@@ -38,6 +40,7 @@ def write_files(
 
     of, gone: as in _sets.publish.
     """
+    require_room(list(files))
     outputs: list[AtomicFile] = []
     try:
         outputs += [AtomicFile(target, overwrite=overwrite) for target in files]
@@ -48,9 +51,17 @@ def write_files(
                 raise output_error(error, output.target) from error
         publish(outputs, of=of, gone=gone)
     finally:
-        for output in outputs:
+        for output in reversed(outputs):  # the first one removes the folders that were made
             output.discard()
     return list(files)
+
+
+def require_room(targets: Sequence[Path]) -> None:
+    """Raise OutputError for more files than this process may hold open until all have their names."""
+    if not make_room(_HANDLES_PER_FILE * len(targets)):
+        raise OutputError(
+            f"one of {len(targets)} files, more than can be open at once", path=targets[0], hint="raise ulimit -n"
+        )
 
 
 def require_free_folder(target: Path, is_ours: Callable[[str], bool], *, overwrite: bool) -> None:

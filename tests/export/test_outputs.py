@@ -114,3 +114,39 @@ def test_failure_of_the_second_file_undoes_the_first(tmp_path, monkeypatch, olde
     monkeypatch.setattr(_sets, "give_name", real)
     write_files({t: lambda path: path.write_text("new") and None for t in targets}, overwrite=True)
     assert {t.read_text() for t in tmp_path.iterdir()} == {"new"}
+
+
+#: Writes as many files as the second argument says, where a process may have so many files open: at first, at most.
+MANY = """
+import pathlib, resource, sys
+from dcpose_cli.errors import OutputError
+from dcpose_cli.export._outputs import write_files
+out, count = pathlib.Path(sys.argv[1]) / "new", int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[3]), int(sys.argv[4])))
+try:
+    for _ in range(2):
+        write_files({out / f"{n}.csv": lambda path: path.touch() for n in range(count)}, overwrite=True)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("most", "says"), [(1000, ""), (300, "one of 120 files, more than can be open at once")])
+def test_a_set_of_more_files_than_may_be_open_at_first(tmp_path, most, says):
+    ended = subprocess.run(
+        [sys.executable, "-c", MANY, str(tmp_path), "120", "100", str(most)], check=True, capture_output=True, text=True
+    )
+    assert says in ended.stdout
+    assert (says == "") == (ended.stdout == "")
+    assert len(list(tmp_path.rglob("*.csv"))) == (0 if says else 120)
+    assert (tmp_path / "new").exists() == (not says)
+
+
+def test_folders_that_were_made_for_a_set_that_failed_are_removed(tmp_path):
+    def fail(path):
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "new" / "sub"
+    with pytest.raises(OutputError, match="disk full"):
+        write_files({out / "a.csv": lambda path: path.write_text("new") and None, out / "b.csv": fail})
+    assert not (tmp_path / "new").exists()

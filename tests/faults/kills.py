@@ -36,7 +36,7 @@ _SLOW = ("compare", "train", "models export")
 #: The published model that is fetched from a file.
 PUBLISHED_NAME = "hrnet-w48-posetrack18"
 #: Inputs -> the ends of the names of those from which the older outputs are made.
-_OLDER = {"a.json": ".json", "walk.json": "_walk.json", "a.pth": ".pth"}
+_OLDER = {"a.json": ".json", "walk.json": "_walk.json", "a.pth": ".pth", "posetrack/val_boxes.json": "_boxes.json"}
 #: Tables and pictures of a training, which logs some steps again when it goes on after a kill.
 _LOGS = re.compile(r"work/.*\.(csv|png)")
 
@@ -66,7 +66,7 @@ def commands(kit, out, models):
         "export-json, resumed": (("export-json", clip, "-o", out / "x.json", *models, "--resume", over), True),
         "export-json, data set": (
             ("export-json", posetrack, "--boxes", posetrack / "val_boxes.json", "-o", out / "x", *network, over),
-            False,
+            True,
         ),
         "dataset from-result": (
             ("dataset", "from-result", result, clip, "-o", out / "x", "--frames", 3, over),
@@ -271,6 +271,8 @@ def main():
         for number in range(2):
             product["make_clip"](kit / "two" / f"{number}.mp4", frames=5)
         runpy.run_path(str(TESTS / "posetrack_files.py"))["write_all"](kit / "posetrack")
+        boxes = json.loads((kit / "posetrack" / "val_boxes.json").read_bytes())
+        (kit / "older_boxes.json").write_text(json.dumps([one | {"score": 0.9 * one["score"]} for one in boxes]))
         (kit / "recipe.toml").write_text(runpy.run_path(str(TESTS / "conftest.py"))["TINY_RECIPE"])
         older = product["make_clip"](kit / "older.mp4", frames=5)
         export_json(older, kit / "older.json", estimator=people[1])

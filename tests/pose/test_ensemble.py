@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from dcpose_cli import UsageError
-from dcpose_cli.checkpoints.files import open_model, save_model
+from dcpose_cli.checkpoints.files import find_models, open_model, save_model
 from dcpose_cli.nets import HRNet
 from dcpose_cli.nets.hrnet import init_weights
 from dcpose_cli.pose.ensemble import PoseEnsemble, combined
@@ -85,3 +87,21 @@ def test_the_header_names_all_models(dcpose, clip, still, tmp_path):
     used = {"joints": "posetrack", "input_size": [96, 128], "decoding": "quarter"}
     assert model["ensemble"] == [{"name": "still", "sha256": open_model(still).sha256, **used}]
     assert model["input_size"] == [48, 64]
+
+
+@pytest.mark.parametrize("again", ["{0}", "{1},{2}", "{1},{1}", "a,b,c,d,e,f,g,h,i"])
+def test_the_same_model_twice_and_too_many_are_refused(dcpose, product, clip, still, tmp_path, again):
+    model = Path(dcpose.models[1])
+    names = model, still, still / "model.safetensors"
+    for command in (("export", clip, "-o", tmp_path / "out.json"), ("batch", clip.parent, "-o", tmp_path / "out")):
+        done = dcpose(*command, *dcpose.models, "--ensemble", again.format(*names))
+        assert done.returncode == 2
+        assert re.search("are the same model|twice|9 models, 8 are the most", product.one_line(done))
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_names_of_one_model(tiny_folder, still):
+    assert find_models(tiny_folder, [still, f"{tiny_folder}:single"])[0] == tiny_folder / "model.safetensors"
+    for model, further in (("auto", ["auto"]), (tiny_folder, [tiny_folder / "model.safetensors"]), (still, [still])):
+        with pytest.raises(UsageError, match="are the same model; leave one out of --ensemble"):
+            find_models(model, further)
