@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from .skeleton import JOINT_NAMES
 
+#: People of a frame in files of others: work and memory grow with the square of their number.
+MOST_PEOPLE: Final = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:

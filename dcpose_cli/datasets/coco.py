@@ -26,8 +26,11 @@ from .turned import upright
 
 #: Digits of a PoseTrack18 frame's name, which count from 0; PoseTrack17's have eight and count from 1.
 _DIGITS_18: Final = 6
+_MOST_DIGITS: Final = 18
 #: Frames of one video in a list; those of PoseTrack have a few hundred.
 _MOST_FRAMES: Final = 100_000
+#: Frames of all videos of a list: those without labels are only claimed.
+_MOST_FRAMES_IN_ALL: Final = 1_000_000
 _DEFAULT_CATEGORY: Final = 1
 _PEOPLE: Final = frozenset({"person", "persons", "people", "human", "humans", "pedestrian"})
 
@@ -66,6 +69,9 @@ def read_lists(path: Path, images: Path) -> list[LabelledVideo]:
         videos: dict[PurePosixPath, list[Mapping[str, Any]]] = {}
         for image in data["images"]:
             videos.setdefault(PurePosixPath(image["file_name"]).parent, []).append(image)
+        claimed = sum(_frames_of(listed) for listed in videos.values())
+        if claimed > _MOST_FRAMES_IN_ALL:
+            raise ValueError(f"its videos have {claimed:,} frames by nframes, {_MOST_FRAMES_IN_ALL:,} are the most")
         return [_video(folder, listed, found, images) for folder, listed in videos.items()]
 
     return parse(path, "a COCO-style list of PoseTrack frames", build)
@@ -134,6 +140,14 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
 
 
+def _frames_of(listed: Sequence[Mapping[str, Any]]) -> int:
+    """The frames of a video, as the first of its images says. Raises ValueError."""
+    count = int(listed[0]["nframes"])
+    if not 0 < count <= _MOST_FRAMES:
+        raise ValueError(f"nframes is {count}, 1 to {_MOST_FRAMES} can be")
+    return count
+
+
 def _video(
     folder: PurePosixPath,
     listed: Sequence[Mapping[str, Any]],
@@ -142,9 +156,9 @@ def _video(
 ) -> LabelledVideo:
     people = {int(PurePosixPath(image["file_name"]).stem): found.get(image["id"], []) for image in listed}
     example = PurePosixPath(listed[0]["file_name"])
-    digits, count = len(example.stem), int(listed[0]["nframes"])
-    if not 0 < count <= _MOST_FRAMES:
-        raise ValueError(f"nframes is {count}, 1 to {_MOST_FRAMES} can be")
+    digits, count = len(example.stem), _frames_of(listed)
+    if digits > _MOST_DIGITS:
+        raise ValueError(f"the name of a picture has {digits:,} digits, {_MOST_DIGITS} are the most")
     first = 0 if digits == _DIGITS_18 else 1
     frames = []
     for number in range(first, first + count):

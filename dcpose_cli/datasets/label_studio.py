@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote
 
+from ..types import MOST_PEOPLE
 from .coco import people_by_picture
-from .labels import LabelledFrame, LabelledVideo, other_side, parse, picture_of
+from .labels import LabelledFrame, LabelledVideo, other_side, parse, picture_of, require_joints
 from .turned import upright
 
 #: Names in the labelling interface: of the picture, the rectangles with their label, and the points.
@@ -49,6 +50,7 @@ def _as_coco(tasks: Sequence[Mapping[str, Any]], images: Path) -> dict[str, Any]
     regions = {n: _regions(task) for n, task in enumerate(tasks)}
     points = [r for found in regions.values() for r in found if r["type"] == "keypointlabels"]
     joints = list(dict.fromkeys(n for r in points for n in (str(_label(r)), other_side(str(_label(r))))))
+    require_joints(joints)  # everybody gets a place for each
     labels: dict[str, Any] = {
         "images": [], "annotations": [], "categories": [{"id": 1, "name": PERSON, "keypoints": joints}],
     }  # fmt: skip
@@ -88,6 +90,8 @@ def _people(
                 float(value[key]) / 100 * side
                 for key, side in zip(("x", "y", "width", "height"), (*size, *size), strict=True)
             ]
+    if len(boxes) > MOST_PEOPLE:  # points without a parent are compared with all of them
+        raise ValueError(f"a picture has {len(boxes):,} rectangles, {MOST_PEOPLE:,} are the most")
     joints: dict[str, dict[str, tuple[float, float]]] = {person: {} for person in boxes}
     for region in regions:
         if region["type"] == "keypointlabels":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .._reading import read_file
 from ..errors import InputError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS, standard_name
+from ..skeleton.sets import MOST_JOINTS
 
 #: Where no box was drawn, it is the extent of the joints with so much added on each side, in shares of the extent.
 BOX_BORDER: Final = 0.15
@@ -23,6 +24,8 @@ COCO_NAMES: Final = ("nose", "left_eye", "right_eye", *JOINT_NAMES[3:])
 #: Joints that labels of whole people have.
 _LIMBS: Final = frozenset(JOINT_NAMES[5:])
 _LARGEST: Final = 1e7
+#: Longest name of a keypoint, characters.
+_MOST_NAME: Final = 1_000
 
 T = TypeVar("T")
 
@@ -71,9 +74,10 @@ def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
 def slots_of(names: Sequence[str]) -> list[int | None]:
     """The PoseTrack slot of every named keypoint, in any common spelling; None for those we have no slot for.
 
-    Raises ValueError where no keypoint is known, one is named twice, one side of a pair is missing, or names are not
-    understood while limbs are missing.
+    Raises ValueError for more names than any joint set has, and where no keypoint is known, one is named twice, one
+    side of a pair is missing, or names are not understood while limbs are missing.
     """
+    require_joints(names)
     known = [standard_name(name) for name in names]
     found = [name for name in known if name is not None]
     slots = [JOINT_NAMES.index(name) if name in JOINT_NAMES else None for name in known]
@@ -91,6 +95,15 @@ def slots_of(names: Sequence[str]) -> list[int | None]:
     if alone:
         raise ValueError(f"its keypoints name {_some(alone)} without the other side")
     return slots
+
+
+def require_joints(names: Sequence[str]) -> None:
+    """Raises ValueError for more keypoints than any joint set has, and for names that nobody gives."""
+    if len(names) > MOST_JOINTS:
+        raise ValueError(f"it has {len(names):,} keypoints, {MOST_JOINTS:,} are the most")
+    longest = max(map(len, names), default=0)
+    if longest > _MOST_NAME:
+        raise ValueError(f"a keypoint has a name of {longest:,} characters, {_MOST_NAME:,} are the most")
 
 
 def other_side(name: str) -> str:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import csv
 import io
 import pickle
+import pickletools
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NoReturn
 
@@ -26,14 +28,19 @@ from numpy.typing import NDArray
 
 from .._reading import read_file, require_file
 from .._text import one_line
+from ..types import MOST_PEOPLE
+from .hdf5 import array, members
 from .named_joints import joints_by_name, person_of, without_times
 from .reader import PoseTrackResult
 from .validation import whole
 
 _LAST_NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
-#: Values of a table, and bytes of a pickled list of names.
-_MOST_VALUES: Final = 500_000_000
-_MOST_PICKLED: Final = 1 << 24
+#: Bytes of a pickled list of names, characters of a name, levels of rows and columns.
+_MOST_PICKLED: Final = 1 << 20
+_MOST_TEXT: Final = 1_000
+_MOST_LEVELS: Final = 8
+#: Pairs of individual and part for every column; there are two or three columns for each in full tables.
+_MOST_SPREAD: Final = 10
 
 #: Scorer, individual ("" for none), body part, coordinate.
 Column = tuple[str, str, str, str]
@@ -46,12 +53,15 @@ def read_csv(path: Path, fps: Fraction) -> PoseTrackResult:
     if not first or first[0].strip() != "scorer":
         raise ValueError("this table (CSV) is none of DeepLabCut: its first row does not begin with 'scorer'")
     heads = {"scorer": first}
-    for line in lines:
+    for line in islice(lines, _MOST_LEVELS):
         heads[line[0].strip()] = line
         if line[0].strip() == "coords":
             break
     # Labels have the name of the picture in three cells: folder, video, picture.
-    width = next(place for place, name in enumerate(heads["coords"]) if name.strip() in ("x", "y", "likelihood"))
+    coords = [name.strip() in ("x", "y", "likelihood") for name in heads["coords"]]
+    if True not in coords:
+        raise ValueError("this table (CSV) is none of DeepLabCut: it has no column x, y or likelihood")
+    width = coords.index(True)
     columns = _columns(heads, width)
     names, values = [], []
     for line in lines:
@@ -78,9 +88,7 @@ def read_hdf5(path: Path, fps: Fraction) -> PoseTrackResult:
     require_file(path)
     try:
         with h5py.File(path, "r") as file:
-            # Links into other files are not followed.
-            inside = [file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-            groups = [node for node in inside if isinstance(node, h5py.Group) and "pandas_type" in node.attrs]
+            groups = [node for node in members(file) if isinstance(node, h5py.Group) and "pandas_type" in node.attrs]
             if len(groups) != 1:
                 raise ValueError("this HDF5 file is none of DeepLabCut: it does not hold one table of pandas")
             return _result(*(_of_table if "table" in groups[0] else _of_fixed)(groups[0]), fps)
@@ -92,57 +100,67 @@ def _columns(heads: dict[str, list[str]], width: int) -> list[Column]:
     """The columns of a CSV file behind the first `width` cells."""
     nobody = [""] * len(heads["coords"])
     levels = [heads["scorer"], heads.get("individuals", nobody), heads["bodyparts"], heads["coords"]]
-    return [(a, b, c, d) for a, b, c, d in zip(*(level[width:] for level in levels), strict=True)]
+    return [_column(names) for names in zip(*(level[width:] for level in levels), strict=True)]
 
 
 def _of_fixed(group: Any) -> tuple[list[str], NDArray[np.float64], list[Column]]:
     """pandas' layout "fixed": levels of the columns and their places, the index, the values."""
     count = int(group.attrs.get("axis0_nlevels", 0))
-    levels = [[_text(name) for name in group[f"axis0_level{level}"][()]] for level in range(count)]
-    places = [group[f"axis0_label{level}"][()].tolist() for level in range(count)]
     if count not in (3, 4) or "block0_values" not in group or "block1_values" in group:
         raise ValueError("this HDF5 file is none of DeepLabCut: its columns have not three or four levels")
-    rows = [tuple(levels[level][place] for level, place in enumerate(row)) for row in zip(*places, strict=True)]
-    return _index_of(group), _values(group["block0_values"]), [_column(row) for row in rows]
+    return (
+        _index_of(group),
+        _values(array(group, "block0_values")),
+        [_column(c) for c in _levels(group, "axis0", count)],
+    )
+
+
+def _levels(group: Any, axis: str, count: int) -> Iterator[tuple[str, ...]]:
+    """The names of every column, or row, by their levels."""
+    levels = [[_text(name) for name in array(group, f"{axis}_level{level}").tolist()] for level in range(count)]
+    places = [array(group, f"{axis}_label{level}").tolist() for level in range(count)]
+    for row in zip(*places, strict=True):
+        yield tuple(levels[level][place] for level, place in enumerate(row))
 
 
 def _index_of(group: Any) -> list[str]:
     """Numbers of the frames, or names of the pictures, of the layout "fixed"."""
     if "axis1" in group:
-        return [_text(value) for value in group["axis1"][()]]
+        return [_text(value) for value in array(group, "axis1").tolist()]
     count = int(group.attrs.get("axis1_nlevels", 0))
-    levels = [[_text(name) for name in group[f"axis1_level{level}"][()]] for level in range(count)]
-    places = [group[f"axis1_label{level}"][()].tolist() for level in range(count)]
-    return ["/".join(levels[level][place] for level, place in enumerate(row)) for row in zip(*places, strict=True)]
+    if not 0 < count <= _MOST_LEVELS:
+        raise ValueError(f"this HDF5 file is none of DeepLabCut: its rows have {count} levels")
+    return ["/".join(names) for names in _levels(group, "axis1", count)]
 
 
 def _of_table(group: Any) -> tuple[list[str], NDArray[np.float64], list[Column]]:
     """pandas' layout "table": rows of an index and a block of values; the columns are a pickled list."""
-    rows = group["table"]
-    fields = rows.dtype.names or ()
+    data = array(group, "table")
+    fields = data.dtype.names or ()
     if "index" not in fields or "values_block_0" not in fields or "values_block_1" in fields:
         raise ValueError("this HDF5 file is none of DeepLabCut: its table has not one block of values")
-    data = rows[()] if rows.size < _MOST_VALUES else _too_large()
     ((_, columns),) = _plain(group.attrs["non_index_axes"])
-    return [_text(value) for value in data["index"]], _values(data["values_block_0"]), [_column(c) for c in columns]
+    return (
+        [_text(value) for value in data["index"].tolist()],
+        _values(data["values_block_0"]),
+        [_column(c) for c in columns],
+    )
 
 
-def _values(block: Any) -> NDArray[np.float64]:
-    if int(np.prod(block.shape)) > _MOST_VALUES:
-        _too_large()
-    return np.asarray(block[()], np.float64)
-
-
-def _too_large() -> NoReturn:
-    raise ValueError("its table claims to be larger than any video's")
+def _values(block: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(block, np.float64)
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    """Raises ValueError for what is neither a short text nor a number."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if not isinstance(text, str | int | float) or (isinstance(text, str) and len(text) > _MOST_TEXT):
+        raise ValueError("one of its names is neither a short text nor a number")
+    return str(text)
 
 
-def _column(names: Sequence[Any]) -> Column:
-    texts = [_text(name) for name in names]
+def _column(names: Any) -> Column:
+    texts = [_text(name) for name in names] if isinstance(names, list | tuple) and len(names) <= _MOST_LEVELS else []
     if len(texts) not in (3, 4):
         raise ValueError("this HDF5 file is none of DeepLabCut: its columns have not three or four levels")
     scorer, *individual, part, coord = texts
@@ -159,11 +177,20 @@ class _PlainUnpickler(pickle.Unpickler):
 def _plain(pickled: Any) -> Any:
     data = bytes(pickled)
     if len(data) > _MOST_PICKLED:
-        _too_large()
+        raise ValueError(f"its list of columns has {len(data):,} bytes, {_MOST_PICKLED:,} are the most")
+    _require_modest(data)
     try:
         return _PlainUnpickler(io.BytesIO(data)).load()
     except (pickle.UnpicklingError, EOFError, IndexError, AttributeError) as error:
         raise ValueError("its list of columns cannot be read") from error
+
+
+def _require_modest(data: bytes) -> None:
+    """Raises ValueError for a pickle that makes its reader take memory for more values than it has bytes."""
+    for opcode, argument, _ in pickletools.genops(data):
+        places = "PUT" in opcode.name or opcode.name == "BYTEARRAY8"  # memory for as many as the number says
+        if places and isinstance(argument, int) and argument > len(data):
+            raise ValueError("its list of columns claims more values than it has")
 
 
 def _result(names: list[str], values: NDArray[np.float64], columns: Sequence[Column], fps: Fraction) -> PoseTrackResult:
@@ -173,6 +200,7 @@ def _result(names: list[str], values: NDArray[np.float64], columns: Sequence[Col
     parts = list(dict.fromkeys(part for _, _, part, _ in columns))
     joints = joints_by_name(parts)
     individuals = list(dict.fromkeys(individual for _, individual, _, _ in columns))
+    _require_filled(len(individuals), len(parts), len(columns))
     tracks = _tracks_of(individuals)
     places = {(b, c, d): place for place, (_, b, c, d) in enumerate(columns)}
     cubes = [_cube(values, places, individual, parts) for individual in individuals]
@@ -185,6 +213,14 @@ def _result(names: list[str], values: NDArray[np.float64], columns: Sequence[Col
         for row, number in enumerate(_numbers(names))
     }
     return without_times(people, fps)
+
+
+def _require_filled(individuals: int, parts: int, columns: int) -> None:
+    """Raises ValueError for a table in which most individuals lack most parts: it would be laid out for all of them."""
+    if individuals > MOST_PEOPLE:
+        raise ValueError(f"it has {individuals:,} individuals, {MOST_PEOPLE:,} are the most")
+    if individuals * parts > _MOST_SPREAD * columns:
+        raise ValueError(f"its {columns:,} columns are too few for {individuals:,} individuals with {parts:,} parts")
 
 
 def _cube(

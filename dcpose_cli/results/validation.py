@@ -16,12 +16,10 @@ import numpy as np
 
 from ..skeleton import JOINT_NAMES
 from ..skeleton.sets import result_joints
-from ..types import FrameResult, Person
+from ..types import MOST_PEOPLE, FrameResult, Person
 from .format import FORMAT_VERSION
 
 _LARGEST: Final = 1e7  # far from every pixel; areas and sums of it are still numbers that a float32 holds
-#: People of a frame: work and memory grow with the square of their number.
-MOST_PEOPLE: Final = 2_000
 _INT64: Final = 2**63
 #: A rate as somebody writes it; the time that Fraction takes for an exponent grows with its value.
 _RATE: Final = re.compile(r"\s*\d{0,20}(\.\d{0,20})?(e[+-]?\d{1,2})?(/\d{1,20})?\s*", re.IGNORECASE)

@@ -115,6 +115,8 @@ def sets_with(count: int) -> list[JointSet]:
 def named_channels(names: Iterable[str]) -> tuple[str, ...]:
     """Names that users give to channels, known joints in our spelling. Raises ValueError for names that cannot be."""
     given = [name.strip() for name in names]
+    if not 0 < len(given) <= MOST_JOINTS:
+        raise ValueError(f"{len(given)} joints, there can be 1 to {MOST_JOINTS}")
     odd = next((name for name in given if not _NAME.fullmatch(name)), None)
     if odd is not None:
         raise ValueError(f"{odd!r:.60} is no name of a joint: letters, digits, _, - and . can be in one")
@@ -123,8 +125,6 @@ def named_channels(names: Iterable[str]) -> tuple[str, ...]:
     twice = sorted({name for name in known if known.count(name) > 1})
     if twice:
         raise ValueError(f"the joint {twice[0]} is named twice")
-    if not known or len(known) > MOST_JOINTS:
-        raise ValueError(f"{len(known)} joints, there can be 1 to {MOST_JOINTS}")
     return known
 
 

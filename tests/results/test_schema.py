@@ -13,8 +13,7 @@ from dcpose_cli.evaluation.poseval_files import read_frames
 from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.results.foreign import read_result
 from dcpose_cli.results.reader import read_posetrack
-from dcpose_cli.results.validation import MOST_PEOPLE
-from dcpose_cli.types import FrameResult, Person
+from dcpose_cli.types import MOST_PEOPLE, FrameResult, Person
 
 #: As 0.6 wrote it, one key of every kind.
 HEADER = {
