@@ -44,7 +44,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--flip-test", action="store_true")
     parser.add_argument("--share-crops", action=argparse.BooleanOptionalAction)
-    parser.add_argument("--fix-swaps", action="store_true", help="repair left and right of the legs; with --score, too")
+    parser.add_argument(
+        "--fix-swaps", action=argparse.BooleanOptionalAction, help="repair legs; by default as the program does"
+    )
     parser.add_argument("--detect-size", default=dcpose_cli.EstimateConfig().detect_size, help="pixels, or auto")
     parser.add_argument(
         "--true-boxes", action="store_true", help="the labelled boxes instead of detection and tracking"

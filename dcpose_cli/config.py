@@ -91,7 +91,7 @@ class EstimateConfig:
     detector's own size frames are searched at both, in tiles and around people where that is much. "auto": the smallest
     size that finds the people of three frames of the first second; the detector's own for frames of up to 1024 pixels.
     fix_swaps: exchange left and right legs back where a network exchanged them for some frames (sides.py); frames come
-    up to half a second later.
+    up to half a second later. None: in files, not in live sources.
     smooth: "none", "gaussian" or "one-euro": how the drawn joints are smoothed over time; the JSON holds them raw.
     selection: which people the JSON and the video hold.
     fps: frames per second of pictures that are read as a video ("25", "30000/1001"); 25 when not given.
@@ -124,7 +124,7 @@ class EstimateConfig:
     share_crops: bool | None = None
     detect_every: int = 1
     detect_size: str = "auto"
-    fix_swaps: bool = False
+    fix_swaps: bool | None = None
     smooth: str = "none"
     selection: Selection = Selection()
     fps: str | None = None
@@ -145,6 +145,11 @@ class EstimateConfig:
     def tracked_conf(self) -> float:
         """The `keep_conf` that holds: a lower `conf` lowers it."""
         return min(self.keep_conf, self.conf)
+
+    @property
+    def repairs_sides(self) -> bool:
+        """Whether `fix_swaps` holds for a file."""
+        return self.fix_swaps is not False
 
     @property
     def further_models(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from .selection import chosen, in_frame, options_of
 from .settings import ResolvedSettings
 from .sides import repair_sides
 from .smooth import smooth
-from .sources import open_source, sample_of
+from .sources import open_source, sample_of, settled
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.hwaccel import AUTO, NONE, Choice
 from .video.live import LiveReader, StopRequest
@@ -126,6 +126,7 @@ def _run(
     with ExitStack() as stack:
         reader = open_source(path, config, stop)
         stack.enter_context(closing(reader))
+        config = settled(config, reader)
         config = replace(config, overwrite=config.overwrite or result.is_unfinished(config))
         result.require(source, overwrite=config.overwrite)
         if result.video is not None:
@@ -321,7 +322,7 @@ class _Pass:
             )
             with closing(analysis):
                 timed = analysis if self._scale == 1 else self._in_real_time(analysis)
-                for frame, result in repair_sides(timed) if self._config.fix_swaps else timed:
+                for frame, result in repair_sides(timed) if self._config.repairs_sides else timed:
                     yield frame, result
                     self.delay = max(self.delay, live.age(frame) if live else 0.0)
                     self.frames += 1

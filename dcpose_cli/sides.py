@@ -49,7 +49,7 @@ SPEED_FRAMES: Final = 4
 DECAY_SECONDS: Final = 0.3
 FIRST_SPEED: Final = 3.0
 #: Standard deviation of the place of a joint of confidence 1; less sure ones scatter inversely.
-SCATTER: Final = 0.03
+SCATTER: Final = 0.04
 LEAST_CONFIDENCE: Final = 0.02
 #: Most that one joint of one frame can cost, squared standard deviations: what lies further off is a mistake.
 MOST_OFF: Final = 6.0

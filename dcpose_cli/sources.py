@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 
 from .config import EstimateConfig
@@ -28,6 +29,13 @@ def open_source(
         deinterlace=config.deinterlace,
         fps=None if config.fps is None else shot_rate(config.fps),
     )
+
+
+def settled(config: EstimateConfig, reader: VideoReader | LiveReader) -> EstimateConfig:
+    """The settings whose defaults depend on whether the source is live, decided."""
+    if config.fix_swaps is None:
+        return replace(config, fix_swaps=not isinstance(reader, LiveReader))
+    return config
 
 
 def sample_of(

@@ -16,7 +16,7 @@ from .errors import UsageError
 from .results.measures import shot_rate
 from .selection import in_frame, options_of
 from .sides import repair_sides
-from .sources import open_source, sample_of
+from .sources import open_source, sample_of, settled
 from .types import FrameResult
 from .video.live import LiveReader, StopRequest
 
@@ -47,6 +47,7 @@ def stream(
     reader = open_source(path, settings, stop)
     with closing(reader):
         info, live = reader.info, isinstance(reader, LiveReader)
+        settings = settled(settings, reader)
         sample = sample_of(path, reader, settings)
         scale = 1.0 if settings.shot_fps is None or not info.fps else float(info.fps / shot_rate(settings.shot_fps))
         together: dict[str, Any] = {"together": 1} if live else {}
@@ -61,6 +62,6 @@ def stream(
             )
             with closing(analysis):
                 timed = ((frame, replace(result, time=result.time * scale)) for frame, result in analysis)
-                for _, result in repair_sides(timed) if settings.fix_swaps else timed:
+                for _, result in repair_sides(timed) if settings.repairs_sides else timed:
                     people = tuple(person for person in result.people if in_frame(person, settings.selection))
                     yield replace(result, people=people)

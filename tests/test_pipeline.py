@@ -302,6 +302,7 @@ def test_a_live_stream_is_followed(two, tmp_path, web):
     assert summary.delay > 0
     header = json.loads((tmp_path / "out.json").read_text())["dcpose"]
     assert header["live"] == {"dropped": summary.dropped}
+    assert header["settings"]["fix_swaps"] is False  # it would add half a second of delay
     assert header["input"]["name"] == ("http stream" if web else "tcp stream")
     assert len(pictures(tmp_path / "out.mp4")) == 6
 

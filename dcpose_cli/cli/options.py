@@ -161,7 +161,11 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         help="Average with the mirrored picture: more accurate, the pose network takes twice as long.",
     ),
     "fix_swaps": _option(
-        bool, "--fix-swaps", panel="Poses", help="Repair legs whose left and right are exchanged for some frames."
+        bool | None,
+        "--fix-swaps/--no-fix-swaps",
+        panel="Poses",
+        help="Repair legs whose left and right are exchanged for some frames. Default: in files; live sources would be "
+        "delayed by half a second.",
     ),
     "fps": _option(str | None, panel="Range", metavar="FPS", help="Frames per second of pictures; default 25."),
     "shot_fps": _option(

@@ -68,7 +68,7 @@ def result_header(
 def _settings(settings: ResolvedSettings, config: EstimateConfig) -> dict[str, Any]:
     return {
         **settings.header(),
-        "fix_swaps": config.fix_swaps,
+        "fix_swaps": config.repairs_sides,
         "start": config.start,
         "end": config.end,
         "max_frames": config.max_frames,
