@@ -27,6 +27,8 @@ from ._outputs import write_files
 
 #: PoseTrack's track ids end here; a sequence of a result that goes beyond is numbered anew.
 LAST_TRACK_ID: Final = 999
+#: Joints that a format with a place for every track in every frame is laid out for; each takes 24 bytes, and copies.
+MOST_PLACES: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,9 @@ class Cells:
 
 
 def cells(result: PoseTrackResult) -> Cells:
-    """The arrays of a result."""
+    """The arrays of a result. Raises UsageError as `require_places`."""
     tracks = tracks_of(result)
+    require_places(result, len(tracks))
     count, ids = len(result.frames), tuple(tracks)
     points = np.full((count, len(ids), len(result.joints), 3), np.nan)
     boxes, person_score = np.full((count, len(ids), 4), np.nan), np.full((count, len(ids)), np.nan)
@@ -216,6 +219,16 @@ def cells(result: PoseTrackResult) -> Cells:
         person_score,
         result.joints,
     )
+
+
+def require_places(result: PoseTrackResult, tracks: int) -> None:
+    """Raises UsageError where a place for every track in every frame takes more memory or room than anybody has."""
+    places = tracks * len(result.frames) * len(result.joints)
+    if places > MOST_PLACES:
+        raise UsageError(
+            f"a place for each of {tracks:,} tracks in each of {len(result.frames):,} frames is too much",
+            hint="choose tracks with --track, or write csv or parquet, which have rows for those who are there",
+        )
 
 
 def written_rate(result: PoseTrackResult, default: float = 30.0) -> float:

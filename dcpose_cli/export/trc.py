@@ -26,7 +26,7 @@ from ..results.reader import PoseTrackResult
 from ..results.serialization import present, written
 from ..types import FrameResult
 from ._outputs import Write, write_files
-from .format import Format, Options, Track, tracks_of, written_rate
+from .format import Format, Options, Track, require_places, tracks_of, written_rate
 from .space import Space, space_of
 
 _DEFAULT_RATE: Final = 30.0  # stands in the header where the video does not say; the times in the rows are true
@@ -103,6 +103,7 @@ def write_each(
     tracks = tracks_of(result)
     if not tracks:
         raise OutputError("nobody is in the result: there is nothing to write", path=out)
+    require_places(result, len(tracks))
     markers = markers_of(result, options)
     names = [out] if len(tracks) == 1 else [track_path(out, track) for track in tracks]
     files = {name: writer(markers, track, name) for track, name in zip(tracks.values(), names, strict=True)}

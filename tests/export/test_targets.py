@@ -117,3 +117,21 @@ def test_an_older_folder_survives_a_failed_replacement(
         convert(real, tmp_path / "poses", "openpose", overwrite=True, kpt_thr=0.6)
     assert {path.name: path.read_bytes() for path in (tmp_path / "poses").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["poses"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("to", ["deeplabcut", "deeplabcut-csv", "sleap", "nwb", "trc", "c3d"])
+def test_a_place_for_every_track_in_every_frame_has_an_end(tmp_path: Path, to: str) -> None:
+    """Three megabytes, with a new track in every frame, would be laid out as gigabytes."""
+    needs = FORMATS[to].needs
+    if needs is not None:
+        pytest.importorskip(needs[0], reason=f"needs dcpose[{needs[1]}]")
+    with PoseTrackWriter(tmp_path / "a.json", {"time_base": "1/25", "fps": "25/1"}) as out:
+        for index in range(2500):
+            person = Person(index, np.array([1, 2, 30, 40], np.float32), 0.8, np.ones((17, 3), np.float32))
+            out.write(FrameResult(index, index, index / 25, (person,)))
+    with pytest.raises(
+        UsageError, match=r"2,500 tracks in each of 2,500 frames is too much; choose tracks with --track"
+    ):
+        convert(tmp_path / "a.json", tmp_path / f"x{FORMATS[to].suffix}", to)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
