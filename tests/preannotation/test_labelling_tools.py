@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -91,6 +92,18 @@ def test_label_studio_takes_the_interface_and_the_predictions(labels):
             assert rules.validate_prediction(prediction, return_errors=True) == []
 
 
+def test_points_lie_above_the_rectangles_and_have_the_colour_of_their_side(labels):
+    """In Label Studio 1.23.2 the first region is on top; a rectangle above a point moves in its stead."""
+    for task in json.loads((labels / "label_studio_tasks.json").read_text()):
+        kinds = [region["type"] for region in task["predictions"][0]["result"]]
+        assert kinds == ["keypointlabels"] * 30 + ["rectanglelabels"] * 2
+    root = ElementTree.parse(labels / "label_studio_interface.xml").getroot()
+    colors = {label.get("value"): label.get("background") for label in root.iter("Label")}
+    sides = {side: {color for name, color in colors.items() if name.startswith(side)} for side in ("left_", "right_")}
+    assert [len(found) for found in sides.values()] == [1, 1]
+    assert len({colors["nose"], colors["person"], *sides["left_"], *sides["right_"]}) == 4
+
+
 def test_labels_come_back_from_label_studio(labels):
     ours, theirs = read_coco(labels / LABELS, labels / "images"), read(exported(labels), labels)
     assert [video.name for video in theirs] == [video.name for video in ours]
@@ -127,7 +140,7 @@ def test_what_people_do_in_label_studio(labels):
     [
         (lambda tasks: {"tasks": tasks}, "no list of tasks"),
         (lambda tasks: [{"data": {}, **{k: v for k, v in t.items() if k != "data"}} for t in tasks], "image"),
-        (lambda tasks: tasks[0]["annotations"][0]["result"].pop(0) and tasks, "lies in no rectangle"),
+        (lambda tasks: tasks[0]["annotations"][0]["result"].pop() and tasks, "lies in no rectangle"),
         (lambda tasks: tasks[0]["annotations"][0]["result"].append(tasks[0]["annotations"][0]["result"][1]) or tasks,
          "has two points"),
     ],
@@ -137,7 +150,7 @@ def test_other_exports_are_refused(labels, spoil, says):
     for task in tasks:  # one person, so that a point without a rectangle has no other one
         task["annotations"][0]["result"] = [
             region for region in task["annotations"][0]["result"]
-            if region.get("parentID", region["id"]) == task["annotations"][0]["result"][0]["id"]
+            if region.get("parentID", region["id"]) == task["annotations"][0]["result"][0]["parentID"]
         ]  # fmt: skip
     with pytest.raises(InputError, match=says):
         read(spoil(tasks), labels)
