@@ -6,15 +6,13 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
-from ..export._outputs import require_room, write_files
-from ..files import require_free_target, require_writable_folder
+from ..files import output_error, require_free_target, require_writable_folder, write_atomic
 from ..pictures import PictureFile
 from ..skeleton import NUM_JOINTS
 from ..types import Frame, Progress, Report, Window
@@ -51,8 +49,7 @@ def export_dataset(
     estimator: PoseEstimator | None = None,
     progress: Report | None = None,
 ) -> DatasetSummary:
-    """Predict the people of a box file in the frames of a data set; one file per video in the folder `out`, all of
-    them or none.
+    """Predict the people of a box file in the frames of a data set; one file per video in the folder `out`.
 
     frames: the folder that the box file's image names are relative to. to: "posetrack17" or "posetrack18". truth: the
     ground truth's file or folder; then results have its file names and its frames, else the names of the frame
@@ -79,9 +76,8 @@ def export_dataset(
     slots = estimator.network.model.header.predicts
     report, total = progress or (lambda state: None), sum(len(video.frames) for video in videos)
     done = found = 0
-
-    def write(video: FrameVideo, path: Path) -> None:
-        nonlocal done, found
+    report(Progress(0, total, 0))
+    for video, target in zip(videos, targets, strict=True):
         poses: People = {}
         for position, estimated in _estimate(estimator, video, settings.interval):
             poses[position] = estimated
@@ -89,11 +85,8 @@ def export_dataset(
             report(Progress(done + position + 1, total, len(estimated.scores)))
         done += len(video.frames)
         text = json.dumps(STYLES[to](video, poses, slots), separators=(",", ":"), allow_nan=False)
-        path.write_bytes(f"{text}\n".encode())
+        write_atomic(target, text + "\n", overwrite=settings.overwrite)
         report(Progress(done, total, 0))
-
-    report(Progress(0, total, 0))
-    write_files({t: partial(write, v) for t, v in zip(targets, videos, strict=True)}, overwrite=settings.overwrite)
     return DatasetSummary(tuple(targets), done, found, people.dropped, time.monotonic() - started)
 
 
@@ -101,8 +94,11 @@ def _require_targets(out: Path, targets: Sequence[Path], *, overwrite: bool) -> 
     """Raises OutputError before a model is loaded."""
     if out.exists() and not out.is_dir():
         raise OutputError("a file", path=out, hint="name a folder, it gets one file per video")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, out) from error
     require_writable_folder(out)
-    require_room(targets)
     for target in targets:
         require_free_target(target, overwrite=overwrite)
 
