@@ -96,7 +96,7 @@ def export(
     *,
     measures: Measures,
 ) -> None:
-    """Poses in a file of any format, without rendering; with --boxes those of a data set."""
+    """Poses in a file of any format, without an annotated video."""
     frames = boxes is not None or truth is not None
     to = to or _format_of(out, frames=frames)
     if frames:

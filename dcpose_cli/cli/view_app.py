@@ -164,7 +164,7 @@ def report(
     *,
     selection: Selection,
 ) -> None:
-    """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. Needs no network."""
+    """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. It opens offline."""
     from .view_commands import report_page
 
     report_page(result, out, video=video, embed=embed, selection=selection, overwrite=overwrite, quiet=quiet)

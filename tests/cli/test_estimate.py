@@ -12,6 +12,7 @@ import av
 import pytest
 
 from dcpose_cli.cli.commands import report_summary
+from dcpose_cli.people.download import is_stock
 from dcpose_cli.types import DecodeReport, EstimateSummary
 from dcpose_cli.video import hwaccel
 
@@ -312,3 +313,11 @@ def test_the_last_line_says_what_decoded(capsys):
     summary = EstimateSummary(Path("a"), None, Path("a.json"), 3, 3, 1, DecodeReport(3), 1.0, hwaccel="vaapi")
     assert report_summary(summary, quiet=False) == 0
     assert capsys.readouterr().err.endswith("3 frames, 1 track (1.0 s, 3.0 frames/s, decoded by vaapi)\n")
+
+
+def test_whom_nobody_finds_is_told_of_a_detector_that_there_is(capsys):
+    summary = EstimateSummary(Path("a"), None, Path("a.json"), 3, 0, 0, DecodeReport(3), 1.0)
+    assert report_summary(summary, quiet=True) == 0
+    said = capsys.readouterr().err
+    assert "nobody was found in a; try --conf 0.1, or another detector, such as --detector yolo11n.pt " in said
+    assert is_stock(said.partition("--detector ")[2].split()[0])
