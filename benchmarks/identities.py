@@ -64,7 +64,7 @@ def settings(tracker: str, *, fill: bool) -> ResolvedSettings:
         interval=1,
         box_scale=config.box_scale,
         flip_test=False,
-        share_crops="never",
+        share_crops=False,
         detect_every=1,
         detect_size=0,
         tracker=tracker,

@@ -84,7 +84,7 @@ class EstimateConfig:
     flip_test: average the network's heatmaps of each crop and of its mirror image (DSTA: its coordinates); the network
     takes twice as long.
     share_crops: consecutive windows of a person share crops, so that the backbone runs about once per person and frame
-    instead of three times; joints move a little. None: where frames have more than two people.
+    instead of three times; joints move a little.
     detect_every: detect people in every n-th frame; boxes in between are interpolated, and people are detected again
     where their joints do not fit the boxes.
     detect_size: side in pixels to which the long side of a frame is scaled for the detector, as a number; beyond the
@@ -121,7 +121,7 @@ class EstimateConfig:
     interval: int = 1
     box_scale: float = 1.25
     flip_test: bool = False
-    share_crops: bool | None = None
+    share_crops: bool = True
     detect_every: int = 1
     detect_size: str = "auto"
     fix_swaps: bool | None = None

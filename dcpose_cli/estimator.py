@@ -26,7 +26,7 @@ from .people.search import choose_size, has_sizes, require_detect_size, search
 from .pose.ensemble import PoseEnsemble
 from .pose.network import resolve_device
 from .segments import SegmentFolder
-from .settings import SHARING, ResolvedSettings
+from .settings import ResolvedSettings
 from .stages import DEFAULT_FPS, Stream, analyse
 from .types import Detections, Frame, FrameResult
 from .video.opening import open_file
@@ -56,7 +56,7 @@ class PoseEstimator:
         interval: int = 1,
         box_scale: float = DEFAULTS.box_scale,
         offline: bool = False,
-        share_crops: bool | None = None,
+        share_crops: bool = True,
         detect_every: int = 1,
         detect_size: str | int = DEFAULTS.detect_size,
         flip_test: bool = False,
@@ -239,7 +239,7 @@ class PoseEstimator:
             interval=self.interval,
             box_scale=self.network.box_scale,
             flip_test=self.network.flip_test,
-            share_crops=SHARING[self.share_crops],
+            share_crops=self.share_crops,
             detect_every=self.detect_every,
             detect_size=stored.detect_size if stored else self._resolved_size(sample),
             **self.tracking,

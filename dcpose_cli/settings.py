@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
-#: `share_crops` of EstimateConfig -> of ResolvedSettings.
-SHARING: Final[Mapping[bool | None, str]] = {None: "crowds", True: "always", False: "never"}
 #: Settings that neither the device nor a loaded network decides: a choice made for one part holds for all.
 _FREE_CHOICES: Final = (
     *("interval", "share_crops", "detect_every", "detect_size"),
@@ -27,8 +25,7 @@ class ResolvedSettings:
     track_iou, track_memory: least overlap, and seconds somebody is remembered. fill: gaps in tracks are filled.
     interval: frames between the current frame and its neighbours.
     box_scale: enlargement of a person's box before cropping. flip_test: the network also sees
-    mirrored crops. share_crops: where windows of a person share crops: "always", "never", or in
-    "crowds" (pose/crop_plan.py).
+    mirrored crops. share_crops: consecutive windows of a person share crops (pose/crop_plan.py).
     detect_every: the detector runs on every n-th frame. detect_size: long side, in pixels, of what it sees of a frame;
     0 for a detector that does not say. device: type of the device ("cpu", "cuda", "mps").
     precision: of the pose network ("float32", "bfloat16", "float16").
@@ -39,7 +36,7 @@ class ResolvedSettings:
     interval: int
     box_scale: float
     flip_test: bool
-    share_crops: str
+    share_crops: bool
     detect_every: int
     detect_size: int
     tracker: str

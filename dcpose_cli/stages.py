@@ -34,7 +34,6 @@ from .people.gaps import filled, gap_frames
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
 from .people.protocols import Find
 from .people.tracker import new_tracker
-from .pose.crop_plan import shares_crops
 from .pose.network import PoseNetwork
 from .segments import Entry, SegmentFolder, SegmentLog
 from .segments.values import people_entry, result_of, seen_entry, seen_of
@@ -243,10 +242,8 @@ def estimate_chunk(
 ) -> Iterator[tuple[Frame, FrameResult]]:
     """Joints of everybody in the current frames of some windows, in one pass. tracked: the people of those frames."""
 
-    shared = shares_crops(settings.share_crops, [len(people) for people in tracked])
-
     def keypoints(chunk: Sequence[Window], tracked: Sequence[TrackedBoxes]) -> list[NDArray[np.float32]]:
-        tracks = [people.track_ids for people in tracked] if shared else None
+        tracks = [people.track_ids for people in tracked] if settings.share_crops else None
         return keypoints_of(chunk, [people.boxes for people in tracked], pose, stream.pixel_aspect, tracks)
 
     found = keypoints(chunk, tracked)

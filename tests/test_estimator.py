@@ -69,7 +69,7 @@ def test_looking_less_often_changes_nothing_for_who_stands_still(tiny_folder, co
 
 def test_flip_test_changes_the_joints_and_is_named_in_the_header(dcpose, clip, tmp_path):
     results = []
-    for number, options in enumerate(([], ["--flip-test"], ["--flip-test", "--share-crops"])):
+    for number, options in enumerate(([], ["--flip-test"], ["--flip-test", "--no-share-crops"])):
         target = tmp_path / f"{number}.json"
         done = dcpose("export", clip, "-o", target, *dcpose.models, "--max-frames", 3, "--precision", "fp32", *options)
         assert done.returncode == 0, done.stderr

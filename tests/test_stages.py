@@ -190,14 +190,12 @@ def test_joints_of_given_boxes_are_those_of_their_windows():
     assert found[0][0, 3, :2].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("where", "ids", "shared"),
-    [("never", (3, 4, 5), False), ("crowds", (3, 4), False), ("crowds", (3, 4, 5), True), ("always", (3,), True)],
-)
-def test_windows_share_crops_where_there_are_more_than_two_people(settings, where, ids, shared):
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("ids", [(3,), (3, 4, 5)])
+def test_windows_share_crops_where_the_settings_say_so(settings, ids, shared):
     pairs = [(window, people(*ids)) for window in windows(frames(3))]
     pose = Poses()
-    results = list(estimate(iter(pairs), STREAM, replace(settings, share_crops=where), Finder(), pose))
+    results = list(estimate(iter(pairs), STREAM, replace(settings, share_crops=shared), Finder(), pose))
     assert [result.index for _, result in results] == [0, 1, 2]
     assert [[p.track_id for p in result.people] for _, result in results] == [list(ids)] * 3
     assert (pose.tracks.tolist() if shared else pose.tracks) == (list(ids) * 3 if shared else None)

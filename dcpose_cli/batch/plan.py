@@ -19,7 +19,6 @@ from ..files import complete_set, marked_name, sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
 from ..results.posetrack import read_posetrack
 from ..sequences import input_hash, is_numbered, is_picture_name
-from ..settings import SHARING
 from .manifest import Line, read_manifest
 
 #: Endings taken for videos.
@@ -188,7 +187,7 @@ def is_finished(line: Line, source: Path, target: Path) -> bool:
 #: Settings that decide the joints, and are the same in EstimateConfig and in the header of a result.
 _DECISIVE: Final = (
     *("conf", "keep_conf", "tracker", "track_iou", "track_memory", "fill"),
-    *("interval", "box_scale", "flip_test", "detect_every"),
+    *("interval", "box_scale", "flip_test", "share_crops", "detect_every"),
 )
 
 
@@ -198,7 +197,7 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
 
     names = (*_DECISIVE, "start", "end", "max_frames", "shot_fps", "deinterlace")
     out: dict[str, Any] = {name: getattr(config, name) for name in names} | {"keep_conf": config.tracked_conf}
-    out["share_crops"], out["fix_swaps"] = SHARING[config.share_crops], config.repairs_sides
+    out["fix_swaps"] = config.repairs_sides
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = whole_number(config.detect_size) or config.detect_size
     out["model"], *out["ensemble"] = map(sha256_of, find_models(config.model, config.further_models))

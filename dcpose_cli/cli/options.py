@@ -124,10 +124,10 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     "precision": _option(str, panel="Speed", help="auto, fp32, bf16 or fp16."),
     "batch": _option(int | None, "--batch", panel="Speed", help="Crops in one pass of the network; default by device."),
     "share_crops": _option(
-        bool | None,
+        bool,
         "--share-crops/--no-share-crops",
         panel="Speed",
-        help="Consecutive windows share crops, for speed; default: where there are more than two people.",
+        help="Consecutive windows share crops, for speed; without, every window has crops of its own.",
     ),
     "detect_every": _option(int, panel="Speed", help="Detect people in every n-th frame, interpolate in between."),
     "detect_size": _option(

@@ -14,13 +14,10 @@ from .._reading import read_toml
 from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
-from ..settings import SHARING
 from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS
 
 #: Precision in the header of a result -> the option.
 _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.items()}
-#: `share_crops` in the header of a result -> the option.
-_SHARING: Final = {where: given for given, where in SHARING.items()}
 #: Settings of a header that are options of the same name; an older result lacks some.
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
@@ -103,13 +100,6 @@ def _of_result(path: Path) -> dict[str, Any]:
     settings = {name: made[name] for name in _SETTINGS if made.get(name) is not None}
     if "detect_size" in settings:
         settings["detect_size"] = str(settings["detect_size"] or "auto")
-    where = settings.get("share_crops")
-    if isinstance(where, str):
-        if where not in _SHARING:
-            raise UsageError(f"share_crops cannot be {printable(where)!r:.40}", path=path)
-        settings["share_crops"] = _SHARING[where]
-        if settings["share_crops"] is None:  # chosen by the number of people, as without the option
-            del settings["share_crops"]
     if made.get("precision") in _PRECISIONS:
         settings["precision"] = _PRECISIONS[made["precision"]]
     for key in ("model", "detector"):

@@ -6,7 +6,6 @@ sees it once instead of three times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,18 +17,6 @@ from numpy.typing import NDArray
 #: (`box_scale`). A crop aside of the person costs a network little; one in which the person is smaller costs it a lot.
 MOST_ASIDE: Final = 0.09
 MOST_SCALED: Final = 1.08
-
-
-#: People per frame, on average over a chunk, up to which every window has crops of its own by default.
-FEW_PEOPLE: Final = 2
-
-
-def shares_crops(where: str, people: Sequence[int]) -> bool:
-    """Whether the windows of a chunk share crops. where: "always", "never" or "crowds"; people: in each frame.
-
-    The whole chunk is treated alike: joints would move a little where the number of people changes for a frame.
-    """
-    return where == "always" or (where == "crowds" and sum(people) > FEW_PEOPLE * len(people))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .. import __version__
 from .._paths import SINGLE
 from ..config import DEFAULTS, EstimateConfig
-from ..settings import SHARING, ResolvedSettings
+from ..settings import ResolvedSettings
 from ..types import VideoInfo
 from .measures import shot_header
 
@@ -101,7 +101,5 @@ def model_and_detector(header: Mapping[str, Any]) -> dict[str, Any]:
         **header.get("settings", {}),
         **{key: header[key].get("sha256") for key in ("model", "detector")},
     }
-    if isinstance(made.get("share_crops"), bool):  # of version 0.6
-        made["share_crops"] = SHARING[made["share_crops"]]
     # The single-frame network of a model lies in the same file as the model.
     return {**made, "single": str(header["model"].get("name", "")).endswith(SINGLE)}
