@@ -47,9 +47,10 @@ from dcpose_cli.window import mark_cuts, windows
 
 #: Ways to run the whole program: name -> settings.
 MODES: dict[str, dict[str, Any]] = {
-    "exact": {"share_crops": False},
-    "--share-crops": {"share_crops": True},
-    "--share-crops --detect-every 5": {"share_crops": True, "detect_every": 5},
+    "defaults": {},
+    "--no-share-crops": {"share_crops": False},
+    "--flip-test": {"flip_test": True},
+    "--detect-every 5": {"detect_every": 5},
 }
 
 
@@ -341,7 +342,7 @@ def processor() -> str:
 
 
 def ratios(report: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
-    parts, exact = report["stages"], report["whole"]["exact"]
+    parts, exact = report["stages"], report["whole"]["--no-share-crops"]
     bare = parts["bare network"]["seconds"]
     rate = report["GFLOP per person and frame"] * inputs.people / bare / 1000
     out: dict[str, Any] = {
