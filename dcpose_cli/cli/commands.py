@@ -182,7 +182,7 @@ def report_summary(summary: EstimateSummary, *, quiet: bool) -> int:
     if not summary.tracks and not summary.left_out:
         message(
             f"dcpose: warning: nobody was found in {printable(summary.source)}; "
-            "try --conf 0.1, or another detector, such as --detector yolo11n.pt (downloaded once)"
+            "try --conf 0.1, or another detector, such as --detector yolov8n.pt (downloaded once)"
         )
     if not quiet:
         written = named([p for p in (summary.video, summary.json, *summary.exports) if p])

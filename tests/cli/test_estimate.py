@@ -319,5 +319,5 @@ def test_whom_nobody_finds_is_told_of_a_detector_that_there_is(capsys):
     summary = EstimateSummary(Path("a"), None, Path("a.json"), 3, 0, 0, DecodeReport(3), 1.0)
     assert report_summary(summary, quiet=True) == 0
     said = capsys.readouterr().err
-    assert "nobody was found in a; try --conf 0.1, or another detector, such as --detector yolo11n.pt " in said
+    assert "nobody was found in a; try --conf 0.1, or another detector, such as --detector yolov8n.pt " in said
     assert is_stock(said.partition("--detector ")[2].split()[0])
