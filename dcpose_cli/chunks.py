@@ -24,7 +24,7 @@ def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
 
 def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:
     """Number of the chunk a frame belongs to."""
-    return frame.index // chunk_frames(frame.image.shape[1], frame.image.shape[0], most)
+    return frame.index // chunk_frames(frame.pixels.shape[1], frame.pixels.shape[0], most)
 
 
 def segment_frames(width: int, height: int) -> int:

@@ -21,8 +21,9 @@ from .config_checks import require_settings
 from .errors import UsageError
 from .people.detectors import new_detector
 from .people.proportions import displayed, displayed_size, in_proportion
-from .people.protocols import Detector, Find
+from .people.protocols import Detector, Find, as_taken
 from .people.search import choose_size, has_sizes, require_detect_size, search
+from .pixels import Image, Pixels
 from .pose.ensemble import PoseEnsemble
 from .pose.network import resolve_device
 from .segments import SegmentFolder
@@ -210,7 +211,7 @@ class PoseEstimator:
         first = next(remaining, None)
         if first is None:
             return
-        height, width = first.image.shape[:2]
+        height, width = first.pixels.shape[:2]
         stream = Stream(width, height, float(fps or DEFAULT_FPS), pixel_aspect, together)
         every = chain([first], remaining)
         settings = settings or self.resolve()
@@ -221,10 +222,12 @@ class PoseEstimator:
         """What detects at this size (ResolvedSettings.detect_size) in successive frames of a scene; threads take
         turns. pixel_aspect: width of a pixel over its height; the detector sees people undistorted."""
 
-        def find(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        def find(frames: Sequence[Image | Pixels]) -> list[Detections]:
             with self._detecting:
                 detector = self.detector
-                return search(detector, images, size) if size and has_sizes(detector) else detector.detect(images)
+                if size and has_sizes(detector):
+                    return search(detector, frames, size)
+                return detector.detect(as_taken(detector, frames))
 
         return in_proportion(find, pixel_aspect)
 
@@ -260,7 +263,7 @@ class PoseEstimator:
         aspect = sample.pixel_aspect
         longest = max(displayed_size(sample.width, sample.height, aspect))
         with self._detecting:
-            return choose_size(detector, longest, lambda: [displayed(image, aspect) for image in sample.read()])
+            return choose_size(detector, longest, lambda: [displayed(pixels, aspect) for pixels in sample.read()])
 
     @property
     def joints(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from fractions import Fraction
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from .config_checks import require_config
 from .errors import UsageError
 from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
-from .render import draw_people
+from .render.people import draw_on, drawn_parts
 from .results.header import result_header
 from .results.posetrack import PoseTrackWriter
 from .results.reader import time_scale
@@ -33,6 +34,7 @@ from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, 
 from .video.hwaccel import AUTO, NONE, Choice
 from .video.live import LiveReader, StopRequest
 from .video.opening import rate_warnings
+from .video.painting import Drawn
 from .video.reader import VideoReader
 from .video.source import is_live
 from .video.writer import VideoWriter, require_encodable
@@ -228,7 +230,9 @@ class _Pass:
 
         def draw(item: tuple[Frame, FrameResult]) -> None:
             frame, result = item
-            video.write(draw_people(frame.image, result.people, kpt_thr=threshold), frame.pts)
+            parts = drawn_parts(frame.pixels.shape, result.people, kpt_thr=threshold)
+            paint = partial(draw_on, people=result.people, kpt_thr=threshold)
+            video.write(Drawn(frame.pixels, parts, paint), frame.pts)
 
         with WriteBehind(draw, self._depth) as behind, closing(people) as pairs:
             for item in smooth(pairs, self._config.smooth):

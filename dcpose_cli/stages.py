@@ -34,6 +34,7 @@ from .people.gaps import filled, gap_frames
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
 from .people.protocols import Find
 from .people.tracker import new_tracker
+from .pixels import Pixels
 from .pose.network import PoseNetwork
 from .segments import Entry, SegmentFolder, SegmentLog
 from .segments.values import people_entry, result_of, seen_entry, seen_of
@@ -99,7 +100,9 @@ def analyse(
     """
     detected = SegmentLog(segments, "seen") if segments else None
     estimated = SegmentLog(segments, "people") if segments else None
-    observed = detect(mark_cuts(frames), stream, settings, find, detected)
+    # What the network needs is converted beside it, in the thread that detects.
+    given = _converted(frames) if pose.whole_frames else frames
+    observed = detect(mark_cuts(given), stream, settings, find, detected)
     tracked = track(observed, stream, settings)
     # The next people are detected while the pose network runs; not in a live stream, where waiting is delay.
     ahead = ReadAhead(tracked, stream.chunk_frames) if stream.together > 1 else nullcontext(tracked)
@@ -108,6 +111,12 @@ def analyse(
         yield from estimate(windowed, stream, settings, find, pose, estimated)
     for log in filter(None, (detected, estimated)):
         log.finish()
+
+
+def _converted(frames: Iterable[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        frame.pixels.rgb()
+        yield frame
 
 
 def detect(
@@ -137,13 +146,13 @@ def stored_observations(
 
 def _detected(chunk: Sequence[Frame], every: int, find: Find) -> list[Entry]:
     places = _searched(chunk, every)
-    scenes: list[list[NDArray[np.uint8]]] = [[]]
+    scenes: list[list[Pixels]] = [[]]
     for place, frame in enumerate(chunk):
         if frame.cut:
             scenes.append([])
         if place in places:
-            scenes[-1].append(frame.image)
-    found = iter([people for images in scenes if images for people in find(images)])
+            scenes[-1].append(frame.pixels)
+    found = iter([people for shown in scenes if shown for people in find(shown)])
     return [
         seen_entry(frame, next(found) if place in places else Detections.empty()) for place, frame in enumerate(chunk)
     ]
@@ -268,7 +277,7 @@ def _detect_again(
     people_of, points_of = list(tracked), list(keypoints)
     if not places:
         return people_of, points_of
-    for place, found in zip(places, find([chunk[place].current.image for place in places]), strict=True):
+    for place, found in zip(places, find([chunk[place].current.pixels for place in places]), strict=True):
         strong = found.at_least(conf)
         people_of[place] = corrected(tracked[place], doubts[place], strong)
     fresh = again([chunk[place] for place in places], [people_of[place] for place in places])
@@ -297,7 +306,7 @@ def keypoints_of(
     counts = [len(found) for found in boxes]
     rows = [[place[frame.index] for frame in window.frames] for window in chunk]
     keypoints = pose.poses(
-        [frame.image for frame in frames.values()],
+        [frame.pixels for frame in frames.values()],
         np.repeat(np.array(rows, np.int64), counts, axis=0),
         np.concatenate(boxes),
         np.repeat(np.array([window.margin for window in chunk], np.int64), counts, axis=0),

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .pixels import Pixels, pixels_of
 from .skeleton import JOINT_NAMES
 
 #: People of a frame in files of others: work and memory grow with the square of their number.
@@ -53,23 +54,47 @@ class VideoInfo:
     start_pts: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Frame:
     """One decoded, upright frame.
 
     index: number among the decoded frames of the whole file, from 0.
     pts: presentation time in ticks of VideoInfo.time_base; the file's first frame is at 0. time: the same in seconds.
-    image: (H, W, 3) uint8, RGB.
+    pixels: what it shows. Large frames are converted to RGB where they are looked at.
     damaged: the decoder reported damage in this frame.
     cut: a new scene begins with this frame (`window.mark_cuts` finds out).
+
+    A frame is made of `pixels`, or of an `image`: (H, W, 3) uint8 RGB.
     """
 
     index: int
     pts: int
     time: float
-    image: NDArray[np.uint8]
+    pixels: Pixels
     damaged: bool = False
     cut: bool = False
+
+    def __init__(
+        self,
+        index: int,
+        pts: int,
+        time: float,
+        image: NDArray[np.uint8] | Pixels | None = None,
+        damaged: bool = False,
+        cut: bool = False,
+        *,
+        pixels: Pixels | None = None,
+    ) -> None:
+        shown = pixels if image is None else pixels_of(image)
+        if shown is None:
+            raise TypeError("a frame is made of pixels or of an image")
+        for name, value in zip(self.__slots__, (index, pts, time, shown, damaged, cut), strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """All of it, (H, W, 3) uint8 RGB."""
+        return self.pixels.rgb()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .pixels import Pixels, pixels_of
 from .types import Frame, Window
 
-#: Side of the thumbnails that cuts are looked for in, pixels.
-_THUMB: Final = 32
 #: A cut changes the picture by more than this on average (grey levels) ...
 _CUT_DIFFERENCE: Final = 28.0
 #: ... and moves more than this share of its colours to other bins.
@@ -29,13 +28,9 @@ _FLASH_LIKENESS: Final = 0.2
 CUT_REACH: Final = FLASH_FRAMES + 1
 
 
-def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 -> (<= 32, <= 32, 3) uint8, every n-th pixel."""
-    h, w = image.shape[:2]
-    rows = np.linspace(0, h - 1, min(h, _THUMB)).astype(int)
-    columns = np.linspace(0, w - 1, min(w, _THUMB)).astype(int)
-    thumb: NDArray[np.uint8] = image[rows[:, None], columns]
-    return thumb
+def thumbnail(image: NDArray[np.uint8] | Pixels) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB -> (<= 32, <= 32, 3) uint8, every n-th pixel, in which cuts are looked for."""
+    return pixels_of(image).thumbnail()
 
 
 def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
@@ -75,7 +70,7 @@ def mark_cuts(frames: Iterable[Frame]) -> Iterator[Frame]:
         return frame if frame.cut == cut else replace(frame, cut=cut)
 
     for frame in frames:
-        look = _Look(thumbnail(frame.image), frame.damaged)
+        look = _Look(thumbnail(frame.pixels), frame.damaged)
         waiting.append((frame, look, last is not None and is_cut(last.thumb, look.thumb)))
         last = look
         while waiting and (not waiting[0][2] or len(waiting) > FLASH_FRAMES):

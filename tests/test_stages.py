@@ -34,7 +34,7 @@ class Finder:
 
     def __call__(self, images):
         self.images += len(images)
-        places = [float(image[::5, ::5].mean()) % 7 for image in images]
+        places = [float(image.rgb()[::5, ::5].mean()) % 7 for image in images]
         return [Detections(np.array([[x, 4, 20, 30]], np.float32), np.array([0.9], np.float32)) for x in places]
 
 
@@ -48,7 +48,7 @@ class Poses:
         self.tracks = tracks
         out = np.zeros((len(boxes), 17, 3), np.float32)
         out[:, :, 2] = 0.9
-        out[:, :3, 0] = [[images[place].sum() % 1000 for place in row] for row in rows]
+        out[:, :3, 0] = [[images[place].rgb().sum() % 1000 for place in row] for row in rows]
         out[:, 3, :2] = margins
         return out
 
@@ -143,7 +143,9 @@ def test_two_frames_of_another_place_have_their_own_people(settings, every):
     )
 
     def find(images):
-        boxes = [[[4, 4, 20, 30]] if image.mean() < 128 else [[40, 4, 20, 30], [6, 6, 20, 30]] for image in images]
+        boxes = [
+            [[4, 4, 20, 30]] if image.rgb().mean() < 128 else [[40, 4, 20, 30], [6, 6, 20, 30]] for image in images
+        ]
         return [Detections(np.array(box, np.float32), np.full(len(box), 0.9, np.float32)) for box in boxes]
 
     stream = [Frame(k, k, k / 25, other if k in (10, 11) else plain) for k in range(22)]
@@ -164,7 +166,9 @@ def nobody(find):
 
     def found(images):
         people = find(images)
-        return [Detections.empty() if image.min() == 255 else who for image, who in zip(images, people, strict=True)]
+        return [
+            Detections.empty() if image.rgb().min() == 255 else who for image, who in zip(images, people, strict=True)
+        ]
 
     return found
 

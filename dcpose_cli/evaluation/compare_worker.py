@@ -19,8 +19,9 @@ from .._schema import build
 from ..config import DEFAULTS, EstimateConfig
 from ..errors import DCPoseError
 from ..estimator import PoseEstimator
-from ..people.protocols import Find
+from ..people.protocols import Find, as_taken
 from ..pipeline import export_json
+from ..pixels import Image, Pixels
 from ..types import Detections
 from .cost import cost_of
 
@@ -70,7 +71,7 @@ class RecordingEstimator(PoseEstimator):
         find = super().finder(size, pixel_aspect)
         self.recorded = []
 
-        def recording(images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        def recording(images: Sequence[Image | Pixels]) -> list[Detections]:
             found = find(images)
             self.recorded += found
             return found
@@ -83,7 +84,7 @@ class ReplayingEstimator(PoseEstimator):
 
     def finder(self, size: int, pixel_aspect: float = 1.0) -> Find:
         """What returns the recorded detections of the next frames."""
-        return self.detector.detect
+        return lambda frames: self.detector.detect(as_taken(self.detector, frames))
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli._opencv import cv2
+from dcpose_cli.pixels import Pixels, pixels_of
 
 #: Parts of the box, as shares of its height, whose colours count: chest, hips and thighs.
 _BANDS: Final = ((0.12, 0.37), (0.37, 0.62), (0.62, 0.9))
@@ -22,13 +23,16 @@ APPEARANCE_SIZE: Final = len(_BANDS) * 12 * 4 * 4
 Appearance = NDArray[np.float32]
 
 
-def appearances_of(boxes: NDArray[np.float32], image: NDArray[np.uint8] | None) -> list[Appearance | None]:
+def appearances_of(boxes: NDArray[np.float32], image: NDArray[np.uint8] | Pixels | None) -> list[Appearance | None]:
     """Appearance of the people in the (N, 4) xywh `boxes` of a frame.
 
     image: (H, W, 3) uint8 RGB. An appearance is (APPEARANCE_SIZE,) float32: a histogram of colours per band of the
     body, which together sum to 1. None where there is nothing to see.
     """
-    return [None if image is None else _appearance(box, image) for box in boxes]
+    if image is None:
+        return [None for _ in boxes]
+    pixels = pixels_of(image)
+    return [_appearance(box, pixels) for box in boxes]
 
 
 def likeness(first: Appearance | None, second: Appearance | None) -> float | None:
@@ -47,11 +51,11 @@ def likenesses(first: Sequence[Appearance | None], second: Sequence[Appearance |
     return np.asarray(roots[0] @ roots[1].T, np.float32)
 
 
-def _appearance(box: NDArray[np.float32], image: NDArray[np.uint8]) -> Appearance | None:
+def _appearance(box: NDArray[np.float32], pixels: Pixels) -> Appearance | None:
     x, y, w, h = (float(v) for v in box)
-    columns = slice(max(0, int(x + _COLUMNS[0] * w)), max(0, int(x + _COLUMNS[1] * w)))
-    rows = slice(max(0, int(y + _BANDS[0][0] * h)), max(0, int(y + _BANDS[-1][1] * h)))
-    patch = image[rows, columns]
+    columns = int(x + _COLUMNS[0] * w), int(x + _COLUMNS[1] * w)
+    rows = int(y + _BANDS[0][0] * h), int(y + _BANDS[-1][1] * h)
+    patch = pixels.region((columns[0], rows[0], columns[1], rows[1]))
     if patch.shape[0] < 4 or patch.shape[1] < 4:
         return None
     hsv = cv2.cvtColor(cv2.resize(patch, (16, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
-from dcpose_cli._opencv import cv2
 from dcpose_cli._text import one_line
 from dcpose_cli._torchvision import ops
 from dcpose_cli.errors import DeviceError
@@ -29,6 +28,7 @@ from dcpose_cli.people.detector_files import (
     DetectorModel,
     load_detector,
 )
+from dcpose_cli.pixels import Image, Pixels, pixels_of
 from dcpose_cli.types import Detections
 
 __all__ = [
@@ -67,6 +67,8 @@ class PersonDetector:
     (float16 on CUDA, bfloat16 elsewhere).
     Raises WeightsError (see load_detector) and DeviceError (no such device).
     """
+
+    takes_pixels = True
 
     def __init__(
         self,
@@ -110,12 +112,12 @@ class PersonDetector:
         """Side in pixels to which a frame's long side is scaled."""
         return self._imgsz
 
-    def detect(self, images: Sequence[NDArray[np.uint8]], size: int | None = None) -> list[Detections]:
+    def detect(self, images: Sequence[Image | Pixels], size: int | None = None) -> list[Detections]:
         """People in each image: boxes xywh in its pixels, clipped to it, best score first.
 
-        images: (H, W, 3) uint8 RGB, of any sizes. size: side in pixels to which the long side is scaled, `imgsz` when
-        not given. The result for an image does not depend on the others. Raises
-        DeviceError when memory runs out even for one image at a time.
+        images: (H, W, 3) uint8 RGB, or pixels of frames, of any sizes. size: side in pixels to which the long side is
+        scaled, `imgsz` when not given. The result for an image does not depend on the others. Raises DeviceError when
+        memory runs out even for one image at a time.
         """
         out: list[Detections | None] = [None] * len(images)
         shapes: dict[tuple[int, int], list[int]] = {}
@@ -124,11 +126,12 @@ class PersonDetector:
         for numbers in shapes.values():
             for start in range(0, len(numbers), _CUDA_BATCH):
                 chunk = numbers[start : start + _CUDA_BATCH]
-                for number, found in zip(chunk, self._same_shape([images[n] for n in chunk], size), strict=True):
+                alike = [pixels_of(images[n]) for n in chunk]
+                for number, found in zip(chunk, self._same_shape(alike, size), strict=True):
                     out[number] = found
         return [found for found in out if found is not None]
 
-    def _same_shape(self, images: Sequence[NDArray[np.uint8]], size: int | None) -> list[Detections]:
+    def _same_shape(self, images: Sequence[Pixels], size: int | None) -> list[Detections]:
         boxer = Letterbox(images[0].shape[0], images[0].shape[1], size or self._imgsz)
         if self._device.type == "cpu":
             return self._on_cpu(images, boxer)
@@ -138,10 +141,10 @@ class PersonDetector:
             rows += self._try(self._next, pixels[len(rows) :]) or []
         return [self._boxes(row, boxer) for row in rows]
 
-    def _on_cpu(self, images: Sequence[NDArray[np.uint8]], boxer: Letterbox) -> list[Detections]:
+    def _on_cpu(self, images: Sequence[Pixels], boxer: Letterbox) -> list[Detections]:
         """Each core one image at a time."""
 
-        def one(image: NDArray[np.uint8]) -> Detections:
+        def one(image: Pixels) -> Detections:
             (rows,) = self._forward(boxer.apply(image)[None])
             return self._boxes(rows, boxer)
 
@@ -242,11 +245,10 @@ class Letterbox:
         self._left, self._top = ((o - i) // 2 for o, i in zip(outer, self._inner, strict=True))
         self._outer = outer[1], outer[0], 3
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, image: Image | Pixels) -> Image:
         """(H, W, 3) uint8 -> the padded picture, (h, w, 3) uint8."""
         canvas = np.full(self._outer, _PADDING_GREY, np.uint8)
-        method = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(image, self._inner, interpolation=method)
+        small = pixels_of(image).scaled(*self._inner)
         canvas[self._top : self._top + small.shape[0], self._left : self._left + small.shape[1]] = small
         return canvas
 

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._opencv import cv2
+from ..pixels import ArrayPixels, Image, Pixels, pixels_of
 from ..types import Detections
 from .protocols import Find
-
-Image = NDArray[np.uint8]
 
 #: A frame grows to at most this many times its pixels; what would become larger is scaled down.
 MOST_PIXELS: Final = 2.0
@@ -32,12 +30,13 @@ def displayed_size(width: int, height: int, pixel_aspect: float) -> tuple[int, i
     return max(1, round(width * wide * shrink)), max(1, round(height * high * shrink))
 
 
-def displayed(image: Image, pixel_aspect: float) -> Image:
-    """(H, W, 3) uint8 in stored pixels -> the same picture in square pixels; see `displayed_size`."""
+def displayed(image: Image | Pixels, pixel_aspect: float) -> Image | Pixels:
+    """A frame in stored pixels -> the same picture in square pixels; see `displayed_size`."""
     size = displayed_size(image.shape[1], image.shape[0], pixel_aspect)
     if size == (image.shape[1], image.shape[0]):
         return image
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    whole = pixels_of(image).rgb()
+    return ArrayPixels(np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR), np.uint8))
 
 
 def in_proportion(find: Find, pixel_aspect: float) -> Find:
@@ -45,7 +44,7 @@ def in_proportion(find: Find, pixel_aspect: float) -> Find:
     if pixel_aspect == 1:
         return find
 
-    def found_in(images: Sequence[Image]) -> list[Detections]:
+    def found_in(images: Sequence[Image | Pixels]) -> list[Detections]:
         shown = [displayed(image, pixel_aspect) for image in images]
         found = find(shown)
         return [_stored(people, image, big) for people, image, big in zip(found, images, shown, strict=True)]
@@ -53,6 +52,6 @@ def in_proportion(find: Find, pixel_aspect: float) -> Find:
     return found_in
 
 
-def _stored(people: Detections, image: Image, shown: Image) -> Detections:
+def _stored(people: Detections, image: Image | Pixels, shown: Image | Pixels) -> Detections:
     scale = np.array([image.shape[1] / shown.shape[1], image.shape[0] / shown.shape[0]] * 2, np.float32)
     return Detections(people.boxes * scale, people.scores)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pixels import Image, Pixels, pixels_of
 from ..types import Detections, TrackedBoxes
 
-#: A detector as the stages use it: images (H, W, 3) uint8 RGB -> the people in each.
-Find = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
+#: A detector as the stages use it: frames, as pixels or (H, W, 3) uint8 RGB -> the people in each.
+Find = Callable[[Sequence[Image | Pixels]], list[Detections]]
 
 
 class Detector(Protocol):
@@ -29,6 +30,11 @@ class Detector(Protocol):
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """People in each (H, W, 3) uint8 RGB image, in the order of the images."""
         ...
+
+
+def as_taken(detector: object, frames: Sequence[Image | Pixels]) -> Sequence[Any]:
+    """Frames as a detector takes them: as pixels where its `takes_pixels` is true, else as arrays (H, W, 3) of RGB."""
+    return frames if getattr(detector, "takes_pixels", False) else [pixels_of(frame).rgb() for frame in frames]
 
 
 class Tracker(Protocol):

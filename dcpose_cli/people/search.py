@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from .._text import whole_number
 from ..errors import UsageError
+from ..pixels import ArrayPixels, Image, Pixels, pixels_of
 from ..types import Detections
 from .boxes import areas, iou, pairwise_intersection
-
-Image = NDArray[np.uint8]
+from .protocols import as_taken
 
 #: Sizes that may be asked for, pixels.
 SMALLEST_SIZE: Final = 32
@@ -94,26 +94,27 @@ class Part:
     height: int
 
 
-def search(detector: SizedDetector, images: Sequence[Image], size: int) -> list[Detections]:
+def search(detector: SizedDetector, images: Sequence[Image | Pixels], size: int) -> list[Detections]:
     """People in successive frames of one scene, all of one shape, best score first.
 
     size: long side of what the network sees, pixels. Raises what the detector raises.
     """
     own = min(size, detector.imgsz)
-    coarse = detector.detect(images, own)
-    if size <= own or not images:
+    frames = [pixels_of(image) for image in images]
+    coarse = detector.detect(as_taken(detector, frames), own)
+    if size <= own or not frames:
         return coarse
-    height, width = images[0].shape[:2]
+    height, width = frames[0].shape[:2]
     scale = size / max(height, width)
-    first = _closer(detector, images[:1], tiles(width, height, scale), scale, coarse[:1])
+    first = _closer(detector, frames[:1], tiles(width, height, scale), scale, coarse[:1])
     parts = surroundings(first[0].at_least(LIKELY).boxes, width, height, scale)
-    return first + (_closer(detector, images[1:], parts, scale, coarse[1:]) if len(images) > 1 else [])
+    return first + (_closer(detector, frames[1:], parts, scale, coarse[1:]) if len(frames) > 1 else [])
 
 
-def choose_size(detector: SizedDetector, longest: int, sample: Callable[[], Sequence[Image]]) -> int:
+def choose_size(detector: SizedDetector, longest: int, sample: Callable[[], Sequence[Image | Pixels]]) -> int:
     """The smallest size that finds the people in some frames of a video.
 
-    longest: side of the frames, pixels. sample: reads the frames, (H, W, 3) uint8 RGB of one shape. The choice depends
+    longest: side of the frames, pixels. sample: reads the frames, of one shape. The choice depends
     on the frames and on the detector alone. Small frames are not read; others are searched at the largest size, and at
     the smaller ones up to the one that is chosen.
     """
@@ -182,17 +183,20 @@ def _meet(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
 
 
 def _closer(
-    detector: SizedDetector, images: Sequence[Image], parts: Sequence[Part], scale: float, coarse: Sequence[Detections]
+    detector: SizedDetector, frames: Sequence[Pixels], parts: Sequence[Part], scale: float, coarse: Sequence[Detections]
 ) -> list[Detections]:
     """The people of some frames: those of the coarse search, and those that a search of the parts at `scale` finds."""
     boxes, scores = [[found.boxes] for found in coarse], [[found.scores] for found in coarse]
     for width, height in dict.fromkeys((part.width, part.height) for part in parts):
         alike = [part for part in parts if (part.width, part.height) == (width, height)]
-        places = [(number, part) for number in range(len(images)) for part in alike]
-        pixels = [images[number][part.y : part.y + height, part.x : part.x + width] for number, part in places]
+        places = [(number, part) for number in range(len(frames)) for part in alike]
+        cut = [
+            ArrayPixels(frames[number].region((part.x, part.y, part.x + width, part.y + height)))
+            for number, part in places
+        ]
         size = max(1, round(scale * max(width, height)))
-        for (number, part), found in zip(places, detector.detect(pixels, size), strict=True):
-            frame = images[number].shape[1], images[number].shape[0]
+        for (number, part), found in zip(places, detector.detect(as_taken(detector, cut), size), strict=True):
+            frame = frames[number].shape[1], frames[number].shape[0]
             placed = found.boxes + np.array([part.x, part.y, 0, 0], np.float32)
             real = ~(
                 _cut(placed, part, frame, CUT_PIXELS / scale) | _parts_of(placed, coarse[number].at_least(LIKELY).boxes)

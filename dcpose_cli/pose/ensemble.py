@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..pixels import Image, Pixels
 from .model import LoadedModel
 from .network import PoseNetwork
 
@@ -39,7 +40,7 @@ class PoseEnsemble(PoseNetwork):
 
     def poses(
         self,
-        frames: Sequence[NDArray[np.uint8]],
+        frames: Sequence[Image | Pixels],
         windows: NDArray[np.int64],
         boxes: NDArray[np.float32],
         *more: Any,

@@ -19,7 +19,8 @@ from ..devices import PRECISIONS, require_device_name, require_one_device, requi
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
 from ..nets.fused import fused
-from .crop import crop_affines, sample_crops
+from ..pixels import Image, Pixels, pixels_of
+from .crop import crop_affines, crop_parts, sample_crops, sample_pixels
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .heatmaps import to_image
 from .methods import method_of, reach_of
@@ -121,13 +122,18 @@ class PoseNetwork:
         self.seconds, self.people = 0.0, 0
 
     @property
+    def whole_frames(self) -> bool:
+        """Whether it takes whole frames to its device; on a CPU it looks at the crops alone."""
+        return self.device.type != "cpu"
+
+    @property
     def is_reduced(self) -> bool:
         """Whether it computes in less than float32."""
         return self.precision != torch.float32
 
     def poses(
         self,
-        frames: Sequence[NDArray[np.uint8]],
+        frames: Sequence[Image | Pixels],
         windows: NDArray[np.int64],
         boxes: NDArray[np.float32],
         margins: NDArray[np.int64],
@@ -136,8 +142,9 @@ class PoseNetwork:
     ) -> NDArray[np.float32]:
         """Keypoints of N person windows.
 
-        frames: RGB (H, W, 3) uint8, one size; uploaded once. windows: (N, 2 * R + 1) positions in `frames` in the order
-        of time, the current frame in the middle, R at least `reach` (three of them: previous, current and next).
+        frames: RGB (H, W, 3) uint8 or pixels of frames, one size; uploaded once. windows: (N, 2 * R + 1) positions in
+        `frames` in the order of time, the current frame in the middle, R at least `reach` (three of them: previous,
+        current and next).
         boxes: (N, 4) xywh in pixels. margins: (N, 2). pixel_aspect: width of a pixel over its height; crops show
         people undistorted. tracks: (N,) who each window shows, in the order of time: windows of one person then
         share crops where one box fits several; None: every window has crops of its own.
@@ -157,7 +164,10 @@ class PoseNetwork:
             plan = own_crops(wanted, square)
         else:
             plan = shared_crops(wanted, square, tracks, self.input_size)
-        work = _Work(self._upload(frames), plan, pixel_aspect)
+        shown = [pixels_of(frame) for frame in frames]
+        work = _Work(self._upload(shown) if self.whole_frames else shown, plan, pixel_aspect)
+        if not self.whole_frames:
+            self._look_at(shown, plan, pixel_aspect)
         first = 0
         while first < len(plan.order):
             part = plan.order[first : first + self.batch * self._cores]
@@ -171,12 +181,10 @@ class PoseNetwork:
         self.people += len(boxes)
         return out
 
-    def _upload(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor | list[Tensor]:
-        """The frames on the device, in one piece there; on a CPU where they are."""
-        if self.device.type == "cpu":
-            return [torch.from_numpy(np.require(frame, requirements=("C", "W"))) for frame in frames]
+    def _upload(self, frames: Sequence[Pixels]) -> Tensor:
+        """The frames on the device, in one piece."""
         try:
-            return torch.from_numpy(np.stack(frames)).to(self.device)
+            return torch.from_numpy(np.stack([pixels.rgb() for pixels in frames])).to(self.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -238,15 +246,32 @@ class PoseNetwork:
 
     def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
         def encode(some: NDArray[np.int64]) -> Tensor:
-            boxes = work.plan.boxes[some]
-            affines = crop_affines(boxes, self.input_size, self.box_scale, udp=self.method.udp)
-            affines[:, :, 0] *= work.pixel_aspect
+            affines = self._affines(work.plan.boxes[some], work.pixel_aspect)
+            index = torch.from_numpy(work.plan.frames[some])
             with self._computing():
-                pixels = sample_crops(work.pixels, torch.from_numpy(work.plan.frames[some]), affines, self.input_size)
+                if isinstance(work.pixels, Tensor):
+                    pixels = sample_crops(work.pixels, index, affines, self.input_size)
+                else:
+                    pixels = sample_pixels(work.pixels, index, affines, self.input_size)
                 return self.method.encode(pixels.contiguous(memory_format=torch.channels_last))
 
         parts = on_cores(encode, self._pieces(crops, CROPS_AT_ONCE), self._cores)
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _affines(self, boxes: NDArray[np.float32], pixel_aspect: float) -> NDArray[np.float64]:
+        """(N, 2, 3) from frame to crop, of boxes in square pixels."""
+        affines = crop_affines(boxes, self.input_size, self.box_scale, udp=self.method.udp)
+        affines[:, :, 0] *= pixel_aspect
+        return affines
+
+    def _look_at(self, frames: Sequence[Pixels], plan: CropPlan, pixel_aspect: float) -> None:
+        """Convert what all crops show of each large frame at once."""
+        if not frames[0].is_large:
+            return
+        parts = crop_parts(self._affines(plan.boxes, pixel_aspect), self.input_size)
+        for frame in np.unique(plan.frames).tolist():
+            low, high = parts[plan.frames == frame, :2].min(axis=0), parts[plan.frames == frame, 2:].max(axis=0)
+            frames[frame].region((*low.tolist(), *high.tolist()))
 
     def _pieces(self, items: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
         return pieces(items, most, self._cores) if self.device.type == "cpu" else [items]
@@ -255,7 +280,7 @@ class PoseNetwork:
 class _Work:
     """The frames on the device, the crops that are wanted of them, and what the network made of those so far."""
 
-    def __init__(self, pixels: Tensor | list[Tensor], plan: CropPlan, pixel_aspect: float) -> None:
+    def __init__(self, pixels: Tensor | Sequence[Pixels], plan: CropPlan, pixel_aspect: float) -> None:
         self.pixels, self.plan, self.pixel_aspect = pixels, plan, pixel_aspect
         self.codes: dict[int, Tensor] = {}
         self._last = {int(crop): place for place, row in enumerate(plan.rows[plan.order]) for crop in row}

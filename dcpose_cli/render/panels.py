@@ -20,7 +20,7 @@ def beside_each_other(panels: Sequence[NDArray[np.uint8]], names: Sequence[str])
 def titled(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """A copy with a title in its upper left corner."""
     out = np.ascontiguousarray(image.copy())
-    unit = frame_unit(out)
+    unit = frame_unit(out.shape)
     scale, stroke = 0.45 * unit, max(1, round(1.1 * unit))
     plain = text if text.isascii() else ascii(text)[1:-1]
     while len(plain) > 4 and cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)[0][0] > 0.9 * out.shape[1]:

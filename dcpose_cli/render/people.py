@@ -12,12 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcpose_cli._opencv import cv2
 
+from ..pixels import Part
 from ..skeleton.sets import detail_joints, limbs
 from ..types import Person
 
@@ -114,8 +116,22 @@ def draw_people(
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
     canvas = np.array(image, order="C", copy=True)
+    draw_on(canvas, people, kpt_thr=kpt_thr, boxes=boxes, ids=ids, style=style)
+    return canvas
+
+
+def draw_on(
+    canvas: NDArray[np.uint8],
+    people: Sequence[Person],
+    *,
+    kpt_thr: float,
+    boxes: bool = True,
+    ids: bool = True,
+    style: str = "limbs",
+) -> None:
+    """`draw_people` on the frame itself, within `drawn_parts`."""
     if 0 in canvas.shape:
-        return canvas
+        return
     # Whoever stands lower in the picture is usually nearer, and is drawn on top.
     ordered = sorted(people, key=lambda person: (float(person.bbox[1] + person.bbox[3]), person.track_id))
     for person in ordered:
@@ -126,17 +142,34 @@ def draw_people(
     if ids:
         for person in ordered:
             _draw_label(canvas, str(person.track_id), person.bbox, track_palette(person.track_id).centre)
-    return canvas
 
 
-def frame_unit(canvas: NDArray[np.uint8]) -> float:
-    """One unit of size for a frame: 1 at 640x360, 3 at 1080p, 6 at 4K, never under 0.8."""
-    return max(math.sqrt(canvas.shape[0] * canvas.shape[1]) / 480.0, 0.8)
+def drawn_parts(shape: tuple[int, ...], people: Sequence[Person], *, kpt_thr: float) -> list[Part]:
+    """The parts of a frame of this shape that `draw_on` writes on: one per person, and one per label."""
+    parts: list[Part] = []
+    for person in people:
+        corners = _corners(person.bbox)
+        points = person.keypoints[drawn_joints(person.keypoints, kpt_thr), :2].reshape(-1, 2).astype(np.float64)
+        if corners is not None:
+            points = np.concatenate([points, np.array(corners, np.float64).reshape(2, 2)])
+            tag = _tag(shape, str(person.track_id), corners)
+            parts.append((tag.left, tag.top, tag.left + tag.width, tag.top + tag.height))
+        if len(points):
+            # The widest of what is drawn around a joint or along a box, and the blur of its edge.
+            around = math.ceil(2.5 * _limb_width(shape, person.bbox) + 2 * frame_unit(shape)) + 2
+            low, high = np.floor(points.min(axis=0)) - around, np.ceil(points.max(axis=0)) + around
+            parts.append((int(low[0]), int(low[1]), int(high[0]), int(high[1])))
+    return parts
 
 
-def _limb_width(canvas: NDArray[np.uint8], bbox: NDArray[np.float32]) -> float:
+def frame_unit(shape: tuple[int, ...]) -> float:
+    """One unit of size for a frame of this shape: 1 at 640x360, 3 at 1080p, 6 at 4K, never under 0.8."""
+    return max(math.sqrt(shape[0] * shape[1]) / 480.0, 0.8)
+
+
+def _limb_width(shape: tuple[int, ...], bbox: NDArray[np.float32]) -> float:
     """Pixels; the frame sets it, and small people get thinner limbs so that they are not buried."""
-    unit = frame_unit(canvas)
+    unit = frame_unit(shape)
     person = float(max(bbox[2], bbox[3]))
     by_person = person / 55.0 if math.isfinite(person) else math.inf
     return max(min(3.0 * unit, by_person), 1.4 * min(unit, 1.5))
@@ -157,7 +190,7 @@ def _fixed(x: float, y: float) -> tuple[int, int]:
 
 def _draw_skeleton(canvas: NDArray[np.uint8], person: Person, palette: Palette, kpt_thr: float, style: str) -> None:
     shown = drawn_joints(person.keypoints, kpt_thr) & (style != "none")
-    width = _limb_width(canvas, person.bbox) * (0.5 if style == "lines" else 1.0)
+    width = _limb_width(canvas.shape, person.bbox) * (0.5 if style == "lines" else 1.0)
     details = detail_joints(person.joints)
     seen = [(a, b) for a, b in limbs(person.joints) if shown[a] and shown[b] and style != "dots"]
     edges = [(a, b) for a, b in seen if a not in details and b not in details]
@@ -232,7 +265,7 @@ def _draw_box(canvas: NDArray[np.uint8], bbox: NDArray[np.float32], colour: Colo
     corners = _corners(bbox)
     if corners is None:
         return
-    unit = frame_unit(canvas)
+    unit = frame_unit(canvas.shape)
     width = max(round(0.9 * unit), 1)
     first, last = _fixed(corners[0], corners[1]), _fixed(corners[2], corners[3])
     if unit > 1.8:  # a dark edge on a one-pixel line would be louder than the person
@@ -245,23 +278,34 @@ def _draw_label(canvas: NDArray[np.uint8], text: str, bbox: NDArray[np.float32],
     corners = _corners(bbox)
     if corners is None:
         return
-    unit = frame_unit(canvas)
-    cap = max(5.5 * unit + 3.0, 8.0)
-    scale = cap / _FONT_CAP_HEIGHT
+    tag = _tag(canvas.shape, text, corners)
+    right, bottom = tag.left + tag.width - 1, tag.top + tag.height - 1
+    cv2.rectangle(canvas, (tag.left, tag.top), (right, bottom), OUTLINE, cv2.FILLED)
+    edge = max(round(0.5 * frame_unit(canvas.shape)), 1)
+    cv2.rectangle(canvas, (tag.left + edge, tag.top + edge), (right - edge, bottom - edge), colour, cv2.FILLED)
+    start = tag.left + tag.pad, tag.top + tag.height - tag.pad
+    cv2.putText(canvas, text, start, _FONT, tag.scale, OUTLINE, tag.stroke, cv2.LINE_AA)
+
+
+class _Tag(NamedTuple):
+    """Where a label lies, and how large its text is. All but `scale`, that of the font, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    pad: int
+    stroke: int
+    scale: float
+
+
+def _tag(shape: tuple[int, ...], text: str, corners: tuple[float, float, float, float]) -> _Tag:
+    unit = frame_unit(shape)
+    scale = max(5.5 * unit + 3.0, 8.0) / _FONT_CAP_HEIGHT
     stroke = max(round(1.1 * unit), 1)
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, stroke)
     pad = max(round(3.0 * unit), 2)
-    tag_width, tag_height = text_width + 2 * pad, text_height + 2 * pad
-    height, width = canvas.shape[:2]
-    left = min(max(round(corners[0]), 0), max(width - tag_width, 0))
-    top = min(max(round(corners[1]) - tag_height, 0), max(height - tag_height, 0))
-    cv2.rectangle(canvas, (left, top), (left + tag_width - 1, top + tag_height - 1), OUTLINE, cv2.FILLED)
-    edge = max(round(0.5 * unit), 1)
-    cv2.rectangle(
-        canvas,
-        (left + edge, top + edge),
-        (left + tag_width - 1 - edge, top + tag_height - 1 - edge),
-        colour,
-        cv2.FILLED,
-    )
-    cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, OUTLINE, stroke, cv2.LINE_AA)
+    width, height = text_width + 2 * pad, text_height + 2 * pad
+    left = min(max(round(corners[0]), 0), max(shape[1] - width, 0))
+    top = min(max(round(corners[1]) - height, 0), max(shape[0] - height, 0))
+    return _Tag(left, top, width, height, pad, stroke, scale)

@@ -36,7 +36,7 @@ class Trails:
         """A copy of the frame, (H, W, 3) uint8 RGB, with the trails up to now."""
         self._remember(result)
         out = image.copy()
-        unit = frame_unit(image)
+        unit = frame_unit(image.shape)
         for (track, slot), points in self._points.items():
             colour = np.array(track_palette(track).of_joint(JOINT_NAMES[slot]), np.float32)
             _draw(out, list(points), result.time, self._seconds, colour, unit)

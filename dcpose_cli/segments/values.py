@@ -16,7 +16,7 @@ from .folder import Arrays, Entry
 def seen_entry(frame: Frame, found: Detections) -> Entry:
     """The people detected in a frame: boxes (N, 4), scores (N,), appearances (N, APPEARANCE_SIZE); 0 for none."""
     appearances = np.zeros((len(found), APPEARANCE_SIZE), np.float32)
-    for number, appearance in enumerate(appearances_of(found.boxes, frame.image)):
+    for number, appearance in enumerate(appearances_of(found.boxes, frame.pixels)):
         if appearance is not None:
             appearances[number] = appearance
     return replace(_entry(frame, boxes=found.boxes, scores=found.scores, appearances=appearances), cut=frame.cut)

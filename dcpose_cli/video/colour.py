@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from fractions import Fraction
+from typing import Any, Final
+
 import av
 import numpy as np
+from av.filter import Graph
+from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dcpose_cli._opencv import cv2
+from dcpose_cli.pixels import THUMBNAIL, Image, Part
 from dcpose_cli.video.tonemap import HDR_TRANSFERS, tone_mapped
 
 #: Codes shared by H.273 and libavutil (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic).
@@ -17,62 +24,135 @@ FULL_RANGE = 2
 
 # libswscale's numbers: bilinear, accurate rounding, full chroma interpolation. Without the last two a grey ramp comes
 # back 1.7 levels darker; with them the mean error is 0.02.
-_SCALING = 0x2 | 0x40000 | 0x2000
+_EXACT: Final = 0x40000 | 0x2000
+_SCALING: Final = 0x2 | _EXACT
+_AVERAGING: Final = 0x20 | _EXACT
+_PICKING: Final = 0x10 | _EXACT
 _SWS_BT601 = 5
 _UNSPECIFIED = 2
 _RGB_MATRIX = 0
+#: Pixels around a part that its colours are interpolated from, with room to spare; parts begin at multiples of it.
+_EDGE: Final = 8
+#: What is converted at a time.
+_BAND_ROWS: Final = 64
+_BAND_PIXELS: Final = 1_000_000
 
 
 class ToRgb:
-    """Converts decoded frames of any pixel format to RGB, scaling those whose size changed mid-stream.
+    """Converts decoded frames of any pixel format to RGB, whole or in parts; frames are not yet turned upright.
 
-    tone_mapped: the transfer function ("PQ", "HLG") of HDR frames that were converted so far, "" without.
+    Several threads may convert, not the same frame at the same time. tone_mapped: the transfer function ("PQ", "HLG")
+    of HDR frames that were converted so far, "" without. All methods raise av.FFmpegError or ValueError for formats
+    nobody can read.
     """
 
     def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
+        self._of_thread = threading.local()
         self.tone_mapped = ""
 
-    def __call__(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8 RGB, not yet turned upright. Raises av.FFmpegError for formats nobody can read."""
-        if frame.color_trc in HDR_TRANSFERS:
-            return self._tone_mapped(frame, width, height)
+    def __call__(self, frame: av.VideoFrame, width: int, height: int) -> Image:
+        """(height, width, 3) uint8 RGB; scaled where the size of the stream changed."""
+        if (frame.width, frame.height) == (width, height) and can_be_cut(frame):
+            return self.part(frame, (0, 0, width, height))
+        return self._converted(frame, frame, _SCALING, width, height)
+
+    def part(self, frame: av.VideoFrame, part: Part) -> Image:
+        """(y1 - y0, x1 - x0, 3) uint8 RGB, the pixels of the whole converted frame. The frame must be one that
+        `can_be_cut`."""
+        x0, y0, x1, y1 = part
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        # Little at a time: what is between planes and RGB stays in the cache of the processor.
+        rows = max(_BAND_ROWS, _BAND_PIXELS // max(1, x1 - x0))
+        for top in range(y0, y1, rows):
+            bottom = min(top + rows, y1)
+            cut, (left, above) = _cut(frame, (x0, top, x1, bottom))
+            inner = slice(top - above, bottom - above), slice(x0 - left, x1 - left)
+            self._converted(cut, frame, _SCALING, cut.width, cut.height, inner, out[top - y0 : bottom - y0])
+        return out
+
+    def scaled(self, frame: av.VideoFrame, width: int, height: int) -> Image:
+        """(height, width, 3) uint8 RGB: averages of the pixels; for less than half of the frame's size."""
+        return self._converted(frame, frame, _AVERAGING, width, height)
+
+    def thumbnail(self, frame: av.VideoFrame) -> Image:
+        """Every n-th pixel, (<= THUMBNAIL, <= THUMBNAIL, 3) uint8 RGB."""
+        return self._converted(frame, frame, _PICKING, min(frame.width, THUMBNAIL), min(frame.height, THUMBNAIL))
+
+    def _converted(
+        self,
+        frame: av.VideoFrame,
+        whole: av.VideoFrame,
+        how: int,
+        width: int,
+        height: int,
+        inner: tuple[slice, slice] = (slice(None), slice(None)),
+        out: Image | None = None,
+    ) -> Image:
+        """A frame, or a part of `whole`, as RGB. how: flags of libswscale. inner: what of it goes into `out`."""
+        hdr = whole.color_trc in HDR_TRANSFERS
         # By way of planes: the same numbers as packed RGB, for which libswscale has no vector code, in a third of the
         # time.
-        planar = self._reformatter.reformat(
+        planar = self._reformatter(how).reformat(
             frame,
             width=width,
             height=height,
-            format="gbrp",
-            src_colorspace=_source_matrix(frame),
-            src_color_range=FULL_RANGE if frame.format.name.startswith("yuvj") else None,
+            format="gbrp16le" if hdr else "gbrp",
+            src_colorspace=None if hdr else _source_matrix(whole),
+            src_color_range=FULL_RANGE if not hdr and whole.format.name.startswith("yuvj") else None,
             dst_color_range=FULL_RANGE,
-            interpolation=_SCALING,
+            interpolation=how,
             threads=1,
         )
-        green, blue, red = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-            for plane in planar.planes
-        )
-        return np.asarray(cv2.merge([red, green, blue]), np.uint8)
-
-    def _tone_mapped(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
-        transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
+        kind = np.dtype("<u2" if hdr else np.uint8)
+        green, blue, red = (plane_samples(plane, kind)[inner] for plane in planar.planes)
+        if not hdr:
+            return np.asarray(cv2.merge([red, green, blue], dst=out), np.uint8)
+        transfer = int(whole.color_trc)
         self.tone_mapped = HDR_TRANSFERS[transfer]
-        planar = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="gbrp16le",
-            dst_color_range=FULL_RANGE,
-            interpolation=_SCALING,
-            threads=1,
-        )
-        green, blue, red = (
-            np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, plane.line_size // 2)[:, : plane.width]
-            for plane in planar.planes
-        )
-        return tone_mapped((red, green, blue), transfer, primaries)
+        return tone_mapped((red, green, blue), transfer, int(whole.color_primaries), out)
+
+    def _reformatter(self, how: int) -> VideoReformatter:
+        """One for each thread and way to scale: it keeps what it has prepared for the last size."""
+        known: dict[int, VideoReformatter] = self._of_thread.__dict__.setdefault("known", {})
+        return known.setdefault(how, VideoReformatter())
+
+
+def can_be_cut(frame: av.VideoFrame) -> bool:
+    """Whether parts of a frame become the same RGB as in the whole frame: where colours lie alike everywhere."""
+    wide, high = _colour_steps(frame)
+    return frame.width % wide == 0 and frame.height % high == 0
+
+
+def _colour_steps(frame: av.VideoFrame) -> tuple[int, int]:
+    """Pixels that have one colour sample, across and down."""
+    return 64 // frame.format.chroma_width(64), 64 // frame.format.chroma_height(64)
+
+
+def _cut(frame: av.VideoFrame, part: Part) -> tuple[av.VideoFrame, tuple[int, int]]:
+    """A part of a frame with some pixels around it, where the frame has them, and where that begins. Nothing is
+    copied."""
+    x0, y0 = (max(0, v // _EDGE * _EDGE - _EDGE) for v in part[:2])
+    x1, y1 = (-(-v // _EDGE) * _EDGE + _EDGE for v in part[2:])
+    x1, y1 = min(x1, frame.width), min(y1, frame.height)
+    if (x0, y0, x1, y1) == (0, 0, frame.width, frame.height):
+        return frame, (0, 0)
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    crop = graph.add("crop", f"w={x1 - x0}:h={y1 - y0}:x={x0}:y={y0}:exact=1")
+    sink = graph.add("buffersink")
+    source.link_to(crop)
+    crop.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    cut = graph.pull()
+    assert isinstance(cut, av.VideoFrame)
+    return cut, (x0, y0)
+
+
+def plane_samples(plane: VideoPlane, kind: DTypeLike = np.uint8) -> NDArray[Any]:
+    """(H, W) samples of a plane, a view."""
+    return np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
 
 
 class ToYuv420:
@@ -92,6 +172,13 @@ class ToYuv420:
             interpolation=_SCALING,
             threads=1,
         )
+
+
+def is_as_encoded(frame: av.VideoFrame) -> bool:
+    """Whether a frame holds what ToYuv420 makes of its RGB, but for rounding."""
+    limited = frame.color_range != FULL_RANGE and frame.color_trc not in HDR_TRANSFERS
+    even = frame.width % 2 == frame.height % 2 == 0
+    return frame.format.name == "yuv420p" and even and limited and BT709 in (frame.colorspace, _source_matrix(frame))
 
 
 def _source_matrix(frame: av.VideoFrame) -> int | None:

@@ -27,6 +27,7 @@ from dcpose_cli.types import DecodeReport, Frame, VideoInfo
 from dcpose_cli.video.clock import Clock
 from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
+from dcpose_cli.video.planes import upright_pixels
 from dcpose_cli.video.probe import choose_stream, describe
 from dcpose_cli.video.source import open_input
 
@@ -199,9 +200,9 @@ class LiveReader:
         """Converted only now: what is dropped costs nothing more than its decoding."""
         if not self._taken and not self._start:
             self._zero = picture.pts
-        image = self._orientation.apply(self._to_rgb(picture.decoded, *self._size))
+        pixels = upright_pixels(picture.decoded, self._size, self._orientation, self._to_rgb)
         pts = picture.pts - self._zero
-        return Frame(picture.index, pts, float(pts * self.info.time_base), image, picture.damaged)
+        return Frame(picture.index, pts, float(pts * self.info.time_base), pixels, picture.damaged)
 
     def _skip(self, packet: Packet[VideoStream]) -> bool:
         """Whether to drop a packet undecoded, because decoding is late."""

@@ -18,6 +18,7 @@ from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.decoding import FrameDecoder
 from dcpose_cli.video.deinterlace import Deinterlacer
 from dcpose_cli.video.hwaccel import NONE, Choice, Decoder, SwitchingDecoder, choose_decoder, open_hardware
+from dcpose_cli.video.planes import upright_pixels
 from dcpose_cli.video.probe import Probe, choose_stream, probe_fully
 from dcpose_cli.video.source import FileState, open_input
 
@@ -181,15 +182,15 @@ class VideoReader:
         return FrameDecoder(container, stream)
 
     def _convert(self, picture: av.VideoFrame, index: int, pts: int, damaged: bool) -> Frame | None:
-        """The upright RGB frame; None when its pixel format cannot be converted."""
+        """The upright frame; None when its pixel format cannot be converted."""
         try:
-            stored = self._to_rgb(picture, self._probe.stored_width, self._probe.stored_height)
+            size = self._probe.stored_width, self._probe.stored_height
+            pixels = upright_pixels(picture, size, self._probe.orientation, self._to_rgb)
         except (av.FFmpegError, ValueError):
             self._unread += 1
             self._errors += 1
             return None
-        image = self._probe.orientation.apply(stored)
-        return Frame(index, pts, float(pts * self.info.time_base), image, damaged)
+        return Frame(index, pts, float(pts * self.info.time_base), pixels, damaged)
 
     def _lost(self, decoded: int, last_stamp: int) -> int:
         """Frames the container lists, within the range asked for, that were not decoded; 0 where it keeps no list."""

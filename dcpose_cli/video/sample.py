@@ -6,9 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dcpose_cli.pixels import Pixels
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.opening import open_file
 
@@ -47,12 +45,12 @@ class VideoSample:
         aspect = float(info.sample_aspect_ratio)
         return VideoSample(path, info.width, info.height, aspect, start, end, max_frames, allow_network)
 
-    def read(self) -> list[NDArray[np.uint8]]:
-        """Up to FRAMES undamaged frames of the first second, (H, W, 3) uint8 RGB, decoded by software.
+    def read(self) -> list[Pixels]:
+        """Up to FRAMES undamaged frames of the first second, decoded by software.
 
         Raises what `open_file` raises.
         """
-        found: list[NDArray[np.uint8]] = []
+        found: list[Pixels] = []
         began: float | None = None
         with open_file(
             self.path, start=self.start, end=self.end, max_frames=self.max_frames, allow_network=self.allow_network
@@ -63,5 +61,5 @@ class VideoSample:
                     break
                 due = len(found) * SECONDS / FRAMES
                 if frame.time - began >= due and not frame.damaged:
-                    found.append(frame.image)
+                    found.append(frame.pixels)
         return found

@@ -37,14 +37,16 @@ _BT2020_LUMA: Final = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
 _MATRICES: Final[dict[int, NDArray[np.float32] | None]] = {1: None, 11: _P3_TO_BT709, 12: _P3_TO_BT709}
 
 
-def tone_mapped(planes: tuple[NDArray[np.uint16], ...], transfer: int, primaries: int) -> NDArray[np.uint8]:
+def tone_mapped(
+    planes: tuple[NDArray[np.uint16], ...], transfer: int, primaries: int, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """SDR picture of an HDR one.
 
     planes: red, green, blue, each (H, W) uint16, full range. transfer: a key of HDR_TRANSFERS. primaries: H.273 code.
-    Returns (H, W, 3) uint8 RGB.
+    Returns (H, W, 3) uint8 RGB, in `out` where it is given.
     """
     height, width = planes[0].shape
-    out = np.empty((height, width, 3), np.uint8)
+    out = np.empty((height, width, 3), np.uint8) if out is None else out
     matrix, table = _MATRICES.get(primaries, _BT2020_TO_BT709), _light(transfer)
     for top in range(0, height, _BAND):
         rows = slice(top, top + _BAND)

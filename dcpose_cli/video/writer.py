@@ -7,7 +7,7 @@ import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -20,7 +20,8 @@ from dcpose_cli.files import AtomicFile, output_error, printable, sha256_of
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.audio import AudioTrack
 from dcpose_cli.video.clock import Clock
-from dcpose_cli.video.colour import BT709, LIMITED_RANGE, ToYuv420
+from dcpose_cli.video.colour import BT709, LIMITED_RANGE
+from dcpose_cli.video.painting import Drawn, Painter
 
 #: Output containers by file name ending.
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -90,7 +91,7 @@ class VideoWriter:
         self._encoder_options = {"crf": str(crf), "preset": preset, "threads": str(threads), **_REPEATABLE}
         self._shape: tuple[int, int] | None = None
         self._last_pts: int | None = None
-        self._to_yuv = ToYuv420()
+        self._painter = Painter()
         self._output: OutputContainer | None = None
         self._audio: AudioTrack | None = None
         self._complete = False
@@ -112,13 +113,16 @@ class VideoWriter:
         else:
             self.abort()
 
-    def write(self, image: NDArray[np.uint8], pts: int) -> None:
-        """Append a frame. image: (H, W, 3) uint8 RGB, one size throughout; pts: later than the one before."""
+    def write(self, image: NDArray[np.uint8] | Drawn, pts: int) -> None:
+        """Append a frame. image: (H, W, 3) uint8 RGB, or a frame that something is drawn on, one size throughout; pts:
+        later than the one before."""
+        shape = image.pixels.shape if isinstance(image, Drawn) else image.shape
+        kind = np.dtype(np.uint8) if isinstance(image, Drawn) else image.dtype
         try:
             if self._output is None:
-                self._begin(image, pts)
-            self._check(image, pts)
-            frame = self._to_yuv(_padded_to_even(image))
+                self._begin(shape, pts)
+            self._check(shape, kind, pts)
+            frame = self._painter(image) if isinstance(image, Drawn) else self._painter.whole(image)
             frame.pts, frame.time_base = pts - self.pts_offset, self.info.time_base
             self._mux(frame)
             if self._audio is not None:
@@ -157,8 +161,8 @@ class VideoWriter:
         self._release()
         self._file.discard()
 
-    def _begin(self, image: NDArray[np.uint8], pts: int) -> None:
-        self._shape = image.shape[:2]
+    def _begin(self, shape: tuple[int, ...], pts: int) -> None:
+        self._shape = (shape[0], shape[1])
         self.pts_offset = pts if self._cut_start or pts < 0 else 0
         try:
             self._open(pts, self._audio_from)
@@ -221,9 +225,9 @@ class VideoWriter:
             scale *= 2
         return {**_FRAGMENTS, "video_track_timescale": str(scale), "movie_timescale": str(scale)}
 
-    def _check(self, image: NDArray[np.uint8], pts: int) -> None:
-        if image.dtype != np.uint8 or image.shape != (*(self._shape or ()), 3):
-            raise UsageError(f"a frame has shape {image.shape}, {image.dtype}", path=self.path, hint="keep one size")
+    def _check(self, shape: tuple[int, ...], kind: np.dtype[Any], pts: int) -> None:
+        if kind != np.uint8 or shape != (*(self._shape or ()), 3):
+            raise UsageError(f"a frame has shape {shape}, {kind}", path=self.path, hint="keep one size")
         if self._last_pts is not None and pts <= self._last_pts:
             raise UsageError(f"frames go back in time ({self._last_pts} to {pts})", path=self.path, hint="sort them")
 
@@ -272,11 +276,3 @@ def require_encodable(info: VideoInfo) -> None:
             path=info.path,
             hint="scale it down, or use dcpose export-json",
         )
-
-
-def _padded_to_even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image with its last column and row repeated where the size is odd, as 4:2:0 needs."""
-    height, width = image.shape[:2]
-    if height % 2 or width % 2:
-        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(image)

@@ -36,7 +36,7 @@ def test_people_are_seen_undistorted_and_boxed_in_stored_pixels(aspect):
 
     def find(images):
         people = []
-        for shown in images:
+        for shown in (pixels.rgb() for pixels in images):
             ys, xs = np.nonzero(shown[..., 0] > 127)
             found = xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1
             seen.append((shown.shape[1::-1], found[2] / found[3]))

@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 import torch
 
+from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.pose import crop
-from dcpose_cli.pose.crop import MEAN, STD, box_to_center_scale, crop_affine, crop_affines, invert_affine, sample_crops
+from dcpose_cli.pose.crop import (
+    MEAN,
+    STD,
+    box_to_center_scale,
+    crop_affine,
+    crop_affines,
+    invert_affine,
+    sample_crops,
+    sample_pixels,
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +94,55 @@ def test_opencv_and_torch_cut_the_same_pixels(degrees):
     # Rounding is half a level; OpenCV before version 5 also rounds positions to 1/32 pixel, 16 levels in this noise.
     assert levels.max() < (0.51 if int(cv2.__version__.split(".")[0]) >= 5 else 16)
     assert fast.std() > 0.1
+
+
+class Parts(ArrayPixels):
+    """Pixels of which only parts may be looked at."""
+
+    def __init__(self, image):
+        super().__init__(image)
+        self.looked_at = []
+
+    def rgb(self):
+        raise AssertionError("looked at as a whole")
+
+    def region(self, part):
+        self.looked_at.append(part)
+        return super().region(part)
+
+
+def test_crops_of_large_frames_look_at_what_they_show():
+    """Positions are counted from another place, which moves what is interpolated by a grey level here and there."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 1000, 1100, 3), dtype=np.uint8)
+    boxes = np.array(
+        [
+            [-30, 10, 50, 70],
+            [700, 20, 80, 140],
+            [0, 0, 1100, 1000],
+            [1090, 980, 60, 60],
+            [5000, 500, 20, 20],
+            [300, 900, 9, 9],
+        ],
+        np.float32,
+    )
+    index, affines = torch.tensor([0, 1, 0, 1, 0, 1]), crop_affines(boxes, (48, 64))
+    frames = [Parts(image) for image in images]
+    found = sample_pixels(frames, index, affines, (48, 64))
+    levels = (found - sample_crops(torch.from_numpy(images), index, affines, (48, 64))).abs()
+    levels *= 255 * torch.tensor(STD)[:, None, None]
+    assert levels.max() < 1.01
+    assert (levels > 0.5).float().mean() < 0.01
+    looked_at = [(x1 - x0) * (y1 - y0) for frame in frames for x0, y0, x1, y1 in map(frame.clipped, frame.looked_at)]
+    assert sorted(looked_at)[-2] < 300 * 300
+
+
+def test_crops_of_small_frames_are_those_of_arrays():
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 90, 120, 3), dtype=np.uint8)
+    affines = crop_affines([[20, 20, 8, 14], [-30, 10, 50, 70]], (48, 64))
+    found = sample_pixels([ArrayPixels(image) for image in images], torch.tensor([0, 1]), affines, (48, 64))
+    assert torch.equal(found, sample_crops(torch.from_numpy(images), torch.tensor([0, 1]), affines, (48, 64)))
 
 
 def test_a_frame_too_large_for_opencv():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dcpose_cli.render.people import STYLES, draw_people, drawn_joints, track_palette
+from dcpose_cli.render.people import STYLES, draw_on, draw_people, drawn_joints, drawn_parts, track_palette
 from dcpose_cli.skeleton import LABELLED_SLOTS
 from dcpose_cli.skeleton.sets import FEET, JOINT_SETS, detail_joints, result_joints
 from dcpose_cli.types import Person
@@ -221,3 +221,27 @@ def test_feet_are_drawn_as_limbs() -> None:
     ankle, toe = (person.keypoints[WHOLE.index(f"left_{part}"), :2] for part in ("ankle", "big_toe"))
     x, y = (round(float(v)) for v in (ankle + toe) / 2)
     assert tuple(drawn[y, x]) == track_palette(0).left
+
+
+@pytest.mark.parametrize("size", [(90, 70), (640, 360), (3840, 2160)])
+def test_all_that_is_drawn_lies_in_the_drawn_parts(size: tuple[int, int]) -> None:
+    """People of every size, at borders and outside of the frame, with large ids, joints beside the box or nowhere."""
+    rng = np.random.default_rng(2)
+    width, height = size
+    for _ in range(30):
+        box = np.array([*rng.uniform(-0.2, 1.1, 2) * size, *rng.uniform(0.005, 1, 2) * size], np.float32)
+        keypoints = np.concatenate([rng.uniform(-0.2, 1.2, (17, 2)) * size, rng.uniform(-0.2, 1, (17, 1))], axis=1)
+        near = box[:2] + rng.uniform(-0.1, 1.1, (17, 2)) * box[2:]
+        keypoints[:, :2] = np.where(rng.random() < 0.8, near, keypoints[:, :2])
+        keypoints[rng.integers(17)] = (np.nan, 3, 0.9)
+        people = [Person(int(rng.integers(0, 100_000)), box, 0.9, keypoints.astype(np.float32))]
+        canvas = blank(width, height)
+        draw_on(canvas, people, kpt_thr=0.3)
+        for x0, y0, x1, y1 in drawn_parts(canvas.shape, people, kpt_thr=0.3):
+            canvas[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = GREY
+        assert not changed(canvas).any()
+
+
+def test_a_person_without_a_box_or_joints_is_drawn_nowhere() -> None:
+    nobody = Person(1, np.array([np.nan, 0, 5, 5], np.float32), 0.9, np.zeros((17, 3), np.float32))
+    assert drawn_parts((360, 640, 3), [nobody], kpt_thr=0.3) == []

@@ -32,13 +32,13 @@ def test_three_frames_of_the_first_second(clip):
     found, frames = sample.read(), frames_of(clip)
     assert len(found) == FRAMES
     for image, number in zip(found, (0, 9, 17), strict=True):
-        assert np.array_equal(image, frames[number])
+        assert np.array_equal(image.rgb(), frames[number])
 
 
 def test_the_range_of_the_analysis_counts(clip):
     found = VideoSample.of(clip, probe(clip), start=0.4, max_frames=10).read()
     frames = frames_of(clip, start=0.4, max_frames=10)
-    assert np.array_equal(found[0], frames[0])
+    assert np.array_equal(found[0].rgb(), frames[0])
     assert len(found) == 2
 
 

@@ -1,0 +1,154 @@
+"""Large frames are converted where they are looked at: the same pixels as in the whole frame."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from dcpose_cli.pixels import ArrayPixels
+from dcpose_cli.video.colour import ToRgb
+from dcpose_cli.video.orientation import Orientation
+from dcpose_cli.video.planes import PlanePixels, upright_pixels
+
+SIZE = (1280, 960)
+FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv422p10le", "yuv444p", "nv12", "p010le", "yuv420p10le", "rgb24", "gray")
+ORIENTATIONS = [Orientation(t, x, y) for t in (False, True) for x in (False, True) for y in (False, True)]
+PARTS = [(0, 0, 70, 50), (301, 203, 640, 517), (900, 700, 1280, 960), (5, 940, 6, 941), (1100, 3, 2000, 80)]
+
+
+def picture(size=SIZE, pix_fmt="yuv420p", *, matrix=1, limits=1, transfer=None, soft=False):
+    """A decoded frame with colours and grain, and edges if not `soft`. matrix, limits, transfer: what it is tagged
+    with."""
+    width, height = size
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (height // 40 + 1, width // 40 + 1, 3)).astype(np.uint8)
+    if soft:
+        image = cv2.resize(coarse // 2 + 64, size, interpolation=cv2.INTER_CUBIC).astype(int)
+    else:
+        image = np.repeat(np.repeat(coarse, 40, 0), 40, 1)[:height, :width].astype(int)
+    image[:, : width // 2] += rng.integers(-20, 21, (height, width // 2, 1))
+    frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
+    frame = frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=limits, interpolation=0x42002)
+    frame.colorspace, frame.color_range = matrix, limits
+    if transfer is not None:
+        frame.color_trc, frame.color_primaries = transfer, 9
+    return frame
+
+
+def whole(frame):
+    """The RGB of a frame, converted at once by the reformatter, without our parts and bands."""
+    to_rgb = ToRgb()
+    return to_rgb._converted(frame, frame, 0x2 | 0x40000 | 0x2000, frame.width, frame.height)
+
+
+def pixels(frame, orientation=None):
+    found = upright_pixels(frame, (frame.width, frame.height), orientation or Orientation(), ToRgb())
+    assert isinstance(found, PlanePixels)
+    return found
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+def test_a_region_has_the_pixels_of_the_whole_frame(pix_fmt):
+    frame = picture(pix_fmt=pix_fmt)
+    expected = whole(frame)
+    for x0, y0, x1, y1 in PARTS:
+        np.testing.assert_array_equal(pixels(frame).region((x0, y0, x1, y1)), expected[y0:y1, x0:x1])
+    np.testing.assert_array_equal(pixels(frame).rgb(), expected)
+
+
+@pytest.mark.parametrize(("matrix", "limits"), [(1, 2), (5, 1), (9, 1), (2, 0)])
+def test_matrix_and_range_are_those_of_the_whole_frame(matrix, limits):
+    frame = picture(matrix=matrix, limits=limits, soft=True)
+    expected = whole(frame)
+    shown = pixels(frame)
+    np.testing.assert_array_equal(shown.region((200, 300, 500, 480)), expected[300:480, 200:500])
+    small = shown.scaled(320, 240).astype(int) - cv2.resize(expected, (320, 240), interpolation=cv2.INTER_AREA)
+    assert np.abs(small).max() <= 2
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_frames_stand_upright(orientation):
+    frame = picture(soft=True)
+    expected = orientation.apply(whole(frame))
+    shown = pixels(frame, orientation)
+    assert shown.shape == expected.shape
+    for x0, y0, x1, y1 in PARTS:
+        np.testing.assert_array_equal(shown.region((x0, y0, x1, y1)), expected[y0:y1, x0:x1])
+    small = cv2.resize(expected, (expected.shape[1] // 4, expected.shape[0] // 4), interpolation=cv2.INTER_AREA)
+    found = shown.scaled(small.shape[1], small.shape[0]).astype(int)
+    assert np.abs(found - small).max() <= 2
+    thumb, every = shown.thumbnail().astype(int), ArrayPixels(expected).thumbnail()
+    assert thumb.shape == every.shape
+    assert np.corrcoef(thumb.ravel(), every.ravel())[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize("size", [(640, 480), (320, 240), (480, 360), (300, 225)])
+def test_scaling_planes_is_scaling_the_picture(pix_fmt, size):
+    """Within two grey levels, a third of one on average; colours of 4:2:0 differ more where they change at an edge."""
+    frame = picture(pix_fmt=pix_fmt, soft=True)
+    expected = cv2.resize(whole(frame), size, interpolation=cv2.INTER_AREA).astype(int)
+    difference = np.abs(pixels(frame).scaled(*size) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.3
+
+
+def test_little_or_no_scaling_is_done_in_rgb():
+    frame = picture()
+    expected = cv2.resize(whole(frame), (1000, 750), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(pixels(frame).scaled(1000, 750), expected)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_is_tone_mapped_in_parts_too(transfer):
+    frame = picture(pix_fmt="yuv420p10le", matrix=9, transfer=transfer)
+    to_rgb = ToRgb()
+    shown = upright_pixels(frame, SIZE, Orientation(), to_rgb)
+    expected = whole(frame)
+    np.testing.assert_array_equal(shown.region((301, 203, 640, 517)), expected[203:517, 301:640])
+    assert to_rgb.tone_mapped == {16: "PQ", 18: "HLG"}[transfer]
+    small = cv2.resize(expected, (320, 240), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(shown.scaled(320, 240) - small).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("size", "stored"),
+    [((1281, 961), (1281, 961)), ((1280, 961), (1280, 961)), ((640, 480), (640, 480)), (SIZE, (1600, 1200))],
+)
+def test_small_and_odd_frames_and_those_of_another_size_are_converted_at_once(size, stored):
+    frame = picture(size)
+    found = upright_pixels(frame, stored, Orientation(), ToRgb())
+    assert isinstance(found, ArrayPixels)
+    assert found.shape == (stored[1], stored[0], 3)
+
+
+def test_parts_that_are_asked_for_one_after_the_other_or_by_several_threads():
+    frame = picture()
+    expected, shown, wrong = whole(frame), pixels(frame), []
+
+    def look(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(20):
+            x, y = rng.integers(0, 1200), rng.integers(0, 900)
+            x1, y1 = x + rng.integers(1, 300), y + rng.integers(1, 300)
+            if not np.array_equal(shown.region((x, y, x1, y1)), expected[y:y1, x:x1]):
+                wrong.append((x, y, x1, y1))
+            if shown.scaled(320, 240).shape != (240, 320, 3):
+                wrong.append("scaled")
+
+    threads = [Thread(target=look, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("part", [(-50, -50, 0, 0), (1280, 0, 1400, 50), (20, 30, 20, 90), (-9, -9, -3, 5000)])
+def test_parts_outside_of_the_frame_are_empty(part):
+    assert pixels(picture()).region(part).size == 0
+    assert ArrayPixels(np.zeros((9, 9, 3), np.uint8)).region(part).size == 0
