@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,8 +40,9 @@ from dcpose_cli.files import sha256_of
 from dcpose_cli.people.appearance import appearances_of
 from dcpose_cli.people.association import AssociationTracker
 from dcpose_cli.pose.network import PEOPLE_AT_ONCE
-from dcpose_cli.render import draw_people
+from dcpose_cli.render.people import draw_on, drawn_parts
 from dcpose_cli.stages import Stream, estimate
+from dcpose_cli.video.painting import Drawn
 from dcpose_cli.video.reader import VideoReader
 from dcpose_cli.video.writer import VideoWriter
 from dcpose_cli.window import mark_cuts, windows
@@ -129,9 +131,10 @@ def prepare(options: argparse.Namespace, estimator: dcpose_cli.PoseEstimator) ->
     with VideoReader(options.clip, max_frames=options.frames) as reader:
         frames = list(reader)
         tracker = AssociationTracker(float(reader.info.fps or 30))
-    found = estimator.detector.detect([frame.image for frame in frames])
+    find = estimator.finder(0)
+    found = find([frame.pixels for frame in frames])
     tracked = [
-        tracker.follow(people, appearances_of(people.boxes, frame.image), (frame.image.shape[1], frame.image.shape[0]))
+        tracker.follow(people, appearances_of(people.boxes, frame.pixels), frame.pixels.shape[1::-1])
         for people, frame in zip(found, frames, strict=True)
     ]
     return Inputs(frames, tracked, list(windows(mark_cuts(frames))))
@@ -149,7 +152,7 @@ def stages(
                 pass
 
     def pose() -> list[dcpose_cli.FrameResult]:
-        height, width = inputs.frames[0].image.shape[:2]
+        height, width = inputs.frames[0].pixels.shape[:2]
         pairs = zip(inputs.windows, inputs.tracked, strict=True)
         settings = estimator.resolve()
         find = estimator.finder(settings.detect_size)
@@ -158,24 +161,21 @@ def stages(
 
     results = pose()
 
-    def draw() -> list[np.ndarray]:
-        return [draw_people(f.image, r.people, kpt_thr=0.3) for f, r in zip(inputs.frames, results, strict=True)]
-
-    drawn = draw()
-
     def encode() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             VideoReader(options.clip) as reader,
             VideoWriter(Path(folder) / "out.mp4", reader.info, audio_from=None, overwrite=True) as writer,
         ):
-            for frame, image in zip(inputs.frames, drawn, strict=True):
-                writer.write(image, frame.pts)
+            for frame, result in zip(inputs.frames, results, strict=True):
+                parts = drawn_parts(frame.pixels.shape, result.people, kpt_thr=0.3)
+                paint = partial(draw_on, people=result.people, kpt_thr=0.3)
+                writer.write(Drawn(frame.pixels, parts, paint), frame.pts)
 
     seconds = {name: timed(work, options.rounds, estimator.device) for name, work in {
         "bare network": bare, "decode": decode, "detect": detection(estimator, inputs),
         "crop, network, decode": pose,
-        "draw": draw, "encode": encode,
+        "draw, encode": encode,
     }.items()}  # fmt: skip
     seconds["bare network"] *= inputs.people / made
     return {
@@ -215,10 +215,11 @@ def bare_network(estimator: dcpose_cli.PoseEstimator, inputs: Inputs) -> tuple[C
 
 def detection(estimator: dcpose_cli.PoseEstimator, inputs: Inputs) -> Callable[[], None]:
     """What runs the detector on the frames."""
+    find = estimator.finder(0)
 
     def detect() -> None:
         for first in range(0, len(inputs.frames), CHUNK_FRAMES):
-            estimator.detector.detect([f.image for f in inputs.frames[first : first + CHUNK_FRAMES]])
+            find([frame.pixels for frame in inputs.frames[first : first + CHUNK_FRAMES]])
 
     return detect
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli.pixels import ArrayPixels
+from dcpose_cli.video import VideoWriter, probe
 from dcpose_cli.video.colour import ToRgb, ToYuv420, plane_samples
 from dcpose_cli.video.orientation import Orientation
 from dcpose_cli.video.painting import Drawn, Painter
@@ -99,3 +101,12 @@ def test_frames_of_the_decoder_keep_what_they_show_and_the_encoder_chooses_their
     assert all(np.array_equal(a, b) for a, b in zip(planes(frame), before, strict=True))
     assert made.pict_type == 0
     assert not np.shares_memory(plane_samples(made.planes[0]), plane_samples(frame.planes[0]))
+
+
+@pytest.mark.parametrize(("size", "effort"), [((1920, 1080), b"subme=2"), ((2560, 1600), b"subme=1")])
+def test_large_frames_are_encoded_with_less_effort(clips, size, effort):
+    """x264 writes its settings into the stream."""
+    info = replace(probe(clips.make()), width=size[0], height=size[1])
+    with VideoWriter(clips.folder / "out.mp4", info, audio_from=None) as out:
+        out.write(np.zeros((size[1], size[0], 3), np.uint8), 0)
+    assert effort in (clips.folder / "out.mp4").read_bytes()
