@@ -58,6 +58,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--samples", type=Path, default=Path("sample_videos"), help="folder of the clips and their JSON"
     )
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--engine", default="auto", help="as of dcpose estimate (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="as of dcpose estimate (default: %(default)s)")
     parser.add_argument(
         "--flip", action="store_true", help="average with the mirrored picture (held-out pictures only)"
     )
@@ -69,7 +71,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None, *, estimator: Estimator | None = None, run: Run | None = None) -> int:
     """estimator, run: stand-ins for the real ones (tests)."""
     options = parse(arguments)
-    report: dict[str, Any] = {"model": options.model, "flip": options.flip, **circumstances(options.device)}
+    report: dict[str, Any] = {
+        "model": options.model,
+        "flip": options.flip,
+        **circumstances(options.device, options.engine, options.precision),
+    }
     if run is None:
         real = load(options)
         estimator, run = estimator or real, runner(real)
@@ -84,7 +90,13 @@ def main(arguments: Sequence[str] | None = None, *, estimator: Estimator | None 
 
 def load(options: argparse.Namespace) -> dcpose_cli.PoseEstimator:
     """The network for the pictures, and with its detector for the clips: loaded once."""
-    config = dcpose_cli.EstimateConfig(model=options.model, device=options.device, detector=options.detector)
+    config = dcpose_cli.EstimateConfig(
+        model=options.model,
+        device=options.device,
+        engine=options.engine,
+        precision=options.precision,
+        detector=options.detector,
+    )
     return dcpose_cli.PoseEstimator.from_config(config)
 
 
@@ -97,7 +109,7 @@ def runner(estimator: dcpose_cli.PoseEstimator) -> Run:
     return run
 
 
-def circumstances(device: str) -> dict[str, Any]:
+def circumstances(device: str, engine: str = "auto", precision: str = "auto") -> dict[str, Any]:
     """When and on what; no host name."""
     versions = {"dcpose": dcpose_cli.__version__}
     for name in ("torch", "ultralytics", "opencv-python", "numpy"):
@@ -109,6 +121,7 @@ def circumstances(device: str) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
         "device": device,
+        "engine": f"engine {engine}, precision {precision}",
         "python": platform.python_version(),
         "versions": versions,
     }
@@ -204,7 +217,7 @@ def total_figures(clips: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    lines = [f"{report['model']}, {report['date']}, {report['machine']}, device {report['device']}"]
+    lines = [f"{report['model']}, {report['date']}, {report['machine']}, device {report['device']}, {report['engine']}"]
     for name, part in report.get("heldout", {}).get("parts", {}).items():
         lines.append(f"\n{HELDOUT} {name}: {part['people']} people{', flip test' if report['flip'] else ''}")
         lines += [f"  {measure:14} {share_text(part[measure])}" for measure in ("pck@0.2 torso", "pckh@0.5")]

@@ -42,6 +42,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ensemble", default="", help="further models, separated by commas")
     parser.add_argument("--detector", default="person-n")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--engine", default="auto", help="as of dcpose estimate (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="as of dcpose estimate (default: %(default)s)")
     parser.add_argument("--flip-test", action="store_true")
     parser.add_argument("--share-crops", action=argparse.BooleanOptionalAction)
     parser.add_argument(
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> i
     names = options.clips or sorted(path.stem for path in options.labels.glob("*.json"))
     if not names:
         raise SystemExit(f"{options.labels} holds no labels (NAME.json)")
-    report: dict[str, Any] = circumstances(options.device)
+    report: dict[str, Any] = circumstances(options.device, options.engine, options.precision)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.score or options.results or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +99,8 @@ def runner(options: argparse.Namespace) -> Run:
         ensemble=options.ensemble,
         detector=options.detector,
         device=options.device,
+        engine=options.engine,
+        precision=options.precision,
         flip_test=options.flip_test,
         share_crops=options.share_crops,
         detect_size=options.detect_size,
@@ -144,7 +148,7 @@ def figures(score: VideoScore) -> dict[str, Any]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    lines = [f"{report['date']}, {report['machine']}, device {report['device']}"]
+    lines = [f"{report['date']}, {report['machine']}, device {report['device']}, {report['engine']}"]
     lines += [
         f"  {key} {report[key]['name']} sha256 {report[key]['sha256']}"
         for key in ("model", "detector")

@@ -203,6 +203,24 @@ def fuse(model: nn.Module) -> nn.Module:
     return fused
 
 
+class _Rows(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model)
+        last: Any = next(module for module in self.model.modules() if hasattr(module, "anchors"))
+        last.export = last.dynamic = True  # rows alone, and places made anew for pictures of any size
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        out = self.model(pixels)
+        rows: torch.Tensor = out[0] if isinstance(out, tuple | list) else out
+        return rows
+
+
+def rows_only(model: nn.Module) -> nn.Module:
+    """A copy of a fused detector that gives its rows and nothing else, for any size: (B, 3, H, W) in 0..1 -> rows."""
+    return _Rows(model).eval().requires_grad_(False)
+
+
 def check_architecture(architecture: Mapping[str, Any]) -> None:
     """Raises WeightsError unless the model dictionary holds layers and plain values only.
 

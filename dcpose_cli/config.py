@@ -71,6 +71,7 @@ class EstimateConfig:
     ensemble: up to 8 further models, separated by commas, whose joints are averaged with those of `model`; the cost
     adds up.
     device: "auto", "cpu", "cuda", "cuda:N" or "mps"; for a batch also several ("cuda:0,cuda:1") or "all" CUDA devices.
+    engine: what computes the networks: "torch", or on a CPU "openvino" or "onnx" (engines/); "auto" is torch.
     precision: "auto", "fp32", "bf16" or "fp16".
     batch: person crops' windows in one pass of the network, None for a default that suits the device.
     conf: least confidence of a detected person. keep_conf: the same for somebody who is tracked already, so that nobody
@@ -109,6 +110,7 @@ class EstimateConfig:
     ensemble: str = ""
     detector: str = "person-n"
     device: str = "auto"
+    engine: str = "auto"
     precision: str = "auto"
     batch: int | None = None
     conf: float = 0.3

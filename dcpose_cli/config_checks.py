@@ -12,6 +12,7 @@ from typing import Any, Final
 from ._text import printable
 from .config import DEFAULTS, EstimateConfig, names_in
 from .devices import device_names, require_device_name, require_one_device, require_precision
+from .engines import require_engine
 from .errors import UsageError
 from .people.search import require_detect_size
 from .people.tracker import require_tracker
@@ -69,6 +70,7 @@ def _plain(check: Callable[[Any], object]) -> _Check:
 CHECKS: Final[dict[str, _Check]] = {
     "ensemble": _models,
     "device": _devices,
+    "engine": _plain(require_engine),
     "precision": _plain(require_precision),
     "batch": _at_least_one,
     "conf": _within(0, 1),
@@ -112,5 +114,7 @@ def require_settings(**settings: Any) -> None:
             f"--keep-conf {keep:g} is above --conf {conf:g}, but it is for people who are tracked already",
             hint="raise --conf, or lower --keep-conf",
         )
+    chosen = {name: settings.get(name, getattr(DEFAULTS, name)) for name in ("device", "precision")}
+    require_engine(settings.get("engine", DEFAULTS.engine), **chosen)
     if settings.get("precision") == "fp16" and settings.get("device") == "cpu":
         raise UsageError("fp16 is slow and inexact on a CPU", hint="use --precision fp32 or bf16")

@@ -12,12 +12,15 @@ from threading import Lock
 from typing import Any, Self, SupportsFloat
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .checkpoints.files import find_models, open_model
 from .chunks import CHUNK_FRAMES
 from .config import DEFAULTS, EstimateConfig, names_in
 from .config_checks import require_settings
+from .engines import Engine, engine_named
+from .engines.parts import Setup
 from .errors import UsageError
 from .people.detectors import new_detector
 from .people.proportions import displayed, displayed_size, in_proportion
@@ -25,7 +28,7 @@ from .people.protocols import Detector, Find, as_taken
 from .people.search import choose_size, has_sizes, require_detect_size, search
 from .pixels import Image, Pixels
 from .pose.ensemble import PoseEnsemble
-from .pose.network import resolve_device
+from .pose.network import resolve_device, resolve_precision
 from .segments import SegmentFolder
 from .settings import ResolvedSettings
 from .stages import DEFAULT_FPS, Stream, analyse
@@ -39,7 +42,7 @@ __all__ = ["Detector", "PoseEstimator"]
 class PoseEstimator:
     """People's joints, from frames or from a whole video.
 
-    model, device, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, detect_size,
+    model, device, engine, precision, batch, conf, interval, box_scale, offline, share_crops, detect_every, detect_size,
     flip_test, ensemble, keep_conf, tracker, track_iou, track_memory, fill: as in EstimateConfig. detector: as there, or
     any object that detects. A detector given by name is loaded when it is first needed.
     Raises UsageError, WeightsError or DeviceError.
@@ -51,6 +54,7 @@ class PoseEstimator:
         device: str = "auto",
         *,
         detector: str | Path | Detector = DEFAULTS.detector,
+        engine: str = "auto",
         precision: str = "auto",
         batch: int | None = None,
         conf: float = DEFAULTS.conf,
@@ -76,13 +80,16 @@ class PoseEstimator:
             "fill": fill,
         }
         require_settings(
-            device=device, precision=precision, batch=batch, conf=conf, interval=interval, box_scale=box_scale,
-            detect_every=detect_every, detect_size=detect_size, ensemble=ensemble, **self.tracking,
+            device=device, engine=engine, precision=precision, batch=batch, conf=conf, interval=interval,
+            box_scale=box_scale, detect_every=detect_every, detect_size=detect_size, ensemble=ensemble, **self.tracking,
         )  # fmt: skip
         self.tracking["keep_conf"] = EstimateConfig(conf=float(conf), keep_conf=float(keep_conf)).tracked_conf
         self.share_crops, self.detect_every = share_crops, detect_every
         self.detect_size = require_detect_size(detect_size)
-        self.device = resolve_device(device)
+        self.engine = engine_named(engine)
+        setup = None if self.engine.is_torch else _setup(self.engine, device, precision)
+        self.device = resolve_device(device if setup is None else "cpu")
+        self._setup = setup
         self.conf, self.interval, self._offline = conf, interval, offline
         others = names_in(ensemble) if isinstance(ensemble, str) else tuple(ensemble)
         find_models(model, others)
@@ -93,11 +100,13 @@ class PoseEstimator:
             batch=batch,
             box_scale=box_scale,
             flip_test=flip_test,
+            engine=setup,
         )
         self._detector = detector
         self._detecting = Lock()
         #: What was asked for, automatic choices as "auto" or None.
         self.requested: dict[str, Any] = {
+            "engine": self.engine.name,
             "precision": precision,
             "batch": batch,
             "conf": conf,
@@ -127,6 +136,7 @@ class PoseEstimator:
                 conf=self.tracking["keep_conf"],
                 half=self.network.is_reduced,
                 offline=self._offline,
+                engine=self._setup,
             )
         return self._detector
 
@@ -246,7 +256,8 @@ class PoseEstimator:
             detect_every=self.detect_every,
             detect_size=stored.detect_size if stored else self._resolved_size(sample),
             **self.tracking,
-            device=self.device.type,
+            device=self.device.type if self._setup is None else self._setup.where,
+            engine=self.engine.name,
             precision=str(self.network.precision).removeprefix("torch."),
             batch=self.network.batch,
         )
@@ -287,6 +298,11 @@ class PoseEstimator:
             "model": {**model, **({"ensemble": others} if others else {})},
             "detector": {"name": detector.name, "sha256": detector.sha256},
         }
+
+
+def _setup(engine: Engine, device: str, precision: str) -> Setup:
+    bf16 = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
+    return Setup(engine, engine.pick_precision(precision, bf16=bf16), engine.where(device))
 
 
 def _require_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -27,7 +27,8 @@ class ResolvedSettings:
     box_scale: enlargement of a person's box before cropping. flip_test: the network also sees
     mirrored crops. share_crops: consecutive windows of a person share crops (pose/crop_plan.py).
     detect_every: the detector runs on every n-th frame. detect_size: long side, in pixels, of what it sees of a frame;
-    0 for a detector that does not say. device: type of the device ("cpu", "cuda", "mps").
+    0 for a detector that does not say. device: type of the device ("cpu", "cuda", "mps"; with the engine onnx also
+    "coreml", "directml"). engine: what computes the networks ("torch", "openvino", "onnx").
     precision: of the pose network ("float32", "bfloat16", "float16").
     batch: person windows in one pass of the network; it changes results by rounding only.
     """
@@ -47,6 +48,7 @@ class ResolvedSettings:
     device: str
     precision: str
     batch: int
+    engine: str = "torch"
 
     def header(self) -> dict[str, Any]:
         """The settings as the header of a result has them: without the batch."""

@@ -22,6 +22,7 @@ WRONG = {
         ("a, b,a", "--ensemble names a twice"),
     ],
     "device": [("tpu", "unknown device 'tpu'"), ("cuda:x", "unknown device"), ("cpu,cuda:0", "several devices")],
+    "engine": [("abacus", "there is no engine 'abacus'; use auto, torch, openvino, onnx")],
     "precision": [("int4", "unknown precision 'int4'")],
     "batch": [(0, "--batch must be at least 1, got 0")],
     "conf": [(1.5, "--conf must lie between 0 and 1, got 1.5"), (NAN, "--conf")],

@@ -14,6 +14,7 @@ from typing import Any, Final
 from .._paths import SINGLE, models_dir, shipped_model
 from .._text import whole_number
 from ..config import DEFAULTS, EstimateConfig
+from ..engines import AUTO
 from ..errors import InputError, UsageError
 from ..files import complete_set, marked_name, sha256_of
 from ..results.header import EARLIER_SETTINGS, model_and_detector
@@ -200,6 +201,8 @@ def _fingerprint(config: EstimateConfig) -> dict[str, Any]:
     out["fix_swaps"] = config.repairs_sides
     if config.detect_size != DEFAULTS.detect_size:
         out["detect_size"] = whole_number(config.detect_size) or config.detect_size
+    if config.engine != AUTO:
+        out["engine"] = config.engine
     out["model"], *out["ensemble"] = map(sha256_of, find_models(config.model, config.further_models))
     out["single"] = config.model.endswith(SINGLE)
     out["selection"] = config.selection.header()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ from torch import Tensor, nn
 
 from .._inductor import compiler_folder
 from .._scratch import scratch_folder
+from ..engines.onnx import OPSET, runtime
 from ..errors import DCPoseError, UsageError
 from ..files import AtomicFile, output_error, require_free_target
 from ..nets import DCPose, HRNet, SimpleBaseline
 from ..pose.model import LoadedModel
 
-#: Operator set: the first with the bilinear sampling of the deformable step.
-OPSET: Final = 18
 #: Largest difference between torch and onnxruntime that is taken for rounding, in units of the output.
 TOLERANCE: Final = 1e-3
 PARTS: Final = ("whole", "backbone", "head")
@@ -134,20 +132,15 @@ def _exported(net: nn.Module, inputs: dict[str, Tensor]) -> Any:
 
 
 def _runtime() -> Any:
-    """onnxruntime, which sends nothing."""
-    # Since 1.29 it reports its use to Microsoft and stores a device id in HOME unless this is set before its import
-    # (its Privacy.md). Set even against the user's own value: dcpose sends nothing.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    """onnxruntime. Raises UsageError where the extra is missing."""
     try:
-        import onnxruntime
         import onnxscript  # noqa: F401 - torch needs it
+
+        return runtime()
     except ImportError as error:
         raise UsageError(
             "exporting needs onnx, onnxscript and onnxruntime", hint="pip install 'dcpose[onnx]'"
         ) from error
-    # For a process that had imported it before, and for Windows builds that do not read the variable.
-    onnxruntime.disable_telemetry_events()
-    return onnxruntime
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     command(models, "verify")(verify_models)
     command(models, "import")(import_model)
     command(models, "export")(export_model)
+    command(models, "optimise")(optimise_model)
     app.add_typer(models, name="models", rich_help_panel=o.MODELS_PANEL)
     command(app, panel=o.MODELS_PANEL)(train)
     command(app, panel=o.MODELS_PANEL)(doctor)
@@ -133,6 +134,21 @@ def export_model(
     from .model_commands import export_model
 
     export_model(model, out, to=to, part=part, overwrite=overwrite)
+
+
+def optimise_model(
+    model: Annotated[
+        str, typer.Argument(help="A shipped name, a folder or a file.", show_default=False)
+    ] = DEFAULTS.model,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="openvino or onnx.")] = "openvino",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16, as the engine has them.")] = "auto",
+    detector: Annotated[str, typer.Option(help="The detector that is made ready, too.")] = DEFAULTS.detector,
+    quiet: o.Quiet = False,
+) -> None:
+    """Make the files of an engine ahead, which otherwise the first run makes."""
+    from .model_commands import optimise_model
+
+    optimise_model(model, engine, precision, detector, quiet=quiet)
 
 
 def train(

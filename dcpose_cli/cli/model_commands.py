@@ -12,6 +12,7 @@ from rich.table import Table
 from ..checkpoints.files import fetched_models, find_weights, open_model, read_metadata, shipped_models, verify
 from ..checkpoints.importing import import_checkpoint
 from ..checkpoints.published import verify_fetched
+from ..engines import engine_named, require_engine
 from ..errors import UsageError, WeightsError
 from ..files import printable, sha256_of
 from ..people.detector_files import STOCK_IMGSZ
@@ -54,6 +55,19 @@ def show_model(model: str) -> None:
         rows.append(("source", loaded.header.source or "trained by dcpose"))
     for name, value in rows:
         say(f"{name + ':':<12}{value}")
+
+
+def optimise_model(model: str, engine: str, precision: str, detector: str, *, quiet: bool) -> None:
+    """Load the two networks with an engine, which makes the files that are missing."""
+    require_engine(engine, precision=precision)
+    if engine_named(engine).is_torch:
+        raise UsageError("torch computes the weights as they are", hint="use --engine openvino or onnx")
+    from ..estimator import PoseEstimator
+
+    ready = PoseEstimator(model, engine=engine, precision=precision, detector=detector).load()
+    if not quiet:
+        names = ready.network.model.header.name, ready.detector.name
+        say(f"{names[0]} and {names[1]}: ready for the engine {engine}, {ready.resolve().precision}")
 
 
 def verify_models(names: list[str]) -> None:

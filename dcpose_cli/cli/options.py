@@ -121,6 +121,12 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
     ),
     "detector": _option(str, panel="Models", help="Person detector: person-n, a YOLO .pt file, or a stock name."),
     "device": Device,
+    "engine": _option(
+        str,
+        panel="Speed",
+        metavar="NAME",
+        help="What computes the networks: torch (auto), or openvino or onnx (pip install 'dcpose\\[openvino]').",
+    ),
     "precision": _option(str, panel="Speed", help="auto, fp32, bf16 or fp16."),
     "batch": _option(int | None, "--batch", panel="Speed", help="Crops in one pass of the network; default by device."),
     "share_crops": _option(

@@ -21,7 +21,7 @@ _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.item
 #: Settings of a header that are options of the same name; an older result lacks some.
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
-    *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames", "deinterlace"),
+    *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames", "deinterlace", "engine"),
 )
 
 

@@ -40,16 +40,32 @@ def fused(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     The result equals that of `net` under autocast to `dtype` up to rounding. `net` is used up. Where torch has no such
     operators it is returned as it is.
     """
-    return _fused(net, dtype) if available() else net
+    return with_warps_fused(with_parts(net, lambda _, part: _traced(part, dtype)), dtype) if available() else net
 
 
-def _fused(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+def parts_of(net: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
+    """The parts of a network that make one tensor of one tensor, by their names in it; "" is the network itself."""
     if isinstance(net, _STRAIGHT) and any(isinstance(part, nn.Conv2d) for part in net.modules()):
-        return _traced(net, dtype)
-    if isinstance(net, Warp):
-        return FusedWarp(net, dtype)
-    for name, child in net.named_children():
-        setattr(net, name, _fused(child, dtype))
+        return {prefix: net}
+    children = ((f"{prefix}.{name}" if prefix else name, child) for name, child in net.named_children())
+    return {name: part for path, child in children for name, part in parts_of(child, path).items()}
+
+
+def with_parts(net: nn.Module, make: Callable[[str, nn.Module], nn.Module]) -> nn.Module:
+    """The network with `make(name, part)` in the place of each of its `parts_of`; `net` is used up."""
+    for name, part in parts_of(net).items():
+        made = make(name, part)
+        if not name:
+            return made
+        net.set_submodule(name, made)
+    return net
+
+
+def with_warps_fused(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The network with its deformable steps as `FusedWarp`; `net` is used up."""
+    warps = [(name, module) for name, module in net.named_modules() if isinstance(module, Warp)]
+    for name, warp in warps:
+        net.set_submodule(name, FusedWarp(warp, dtype))
     return net
 
 

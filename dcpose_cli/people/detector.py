@@ -14,11 +14,14 @@ from typing import Final, ParamSpec, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
 from dcpose_cli._text import one_line
 from dcpose_cli._torchvision import ops
+from dcpose_cli._ultralytics import rows_only
+from dcpose_cli.engines.parts import Setup, computed
 from dcpose_cli.errors import DeviceError
 from dcpose_cli.nets.fused import fused_units
 from dcpose_cli.people.detector_files import (
@@ -60,11 +63,11 @@ _CUDA_BATCH: Final = 16
 class PersonDetector:
     """Finds people in frames.
 
-    source: a shipped model's name ("person-n"), a model folder, a `.safetensors` or `.pt` file, or the name of a
-    stock detector ("yolo11n.pt"), downloaded on first use unless `offline`.
+    source: a shipped model's name ("person-n"), a model folder, a `.safetensors` or `.pt` file, or the
+    name of a stock detector ("yolo11n.pt"), downloaded on first use unless `offline`.
     conf: least score in 0..1. iou: overlap above which the weaker of two boxes is dropped.
     imgsz: side in pixels to which a frame's long side is scaled; None for the model's own. half: reduced precision
-    (float16 on CUDA, bfloat16 elsewhere).
+    (float16 on CUDA, bfloat16 elsewhere). engine: what computes the network in the place of torch; on a CPU only.
     Raises WeightsError (see load_detector) and DeviceError (no such device).
     """
 
@@ -80,6 +83,7 @@ class PersonDetector:
         imgsz: int | None = None,
         half: bool = False,
         offline: bool = False,
+        engine: Setup | None = None,
     ) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
@@ -91,11 +95,22 @@ class PersonDetector:
         self._batch = _CUDA_BATCH if self._device.type == "cuda" else 1
         try:
             net = model.net.to(self._device).to(memory_format=torch.channels_last)
-            if self._device.type == "cpu":
+            if engine is not None:
+                net = self._computed(net, engine)
+            elif self._device.type == "cpu":
                 net = fused_units(net, torch.bfloat16 if half else torch.float32)
             self._net = net.half() if half and self._device.type == "cuda" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {self._device}: {one_line(error)}", hint="use --device cpu") from error
+
+    def _computed(self, net: nn.Module, engine: Setup) -> nn.Module:
+        pixels = torch.zeros(1, 3, 7 * _STRIDE, 12 * _STRIDE)
+        return computed(rows_only(net), engine, pixels, free=(2, 3), cores=self._cores)
+
+    @property
+    def net(self) -> nn.Module:
+        """The network as it is computed."""
+        return self._net
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import torch
 
+from ..engines.parts import Setup
 from .detector import PersonDetector
 from .protocols import Detector
 
@@ -18,14 +19,21 @@ DETECTORS: Final[dict[str, Callable[..., Detector]]] = {DEFAULT: PersonDetector}
 
 
 def new_detector(
-    source: str | Path, *, device: torch.device, conf: float, half: bool = False, offline: bool = False
+    source: str | Path,
+    *,
+    device: torch.device,
+    conf: float,
+    half: bool = False,
+    offline: bool = False,
+    engine: Setup | None = None,
 ) -> Detector:
     """The detector behind a source: "KIND:REST" for a kind of the registry, else a YOLO network (PersonDetector).
 
-    conf: least score of a detection. half: reduced precision. offline: download nothing. Raises WeightsError,
-    DeviceError.
+    conf: least score of a detection. half: reduced precision. offline: download nothing. engine: what computes a YOLO
+    network in the place of torch; other kinds see to themselves. Raises WeightsError, DeviceError.
     """
     kind, _, rest = str(source).partition(":")
     if rest and kind in DETECTORS:
         return DETECTORS[kind](rest, device=device, conf=conf, half=half, offline=offline)
-    return DETECTORS[DEFAULT](source, device=device, conf=conf, half=half, offline=offline)
+    options = {} if engine is None else {"engine": engine}
+    return DETECTORS[DEFAULT](source, device=device, conf=conf, half=half, offline=offline, **options)

@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._cores import cores_for, on_cores, pieces
 from .._memory import is_out_of_memory, keep_freed_memory
 from .._text import one_line
 from ..devices import PRECISIONS, require_device_name, require_one_device, require_precision
+from ..engines.parts import Setup, with_engine
 from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
 from ..nets.fused import fused
@@ -82,6 +83,8 @@ class PoseNetwork:
     """A pose model on a device. model: from checkpoints.files.open_model; batch: person windows in one pass (on each
     core of a CPU), None for a default; flip_test: average with what the network says of the mirrored crops.
 
+    engine: what computes the network's convolutions in the place of torch; on a CPU only.
+
     The batch is halved, for good, when the device's memory runs out; results do not depend on it beyond rounding.
     `reach`: frames a window holds on each side of the current one, at least 1.
     Raises UsageError for a batch or precision that cannot be, DeviceError when the device cannot hold the network.
@@ -96,10 +99,14 @@ class PoseNetwork:
         batch: int | None = None,
         box_scale: float = 1.25,
         flip_test: bool = False,
+        engine: Setup | None = None,
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError(f"--batch must be at least 1, got {batch}")
         self.model, self.device, self.box_scale, self.flip_test = model, device, box_scale, flip_test
+        if engine is not None:
+            precision = engine.precision
+        #: What torch computes in.
         self.precision = resolve_precision(precision, device)
         self.batch = batch or DEFAULT_BATCH[device.type]
         self._cores = cores_for(device)
@@ -113,13 +120,27 @@ class PoseNetwork:
         self._places = model.header.places
         try:
             net = laid_out(folded(model.net).to(device))
-            self._net = fused(net, self.precision) if device.type == "cpu" else net
+            if engine is not None:
+                self._net = with_engine(net, engine, self._example, dtype=self.precision, cores=self._cores)
+            else:
+                self._net = fused(net, self.precision) if device.type == "cpu" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
             raise DeviceError(f"cannot use {device}: {one_line(error)}", hint=memory_hint(device)) from error
         self.method = method_of(self._net, model.header.decoding, flip_test=flip_test, channels=model.header.channels)
         self.reach = max(1, reach_of(self.method))
         #: Time spent in `poses` so far, and person windows seen there.
         self.seconds, self.people = 0.0, 0
+
+    def _example(self, net: nn.Module) -> None:
+        """Run a network on crops of the right size."""
+        method = method_of(net, self.model.header.decoding)
+        width, height = self.input_size
+        method.run(torch.zeros(len(method.frames), 2, 3, height, width), torch.ones(2, 2, dtype=torch.int64))
+
+    @property
+    def net(self) -> nn.Module:
+        """The network as it is computed."""
+        return self._net
 
     @property
     def whole_frames(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from .. import __version__
 from .._paths import SINGLE
 from ..config import DEFAULTS, EstimateConfig
+from ..engines import ENGINES, TORCH
 from ..settings import ResolvedSettings
 from ..types import VideoInfo
 from .measures import shot_header
@@ -21,6 +22,7 @@ EARLIER_SETTINGS: Final[Mapping[str, Any]] = {
     "ensemble": [],
     "selection": {},
     "deinterlace": DEFAULTS.deinterlace,
+    "engine": TORCH,
 }
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "torch", "torchvision", "ultralytics")
 
@@ -52,7 +54,7 @@ def result_header(
         "dcpose": __version__,
         "input": {"name": name, "sha256": None if is_address(source) or is_live(source) else input_hash(source)},
         **models,
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: _version(name) for name in (*_LIBRARIES, *ENGINES[settings.engine].packages)},
         "fps": None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}",
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "start_pts": info.start_pts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from dcpose_cli.batch.manifest import read_manifest
 from dcpose_cli.batch.plan import finished_header, plan_batch
 from dcpose_cli.batch.run import run_batch, worker_devices
 from dcpose_cli.batch.workers import processes
+from dcpose_cli.engines import ENGINES, Engine
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "product.py")))
 
@@ -136,6 +138,17 @@ def test_results_made_before_a_setting_existed_have_its_earlier_value(crowd, tin
     manifest.write_text(manifest.read_text().replace('"flip_test":false,', ""))
     configs = [EstimateConfig(model=str(tiny_folder), detector="none-such", flip_test=flip) for flip in (False, True)]
     assert [plan_batch(folder, out, config=c).jobs[0].outdated for c in configs] == [False, True]
+
+
+def test_results_of_another_engine_are_outdated_where_one_is_asked_for(crowd, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(ENGINES, "far", Engine(name="far"))
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    PRODUCT.make_clip(folder / "a.mp4", frames=3)
+    run(folder, out, model=str(tiny_folder))
+    made = EstimateConfig(model=str(tiny_folder), detector="none-such")
+    configs = [replace(made, engine=engine) for engine in ("auto", "torch", "far")]
+    assert [plan_batch(folder, out, config=c).jobs[0].outdated for c in configs] == [False, False, True]
 
 
 def test_the_manifest_knows_what_became_of_each(crowd, tmp_path):

@@ -48,6 +48,7 @@ def test_commands_are_verbs_and_models_groups_those_on_models():
         "models import",
         "models info",
         "models list",
+        "models optimise",
         "models remove",
         "models verify",
         "render",
