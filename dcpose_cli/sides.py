@@ -54,7 +54,7 @@ LEAST_CONFIDENCE: Final = 0.02
 #: Most that one joint of one frame can cost, squared standard deviations: what lies further off is a mistake.
 MOST_OFF: Final = 6.0
 #: Cost of an exchanged frame of confidence 1, and of a change between exchanged and not.
-EXCHANGED_COST: Final = 0.5
+EXCHANGED_COST: Final = 0.35
 CHANGE_COST: Final = 0.1
 #: Labels by which pasts are told apart.
 MEMORY: Final = 3

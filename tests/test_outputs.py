@@ -43,7 +43,7 @@ def test_a_converted_export_goes_on_from_its_parts(tiny_folder, clip, tmp_path, 
     monkeypatch.setattr(chunks, "SEGMENT_CHUNKS", 1)
     crowd = with_crowd(tiny_folder)
     with pytest.raises(KeyboardInterrupt):
-        export_json(clip, tmp_path / "a.csv", to="csv", estimator=crowd, resume=True, progress=interrupted(35))
+        export_json(clip, tmp_path / "a.csv", to="csv", estimator=crowd, resume=True, progress=interrupted(25))
     assert ".a.csv.segments.part/1.people" in PRODUCT.files_in(tmp_path)
     assert not [name for name in PRODUCT.files_in(tmp_path) if "segments" not in name]
     before = crowd.detector.calls

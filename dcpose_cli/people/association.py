@@ -40,9 +40,10 @@ OTHER_LIKENESS: Final = 0.5
 LOST_LIKENESS: Final = 0.65
 MOMENT_SECONDS: Final = 0.15
 #: Nobody looks suddenly different: least likeness to the last detection, covered or not, for these overlaps. It is not
-#: asked of who looks this much like the person when nobody covered them (SURE).
+#: asked of who looks this much like the person when nobody covered them (SURE). A lost track is asked a little less.
 SUDDEN_IOU: Final = (0.4, 0.8)
 SUDDEN_LIKENESS: Final = (0.6, 0.5)
+LOST_SUDDEN_LIKENESS: Final = 0.55
 SURE_LIKENESS: Final = 0.8
 #: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
@@ -207,7 +208,7 @@ class AssociationTracker:
         clear = likenesses([track.appearance for track in self._tracks], appearances)
         last = likenesses([track.last for track in self._tracks], appearances)
         alike = np.where(np.isnan(clear), UNKNOWN_LIKENESS, clear)
-        sudden = np.where(fresh, np.interp(overlap, SUDDEN_IOU, SUDDEN_LIKENESS), SUDDEN_LIKENESS[0])
+        sudden = np.where(fresh, np.interp(overlap, SUDDEN_IOU, SUDDEN_LIKENESS), LOST_SUDDEN_LIKENESS)
         same = (alike >= np.where(fresh, OTHER_LIKENESS, LOST_LIKENESS)) | np.isnan(clear)
         same |= ~fresh & (ages <= MOMENT_SECONDS) & (last >= sudden)
         same &= (last >= sudden) | np.isnan(last) | (alike >= SURE_LIKENESS)
@@ -348,7 +349,9 @@ class AssociationTracker:
             if track is None:
                 continue
             new, before = appearances[number], track.appearance
-            track.last = new if new is not None else track.last
+            # A weak box among others is often a part of somebody else: how it looks says nothing of the person.
+            doubtful = covered[number] and dets.scores[number] < self._start_score
+            track.last = track.last if new is None or doubtful else new
             if new is None or before is None:
                 track.appearance = new if before is None else before
             elif not covered[number] and (likeness(new, before) or 0.0) >= LEARNT_LIKENESS:

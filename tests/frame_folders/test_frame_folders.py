@@ -46,6 +46,7 @@ class StandIn:
         self.seen: list[tuple[tuple[int, ...], tuple[int, int]]] = []
 
     def poses(self, frames: Any, windows: Any, boxes: Any, margins: Any, *_rest: Any) -> np.ndarray:
+        frames = [frame.rgb() for frame in frames]
         assert all(frame.shape == (SIZE[1], SIZE[0], 3) and frame.dtype == np.uint8 for frame in frames)
         assert all(frame[0, 0, 0] == frame[0, 0, 1] == 0 for frame in frames)  # RGB, not BGR
         numbers = [int(frame[0, 0, 2]) for frame in frames]

@@ -73,6 +73,18 @@ def test_who_was_covered_and_missed_for_a_moment_is_known_by_the_last_looks() ->
     assert step(tracker, now, (100, 0.9, half_covered)) == [0]
 
 
+def test_a_weak_box_among_others_says_nothing_of_the_looks() -> None:
+    """It is often a part of somebody else: who was lost behind them comes back by the looks before."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)))
+    mixed = np.zeros(APPEARANCE_SIZE, np.float32)
+    mixed[5], mixed[300] = 0.36, 0.64
+    assert step(tracker, now, (102, 0.2, mixed), (130, 0.9, looks(0.3))) == [0, 1]
+    for number in range(1, 6):
+        assert step(tracker, now + number / FPS, (130 + 10 * number, 0.9, looks(0.3))) == [1]
+    assert step(tracker, now + 6 / FPS, (104, 0.9, looks(0.74)), (190, 0.9, looks(0.3))) == [0, 1]
+
+
 def test_a_camera_that_shakes_moves_everybody() -> None:
     """Somebody is detected in the old place, weakly; that is not the one who stood there."""
     tracker = AssociationTracker(FPS)
