@@ -113,7 +113,7 @@ class EstimateConfig:
     engine: str = "auto"
     precision: str = "auto"
     batch: int | None = None
-    conf: float = 0.3
+    conf: float = 0.4
     keep_conf: float = 0.1
     tracker: str = "dcpose"
     track_iou: float = 0.1

@@ -26,7 +26,7 @@ WRONG = {
     "precision": [("int4", "unknown precision 'int4'")],
     "batch": [(0, "--batch must be at least 1, got 0")],
     "conf": [(1.5, "--conf must lie between 0 and 1, got 1.5"), (NAN, "--conf")],
-    "keep_conf": [(-0.1, "--keep-conf must lie between 0 and 1"), (NAN, "--keep-conf"), (0.4, "above --conf 0.3")],
+    "keep_conf": [(-0.1, "--keep-conf must lie between 0 and 1"), (NAN, "--keep-conf"), (0.5, "above --conf 0.4")],
     "tracker": [("nonsense", "there is no tracker 'nonsense'; use dcpose or bytetrack")],
     "track_iou": [(7.0, "--track-iou must lie between 0 and 1, got 7")],
     "track_memory": [(-1.0, "--track-memory must lie between 0 and 3600 seconds")],
@@ -150,7 +150,7 @@ def test_commands_check_first(dcpose, product, clip, tmp_path, command):
     for options, says in (
         (("--tracker", "nonsense"), "there is no tracker 'nonsense'"),
         (("--track-iou", "7"), "--track-iou must lie between 0 and 1, got 7"),
-        (("--keep-conf", "0.9"), "--keep-conf 0.9 is above --conf 0.3"),
+        (("--keep-conf", "0.9"), "--keep-conf 0.9 is above --conf 0.4"),
         (("--precision", "int4"), "unknown precision"),
         (("--device", "tpu"), "unknown device"),
     ):
