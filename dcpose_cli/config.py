@@ -114,7 +114,7 @@ class EstimateConfig:
     precision: str = "auto"
     batch: int | None = None
     conf: float = 0.4
-    keep_conf: float = 0.1
+    keep_conf: float = 0.25
     tracker: str = "dcpose"
     track_iou: float = 0.1
     track_memory: float = 4.0
