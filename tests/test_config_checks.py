@@ -82,9 +82,9 @@ def test_the_least_score_of_a_known_person_is_not_above_that_of_a_new_one():
     assert EstimateConfig(conf=0.4, keep_conf=0.2).tracked_conf == 0.2
     require_config(EstimateConfig(conf=0.05))
     require_config(EstimateConfig(conf=0.4, keep_conf=0.4))
-    with pytest.raises(UsageError, match=r"--keep-conf 0\.25 is above --conf 0\.2, .*; raise --conf, or lower"):
-        require_config(EstimateConfig(conf=0.2, keep_conf=0.25))
-    with pytest.raises(UsageError, match=r"--keep-conf 0\.5 is above --conf 0\.3"):
+    with pytest.raises(UsageError, match=r"--keep-conf 0\.27 is above --conf 0\.2, .*; raise --conf, or lower"):
+        require_config(EstimateConfig(conf=0.2, keep_conf=0.27))
+    with pytest.raises(UsageError, match=r"--keep-conf 0\.5 is above --conf 0\.4"):
         require_settings(keep_conf=0.5)
 
 

@@ -28,7 +28,7 @@ def test_a_registered_kind_is_found_by_name(tiny_folder, clip, monkeypatch):
     monkeypatch.setitem(DETECTORS, "middle", Middle)
     estimator = PoseEstimator(tiny_folder, "cpu", detector="middle:of.the:frame", conf=0.4, offline=True)
     assert estimator.models()["detector"] == {"name": "of.the:frame", "sha256": "3" * 64}
-    assert estimator.detector.options == ("cpu", 0.1, estimator.network.is_reduced, True)
+    assert estimator.detector.options == ("cpu", 0.25, estimator.network.is_reduced, True)
     results = list(estimator.video(clip))
     assert len(results) == 12
     assert all(len(result.people) == 1 for result in results)

@@ -79,7 +79,7 @@ def test_every_name_is_fetched_and_estimates(shelf, layouts, dcpose, clip, tmp_p
     }
     assert loaded.header.kind == entry.kind
     assert made["settings"]["flip_test"] == ("--flip-test" in options)
-    assert made["settings"]["conf"] == (0.2 if "--conf" in options else 0.3)
+    assert made["settings"]["conf"] == (0.2 if "--conf" in options else 0.4)
 
 
 def test_the_flip_test_is_the_users_choice(shelf, layouts, dcpose, clip, tmp_path, monkeypatch):
