@@ -24,7 +24,7 @@ from .._paths import data_dir
 from .._reading import open_file
 from .._text import one_line
 from ..errors import UsageError, WeightsError
-from ..files import output_error, write_atomic
+from ..files import AtomicFile, output_error, write_atomic
 from .download import Report, download
 from .table import PUBLISHED, WHOLE_HASH, PublishedModel
 
@@ -34,6 +34,7 @@ MIRROR_VARIABLE: Final = "DCPOSE_MIRROR"
 _MOST_BYTES: Final = 1 << 30
 _LONGER: Final = 2
 _LOCK_NAME: Final = ".lock"
+_BLOCK_BYTES: Final = 1 << 20
 
 
 def models_folder() -> Path:
@@ -125,9 +126,12 @@ def obtained(
     resumes it. One process at a time fetches a file, others wait. Raises WeightsError, OutputError, UsageError.
     """
     if file is not None:
-        digest = _checked(entry, file, by_hand=True)
-        yield file
-        record(entry, digest)
+        with _copied(entry, file) as (copy, digest):
+            try:
+                yield copy
+            except WeightsError as error:
+                raise WeightsError(error.reason, path=file, hint=error.hint) from error
+            record(entry, digest)
         return
     if offline:
         raise WeightsError(
@@ -182,14 +186,52 @@ def _fetch(entry: PublishedModel, url: str, part: Path, report: Report | None) -
                 raise
 
 
-def _checked(entry: PublishedModel, path: Path, *, by_hand: bool = False) -> str:
+def _checked(entry: PublishedModel, path: Path) -> str:
     """The SHA-256 of a file that is the entry's. Raises WeightsError for another one."""
     digest = file_sha256(path)
     problem = hash_problem(entry, digest)
     if problem:
-        reason, place = (problem, path) if by_hand else (f"what came is {problem}", entry.name)
-        raise WeightsError(reason, path=place, hint=_by_hand(entry))
+        raise WeightsError(f"what came is {problem}", path=entry.name, hint=_by_hand(entry))
     return digest
+
+
+@contextlib.contextmanager
+def _copied(entry: PublishedModel, file: Path) -> Iterator[tuple[Path, str]]:
+    """A copy of a file that somebody fetched, and its SHA-256: whatever happens to the file, these bytes are checked
+    and used. Raises WeightsError when they are not the entry's; OutputError when the copy cannot be stored."""
+    target = data_dir() / "downloads" / entry.file
+    _make_folder(target.parent)
+    with AtomicFile(target, overwrite=True) as copy:  # discarded before it gets its name
+        digest = _copy(file, copy.temp, _LONGER * entry.size or _MOST_BYTES)
+        problem = hash_problem(entry, digest)
+        if problem:
+            raise WeightsError(problem, path=file, hint=_by_hand(entry))
+        yield copy.temp, digest
+        copy.discard()
+
+
+def _blocks(file: Path, most: int) -> Iterator[bytes]:
+    """A file from its beginning, up to `most` bytes. Raises WeightsError when it cannot be read."""
+    try:
+        with open_file(file) as source:
+            while most > 0 and (block := source.read(min(most, _BLOCK_BYTES))):
+                most -= len(block)
+                yield block
+    except OSError as error:
+        raise WeightsError(f"cannot be read: {error.strerror}", path=file, hint="check the file") from error
+
+
+def _copy(file: Path, to: Path, most: int) -> str:
+    """Copy a file up to `most` bytes; the SHA-256 of what was copied. A longer file has another than its beginning."""
+    digest = hashlib.sha256()
+    try:
+        with to.open("wb") as target:
+            for block in _blocks(file, most):
+                digest.update(block)
+                target.write(block)
+    except OSError as error:
+        raise output_error(error, to) from error
+    return digest.hexdigest()
 
 
 def _address(entry: PublishedModel, mirror: str | None) -> str:

@@ -208,6 +208,45 @@ def test_from_a_file(served, tmp_path, content):
     assert served.asked == []
 
 
+@pytest.mark.parametrize("name", [NAME, "yolov8n"])
+def test_a_file_that_is_exchanged_after_its_hash_was_taken(served, tmp_path, layouts, content, monkeypatch, name):
+    """What is checked is what is used, whatever the file holds a moment later."""
+    content = content if name == NAME else layouts.detector_content()
+    monkeypatch.setitem(PUBLISHED, name, layouts.relabelled(PUBLISHED[name], content))
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes(content)
+
+    def exchanged(entry, digest, check=store.hash_problem):
+        mine.write_bytes(b"another file")
+        return check(entry, digest)
+
+    monkeypatch.setattr(store, "hash_problem", exchanged)
+    path = get_model(name, file=mine)
+    assert mine.read_bytes() == b"another file"
+    if name == NAME:
+        assert hashlib.sha256(content).hexdigest() in open_model(path).header.source
+    else:
+        assert path.read_bytes() == content
+    assert not [file for file in stored(tmp_path) if file.startswith("downloads/")]
+    assert "mine.pt: not the published file" in refused(get_model, name, file=mine)
+    assert not [file for file in stored(tmp_path) if file.startswith("downloads/")]
+
+
+def test_a_file_without_end_is_not_copied(served, tmp_path, monkeypatch):
+    """A sparse file of a terabyte does not fill the disk."""
+    monkeypatch.setitem(PUBLISHED, NAME, replace(PUBLISHED[NAME], size=1_000_000))
+    mine, copied = tmp_path / "mine.pth", []
+    with mine.open("wb") as file:
+        file.truncate(1 << 40)
+    monkeypatch.setattr(
+        store.AtomicFile,
+        "discard",
+        lambda self, discard=store.AtomicFile.discard: (copied.append(self.temp.stat().st_size), discard(self)),
+    )
+    assert "not the published file" in refused(get_model, NAME, file=mine)
+    assert copied == [2_000_000]
+
+
 def test_offline_asks_nobody(served):
     text = refused(get_model, NAME, offline=True)
     assert "--offline" in text
