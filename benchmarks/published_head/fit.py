@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNetConfig
-from dcpose_cli.nets.dcpose import Warp, init_head
+from dcpose_cli.nets.dcpose import init_head, start_near_merged
 from dcpose_cli.training.dcpose.losses import stage_loss
 from dcpose_cli.training.dcpose.recipe import StageConfig
 from dcpose_cli.training.engine.log import Progress
@@ -105,7 +105,7 @@ def train_head(
         return varied(maps.to(device), np.random.default_rng([seed, step, 1])), joints, margin
 
     maps, _, margin = batch(config.steps, max(START, config.batch))
-    start_near_merged(net, maps, margin)
+    start_near_merged(net, maps[:, 0], maps[:, 1], maps[:, 2], margin.to(device))
     parameters = [p for p in net.parameters() if p.requires_grad]
     loop = Loop("stage2", net, parameters, config, folder, device=device, report=report)
     loop.resume()
@@ -121,26 +121,6 @@ def train_head(
     net.load_state_dict(loop.average.state)
     save_file({name: value.cpu().contiguous() for name, value in head_state(net).items()}, path)
     return path
-
-
-@torch.no_grad()
-def start_near_merged(net: DCPose, maps: Tensor, margin: Tensor) -> None:
-    """Let the final maps begin as the merged ones: `init_head` supposes features with the same mean everywhere, and at
-    this width they are larger where joints are. The masks of the centre taps become, by least squares, one there.
-
-    maps: (B, 3, 17, h, w); margin: (B, 2).
-    """
-    net.train()
-    merged, features = net.merge(maps[:, 0], maps[:, 1], maps[:, 2], margin.to(maps.device))
-    f = features.float().transpose(0, 1).flatten(1)
-    weighted = f * merged.square().sum(dim=1).flatten()
-    gram = weighted @ f.T
-    gram += 1e-4 * gram.diagonal().mean() * torch.eye(len(f), device=f.device)
-    mask = torch.linalg.solve(gram, weighted.sum(dim=1))
-    for warp in net.warps:
-        assert isinstance(warp, Warp)
-        centre = torch.arange(warp.joints) * 9 + 4 + 18 * warp.joints
-        warp.offset_mask.weight[centre, :, 1, 1] = mask
 
 
 def batch_of(

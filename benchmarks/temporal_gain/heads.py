@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dcpose_cli.nets import DCPose
-from dcpose_cli.nets.dcpose import init_head
+from dcpose_cli.nets.dcpose import init_head, start_near_merged
 from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.pack import PoseSample
 from dcpose_cli.training.dcpose.losses import stage_loss
@@ -20,6 +20,8 @@ from dcpose_cli.training.engine.loop import Loop
 
 #: Windows whose heatmaps are made at once.
 CHUNK = 16
+#: Windows that decide where the weights of a head begin.
+START = 16
 
 
 class MapCache:
@@ -92,6 +94,8 @@ def train_head(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         init_head(net)
+    maps = torch.from_numpy(np.asarray(cache.maps[:START], np.float32))
+    start_near_merged(net, maps[:, 0], maps[:, 1], maps[:, 2], torch.from_numpy(cache.margin[:START]))
     parameters = [p for p in net.parameters() if p.requires_grad]
     loop = Loop("stage2", net, parameters, config, folder, device=torch.device("cpu"), report=report)
     loop.resume()

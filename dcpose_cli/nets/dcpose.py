@@ -238,11 +238,12 @@ _MAP_MEAN, _MAP_STD = 0.005, 0.06
 
 
 def init_head(net: DCPose, std: float = 0.001) -> None:
-    """Start values of the head for training: its output begins near the mean of the three frames' heatmaps.
+    """Start values of the head for training; `start_near_merged` completes them.
 
     The published start (SPEC 8.2) is N(0, 0.001) everywhere with identity deformable weights, so that the output is
     almost 0 and the head must first learn to pass heatmaps through. Here PTM begins as the weighted mean of the three
-    frames, its residual path shut; offsets begin near zero, and the mask of every centre tap near one.
+    frames, its residual path shut; offsets begin near zero. The mask of every centre tap begins as the mean of the
+    features, which is one on average, but larger where joints are.
     """
     for chain in (net.prf, net.ptm, net.combine):
         for module in chain.modules():
@@ -277,17 +278,41 @@ def _init_ptm(ptm: nn.Module, config: DCPoseConfig) -> None:
 
 
 def _init_warp(warp: Warp, std: float) -> None:
-    """Identity weights, small offsets, centre masks near one."""
+    """Identity weights, small offsets, centre masks of one on average."""
     joints = warp.joints
     features = warp.offset_mask.in_channels
     nn.init.normal_(warp.offset_mask.weight, 0.0, std)
     # The features are rectified unit normals, mean 0.4 each; their mean over the channels stands for "one".
-    centre = torch.arange(joints) * 9 + 4 + 18 * joints
-    warp.offset_mask.weight[centre, :, 1, 1] += 1 / (0.4 * features)
+    warp.offset_mask.weight[_centre_masks(warp), :, 1, 1] += 1 / (0.4 * features)
     warp.weight.zero_()
     for joint in range(joints):
         warp.weight[joint, joint, 1, 1] = 1.0
     warp.bias.zero_()
+
+
+@torch.no_grad()
+def start_near_merged(net: DCPose, current: Tensor, previous: Tensor, following: Tensor, margin: Tensor) -> None:
+    """After `init_head`: the final heatmaps begin near the merged ones, the weighted mean of the three frames.
+
+    The masks of the centre taps become, by least squares over these heatmaps, one where the merged heatmaps are high.
+    current, previous, following: (B, J, h, w) heatmaps of some windows; margin: (B, 2), as in `forward`.
+    """
+    training = net.training
+    merged, features = net.train().merge(current, previous, following, margin)
+    f = features.float().transpose(0, 1).flatten(1)
+    weighted = f * merged.float().square().sum(dim=1).flatten()
+    gram = weighted @ f.T
+    gram += 1e-4 * gram.diagonal().mean() * torch.eye(len(f), device=f.device)
+    mask = torch.linalg.solve(gram, weighted.sum(dim=1))
+    for warp in net.warps:
+        assert isinstance(warp, Warp)
+        warp.offset_mask.weight[_centre_masks(warp), :, 1, 1] = mask
+    net.train(training)
+
+
+def _centre_masks(warp: Warp) -> Tensor:
+    """The channels of `offset_mask` with the masks of the centre taps, one per joint."""
+    return torch.arange(warp.joints) * 9 + 4 + 18 * warp.joints
 
 
 def init_published_head(net: DCPose, std: float = 0.001) -> None:

@@ -100,21 +100,6 @@ def test_a_batch_has_no_window_of_a_family_left_out_and_no_label_that_a_source_l
     assert joints[seen == 2, 3:, 2].all()
 
 
-def test_a_head_begins_near_the_merged_maps(load):
-    """Maps with peaks: without the masks' start the final ones are several times as high where joints are."""
-    fit = load("fit")
-    places = np.random.default_rng(0).uniform(3, 21, (4, 3, 17, 2))
-    maps = torch.cat([bump(x, y, 24, 24) for x, y in places.reshape(-1, 2)]).view(4, 3, 17, 24, 24)
-    net = fit.empty_head((24, 24))
-    torch.manual_seed(0)
-    fit.init_head(net)
-    fit.start_near_merged(net, maps, torch.ones(4, 2))
-    with torch.no_grad():
-        found = net.head(maps[:, 0], maps[:, 1], maps[:, 2], torch.ones(4, 2))
-    off = (found.final - found.merged).square().mean() / found.merged.square().mean()
-    assert off < 0.35
-
-
 def one(table, family, heads):
     """Ten windows of five clips, ten joints each, of which the single frame finds five; heads: joints found by key,
     damaged and clean."""

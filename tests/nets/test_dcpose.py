@@ -7,9 +7,8 @@ from torchvision.ops import deform_conv2d
 
 from dcpose_cli.checkpoints.files import load_model
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
-from dcpose_cli.nets.dcpose import init_head, init_published_head, interleave, sample_deformed
+from dcpose_cli.nets.dcpose import init_head, init_published_head, interleave, sample_deformed, start_near_merged
 from dcpose_cli.nets.official import from_official
-from dcpose_cli.pose.heatmaps import peaks
 from dcpose_cli.training.dcpose.losses import gaussian_targets
 
 TOLERANCE = 1e-4
@@ -123,19 +122,19 @@ def test_interleave_is_joint_major():
     assert interleave(a, b).flatten().tolist() == [0, 1, 0, 1]
 
 
-@pytest.mark.slow
-def test_untrained_head_passes_heatmaps_through():
+def test_an_untrained_head_passes_heatmaps_through():
+    """Maps with peaks: with masks of one on average, the final ones are several times as high where joints are."""
     torch.manual_seed(0)
     net = DCPose(DCPoseConfig(backbone=HRNetConfig(width=8, modules=(1, 1, 1)), combine_width=16, dilations=(2, 4)))
     init_head(net)
-    net.train()
-    maps = gaussian_targets(torch.rand(8, 17, 3) * torch.tensor([20.0, 28.0, 1.0]), (24, 32), 1.5)
+    maps = gaussian_targets(torch.rand(24, 17, 3) * torch.tensor([20.0, 28.0, 1.0]), (24, 32), 1.5).split(8)
+    start_near_merged(net.eval(), *maps, torch.ones(8, 2))
+    assert not net.training
     with torch.no_grad():
-        for _ in range(60):  # batch norm's running statistics
-            net.head(maps, maps, maps, torch.ones(8, 2))
-        final = net.eval().head(maps, maps, maps, torch.ones(8, 2)).final
-    wanted, found = peaks(maps)[..., :2], peaks(final)[..., :2]
-    assert ((wanted - found).norm(dim=2) < 1.5).float().mean() > 0.9
+        found = net.train().head(*maps, torch.ones(8, 2))
+    assert torch.allclose(found.merged.mean(), (maps[0] + (maps[1] + maps[2]) / 2).mean() / 2, rtol=0.2)
+    off = (found.final - found.merged).square().mean() / found.merged.square().mean()
+    assert off < 0.35
 
 
 def test_unknown_official_names_survive_the_renaming():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from ...nets import DCPose
 from ...nets.backbones import heatmap_net
+from ...nets.dcpose import start_near_merged
 from ...pose.heatmaps import DECODERS
 from ..data.batches import Batch, training_batch
 from ..data.device_batches import DeviceBatches, fits
 from ..data.pack import PoseSample
+from ..engine.distributed import SINGLE_PROCESS
 from ..engine.log import Measured
 from ..engine.loop import Loop
 from ..engine.prefetch import Prefetched
@@ -63,11 +66,20 @@ def load_backbone(net: DCPose, recipe: Recipe, config: StageConfig, run: Run) ->
 
 
 def train_head(
-    net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], held: list[PoseSample], run: Run
+    net: DCPose,
+    recipe: Recipe,
+    config: StageConfig,
+    samples: list[PoseSample],
+    held: list[PoseSample],
+    run: Run,
+    *,
+    fresh: bool,
 ) -> None:
-    """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them."""
+    """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them. fresh: the head is untrained."""
     for parameter in net.backbone.parameters():
         parameter.requires_grad_(False)
+    if fresh and config.init == "mean" and not run.loop(recipe, 2, net, config).path.is_file():
+        _start_near_merged(net, recipe, config, samples, run)
     loop = run.loop(recipe, 2, net, config)
     loop.resume()
 
@@ -77,6 +89,23 @@ def train_head(
         return stage_loss(config, final, batch.joints.to(run.device), sigma)
 
     _train_windows(loop, net, recipe, config, samples, held, run, losses, recipe.seed + 1)
+
+
+def _start_near_merged(net: DCPose, recipe: Recipe, config: StageConfig, samples: list[PoseSample], run: Run) -> None:
+    """Complete the start of an untrained head with one batch, the same in every process."""
+    batch = _maker(recipe, config, samples, recipe.seed + 1, replace(run, ranks=SINGLE_PROCESS), window=True)(0)
+    net.backbone.eval()
+    with torch.no_grad(), run.autocast(config):
+        maps = _frame_maps(net, batch, run.device)
+    start_near_merged(net, *maps, batch.margin.to(run.device))
+
+
+def _frame_maps(net: DCPose, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """float32 heatmaps of the current, previous and next frames of a batch."""
+    x = batch.images.to(device)
+    frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]]).contiguous(memory_format=torch.channels_last)
+    current, previous, following = net.backbone(frames).float().split(len(x))
+    return current, previous, following
 
 
 def train_both(
@@ -119,12 +148,9 @@ def _train_windows(
             # Batch-norm statistics of the backbone: frozen means frozen, unless asked for (SPEC 4.3, row 13).
             net.backbone.train(config.backbone_norm == "running")
             batch = batches(step)
-            x = batch.images.to(device)
-            frames = torch.cat([x[:, 0:3], x[:, 3:6], x[:, 6:9]]).contiguous(memory_format=torch.channels_last)
             with torch.set_grad_enabled(learns), run.autocast(config):
-                maps = net.backbone(frames)
-            current, previous, following = maps.float().split(len(x))
-            return losses((current, previous, following), batch, _sigma(recipe, config, step))
+                maps = _frame_maps(net, batch, device)
+            return losses(maps, batch, _sigma(recipe, config, step))
 
         def validate() -> Measured:
             probe = DCPose(recipe.model).to(device).to(memory_format=torch.channels_last).eval()

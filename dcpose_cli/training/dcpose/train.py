@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -95,7 +96,7 @@ def _train(recipe: Recipe, data: Path, run: Run, init: DCPose | HeatmapNet | Non
         train_backbone(net, recipe, configs[1].in_steps(len(samples)), samples, held, run)
     elif not _has_backbone(net, recipe, samples, init, run):
         raise UsageError(f"stage {min(stages)} needs the checkpoint of stage 1, or --init with a model", path=run.work)
-    for number, train_stage in ((2, train_head), (3, train_both)):
+    for number, train_stage in ((2, partial(train_head, fresh=not isinstance(init, DCPose))), (3, train_both)):
         if number in stages:
             config = configs[number]
             windows = with_motion(samples, config.stills_share)

@@ -18,6 +18,7 @@ import torch
 from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.errors import OutputError, UsageError
 from dcpose_cli.nets import DCPose
+from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.config import HoldOutConfig, MeasureConfig, RepeatConfig
 from dcpose_cli.training.data.readers import read_samples
 from dcpose_cli.training.data.splits import read_splits, with_motion
@@ -155,6 +156,19 @@ def test_a_training_starts_from_the_network_it_is_given(recipe, trained, tiny_pa
     narrow = replace(recipe, model=replace(recipe.model, combine_width=4))
     with pytest.raises(UsageError, match="not built as the recipe"):
         train(narrow, tiny_pack, tmp_path / "narrow", threads=1, init=trained[1])
+
+
+def test_a_new_head_begins_as_the_mean_of_three_frames(recipe, trained, tiny_pack, tmp_path):
+    calm = replace(recipe, stage1=None, stage2=replace(recipe.stage2, steps=1, lr=1e-12, warmup=0, weight_decay=0.0))
+    net = train(calm, tiny_pack, tmp_path, threads=1, init=trained[1].backbone).train()
+    samples, _ = read_splits(tiny_pack, recipe.data, None, nothing="")
+    batch = training_batch(
+        with_motion(samples, 1.0), 1, batch=4, size=(48, 64), config=recipe.augment, seed=1, window=True
+    )
+    with torch.no_grad():
+        found = net.maps(batch.images, batch.margin)
+    # Of almost untrained maps: 0.7; masks of one on average give 4.8, and no output at all 1.
+    assert (found.final - found.merged).square().mean() < 0.9 * found.merged.square().mean()
 
 
 def test_nothing_of_torch_is_left_changed(recipe, trained, tiny_pack, tmp_path):
