@@ -274,7 +274,7 @@ class PoseEstimator:
         aspect = sample.pixel_aspect
         longest = max(displayed_size(sample.width, sample.height, aspect))
         with self._detecting:
-            return choose_size(detector, longest, lambda: [displayed(pixels, aspect) for pixels in sample.read()])
+            return choose_size(detector, longest, lambda: (displayed(pixels, aspect) for pixels in sample.read()))
 
     @property
     def joints(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ where that is large, and in the other frames over the surroundings of the people
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeGuard
 
@@ -111,25 +111,32 @@ def search(detector: SizedDetector, images: Sequence[Image | Pixels], size: int)
     return first + (_closer(detector, frames[1:], parts, scale, coarse[1:]) if len(frames) > 1 else [])
 
 
-def choose_size(detector: SizedDetector, longest: int, sample: Callable[[], Sequence[Image | Pixels]]) -> int:
+def choose_size(detector: SizedDetector, longest: int, sample: Callable[[], Iterable[Image | Pixels]]) -> int:
     """The smallest size that finds the people in some frames of a video.
 
-    longest: side of the frames, pixels. sample: reads the frames, of one shape. The choice depends
+    longest: side of the frames, pixels. sample: reads the frames, of one shape, one after the other. The choice depends
     on the frames and on the detector alone. Small frames are not read; others are searched at the largest size, and at
-    the smaller ones up to the one that is chosen.
+    the smaller ones up to the one that is chosen. The first frame that shows people decides alone where the own size is
+    sure of everybody who is likely at the largest: the search at the largest size is the costliest of all.
     """
     own = detector.imgsz
     sizes = [own, *(size for size in SIZES if own < size <= longest)]
     if longest <= SMALL_FRAME or len(sizes) == 1:
         return own
-    images = sample()
 
-    def sure(size: int) -> int:
-        found = (search(detector, [image], size)[0] for image in images)
-        return sum(int((people.scores >= SURE).sum()) for people in found)
+    def sure(image: Image | Pixels, size: int) -> int:
+        return len(search(detector, [image], size)[0].at_least(SURE))
 
-    most = sure(sizes[-1])
-    return next((size for size in sizes[:-1] if sure(size) >= ENOUGH * most), sizes[-1])
+    images: list[Image | Pixels] = []
+    most = 0
+    for image in sample():
+        [found] = search(detector, [image], sizes[-1])
+        if not most and 0 < len(found.at_least(LIKELY)) <= sure(image, own):
+            return own
+        images.append(image)
+        most += len(found.at_least(SURE))
+    enough = (size for size in sizes[:-1] if sum(sure(image, size) for image in images) >= ENOUGH * most)
+    return next(enough, sizes[-1])
 
 
 def tiles(width: int, height: int, scale: float) -> list[Part]:

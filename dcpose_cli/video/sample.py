@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,21 +46,22 @@ class VideoSample:
         aspect = float(info.sample_aspect_ratio)
         return VideoSample(path, info.width, info.height, aspect, start, end, max_frames, allow_network)
 
-    def read(self) -> list[Pixels]:
-        """Up to FRAMES undamaged frames of the first second, decoded by software.
+    def read(self) -> Iterator[Pixels]:
+        """Up to FRAMES undamaged frames of the first second, decoded by software, each as it is asked for.
 
         Raises what `open_file` raises.
         """
-        found: list[Pixels] = []
+        count = 0
         began: float | None = None
         with open_file(
             self.path, start=self.start, end=self.end, max_frames=self.max_frames, allow_network=self.allow_network
         ) as reader:
             for frame in reader:
                 began = frame.time if began is None else began
-                if len(found) == FRAMES or frame.time - began > SECONDS:
+                if frame.time - began > SECONDS:
                     break
-                due = len(found) * SECONDS / FRAMES
-                if frame.time - began >= due and not frame.damaged:
-                    found.append(frame.pixels)
-        return found
+                if frame.time - began >= count * SECONDS / FRAMES and not frame.damaged:
+                    count += 1
+                    yield frame.pixels
+                if count == FRAMES:
+                    break

@@ -166,6 +166,44 @@ def test_the_smallest_size_that_finds_everybody_is_chosen():
     assert choose_size(Eyes(), 1920, lambda: [picture([])]) == 384
 
 
+def test_a_frame_whose_people_the_own_size_finds_decides_alone():
+    def frames(*pictures):
+        yield from pictures
+        pytest.fail("another frame was read")
+
+    eyes = Eyes()
+    assert choose_size(eyes, 1920, lambda: frames(picture([]), picture(LARGE))) == 384
+    assert len(tiles(1920, 1080, 1.0)) * 2 + 3 == len(eyes.seen)
+
+
+def test_a_frame_with_people_only_a_larger_size_finds_does_not_decide_alone():
+    """In the first frame, the own size is sure of one of two; in all of them of enough."""
+    crowd = picture([(60 + 150 * k, 100, 15, 200) for k in range(12)])
+    assert choose_size(Eyes(), 1920, lambda: [picture([*LARGE, (900, 300, 15, 30)]), crowd]) == 384
+
+
+def test_the_own_size_must_be_sure_of_who_is_likely_at_the_largest():
+    class Unsure(Eyes):
+        """Sure of a tall person alone."""
+
+        def detect(self, images, size=None):
+            return [
+                Detections(found.boxes, np.where(found.boxes[:, 3] > 100, 0.8, 0.3).astype(np.float32))
+                for found in super().detect(images, size)
+            ]
+
+    read = []
+
+    def frames(*pictures):
+        for image in pictures:
+            read.append(image)
+            yield image
+
+    two = picture([*LARGE, (900, 300, 15, 30)])
+    assert choose_size(Unsure(), 1920, lambda: frames(two, two, two)) == 384
+    assert len(read) == 3
+
+
 def test_small_frames_are_not_read():
     assert choose_size(Eyes(), 960, lambda: pytest.fail("read")) == 384
 

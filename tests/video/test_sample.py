@@ -29,14 +29,14 @@ def frames_of(path, **options):
 def test_three_frames_of_the_first_second(clip):
     sample = VideoSample.of(clip, probe(clip))
     assert (sample.width, sample.height, sample.pixel_aspect) == (96, 64, 1)
-    found, frames = sample.read(), frames_of(clip)
+    found, frames = list(sample.read()), frames_of(clip)
     assert len(found) == FRAMES
     for image, number in zip(found, (0, 9, 17), strict=True):
         assert np.array_equal(image.rgb(), frames[number])
 
 
 def test_the_range_of_the_analysis_counts(clip):
-    found = VideoSample.of(clip, probe(clip), start=0.4, max_frames=10).read()
+    found = list(VideoSample.of(clip, probe(clip), start=0.4, max_frames=10).read())
     frames = frames_of(clip, start=0.4, max_frames=10)
     assert np.array_equal(found[0].rgb(), frames[0])
     assert len(found) == 2
@@ -45,4 +45,4 @@ def test_the_range_of_the_analysis_counts(clip):
 def test_what_cannot_be_read_is_an_input_error(tmp_path):
     (tmp_path / "no.mp4").write_bytes(b"no video")
     with pytest.raises(InputError):
-        VideoSample(tmp_path / "no.mp4", 96, 64).read()
+        list(VideoSample(tmp_path / "no.mp4", 96, 64).read())
