@@ -6,6 +6,8 @@ const el = (id) => document.getElementById(id);
 function listTracks(data, stage, changed, pick) {
   const box = el("tracks");
   if (!data.tracks.length) box.textContent = "nobody was found";
+  // Without anybody there is nothing to choose, correct, plot or doubt.
+  for (const id of ["all", "none", "timeline", "edit", "plots", "weak"]) el(id).hidden = !data.tracks.length;
   for (const track of data.tracks) {
     const label = document.createElement("label"), check = document.createElement("input"), colour = document.createElement("i");
     const id = document.createElement("span"), facts = document.createElement("span");

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ from .reader import PoseTrackResult, load_json, own_result, require_known_schema
 from .schema import require_header
 from .skeletons import joints_of_names, with_one_skeleton
 from .trc import read_trc
-from .validation import foreign_header, numbered_frames, raw_person, require_crowds, scalar, whole
+from .validation import foreign_header, numbered_frames, raw_person, require_crowds, require_order, scalar, whole
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
@@ -211,10 +210,10 @@ def _person18(entry: Mapping[str, Any], names: tuple[str, ...], number: int) -> 
 
 
 def _checked(result: PoseTrackResult) -> PoseTrackResult:
-    indexes = [frame.index for frame in result.frames]
-    if any(later <= earlier for earlier, later in pairwise(indexes)) or not all(0 <= i < _INT64 for i in indexes):
-        raise InputError("its frames are not in ascending order")
+    if not all(0 <= frame.index < _INT64 for frame in result.frames):
+        raise InputError("the number of a frame is below 0 or too large")
     try:
+        require_order(result.frames)
         require_crowds(frame.people for frame in result.frames)
     except ValueError as error:
         raise InputError(str(error)) from error

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +20,7 @@ from ..skeleton.sets import require_result_joints
 from ..types import FrameResult, Person
 from .format import FORMAT_VERSION, SCHEMA_VERSION, file_name_matches, frame_index
 from .schema import require_header
-from .validation import require_crowds
+from .validation import require_crowds, require_order
 
 _INT64 = 2**63
 
@@ -118,8 +117,6 @@ def _result(data: Any) -> PoseTrackResult:
     joints = _joints(names)
     images = _member(data, "images", list, "the file")
     indexes = [_image(entry, number) for number, entry in enumerate(images)]
-    if any(later <= earlier for earlier, later in pairwise(indexes)):
-        raise InputError("images are not in ascending order")
     annotations = _member(data, "annotations", list, "the file")
     require_header(header, len(indexes))
     damaged = set(header["damaged_frames"])
@@ -129,14 +126,15 @@ def _result(data: Any) -> PoseTrackResult:
         if index not in people:
             raise InputError(f"annotation {number} belongs to no image")
         people[index].append(person)
-    try:
-        require_crowds(people.values())
-    except ValueError as error:
-        raise InputError(str(error)) from error
     frames = [
         FrameResult(index, tick, float(tick * seconds), tuple(people[index]), index in damaged)
         for index, tick in zip(indexes, header["pts"], strict=True)
     ]
+    try:
+        require_order(frames)
+        require_crowds(people.values())
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return PoseTrackResult(header, frames, joints=joints)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,18 @@ def require_crowds(people: Iterable[Sequence[object]]) -> None:
     for position, persons in enumerate(people):
         if len(persons) > MOST_PEOPLE:
             raise ValueError(f"frame {position} of the file has {len(persons)} people, {MOST_PEOPLE:,} are the most")
+
+
+def require_order(frames: Sequence[FrameResult]) -> None:
+    """Raise ValueError unless numbers and times of the frames ascend: speeds and smoothing rely on it."""
+    for before, frame in pairwise(frames):
+        if frame.index <= before.index:
+            raise ValueError("its frames are not in ascending order")
+        if frame.pts <= before.pts:
+            raise ValueError(
+                f"the time of frame {frame.index} ({frame.time:.6g} s) is not later than that of frame "
+                f"{before.index} ({before.time:.6g} s)"
+            )
 
 
 def sequence_of(value: Any) -> Sequence[Any]:

@@ -17,6 +17,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from dcpose_cli.video.clock import AHEAD_SECONDS
+
 #: Containers whose header states the length of what was written.
 _STATED: Final = ("matroska", "flv")
 #: Containers that are packets to their last byte.
@@ -32,7 +34,7 @@ _OVERHEAD_BYTES: Final = 2048
 _OVERHEAD_PER_S: Final = 4096
 #: A file that ends so many frames before its stated length is as long as it says.
 _TOLERANCE_FRAMES: Final = 3
-#: A longer gap is a clock that was set anew.
+#: A longer gap is a clock that was set anew; where clocks may be set anew, the reader's clock says from where on.
 _MAX_STEP_S: Final = 3600.0
 
 
@@ -44,6 +46,7 @@ class Losses:
         self._duration = container.duration
         self._bytes = container.size
         self._seconds = float(stream.time_base or Fraction(1, 90_000))
+        self._longest = AHEAD_SECONDS if any(name in _PACKETS_ONLY for name in self._names) else _MAX_STEP_S
         self._covered = -1
         self._first = 0
         self._pictures = 0
@@ -77,9 +80,9 @@ class Losses:
             return
         last, seconds = self._shown, pts * self._seconds
         step = 0.0 if last is None else seconds - last
-        if last is None or not 0 < step < _MAX_STEP_S:
+        if last is None or not 0 < step <= self._longest:
             # A stamp that jumps far ahead is damage of the stamp; one that goes back fills no gap twice.
-            self._shown = seconds if last is None or abs(step) >= _MAX_STEP_S else last
+            self._shown = seconds if last is None or abs(step) > self._longest else last
             return
         self._shown = seconds
         if self._intervals and self._damage_at is not None and self._damage_at >= last - _NEAR_S:

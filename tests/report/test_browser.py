@@ -9,7 +9,7 @@ from dcpose_cli import read_posetrack
 from dcpose_cli.edits import edit_result, read_script
 from dcpose_cli.report import page as page_module
 from dcpose_cli.report import write_report
-from dcpose_cli.results.posetrack import PoseTrackResult
+from dcpose_cli.results.posetrack import PoseTrackResult, PoseTrackWriter
 from dcpose_cli.types import FrameResult, Person
 
 #: Pixels of the overlay that are not transparent.
@@ -187,6 +187,22 @@ def test_a_video_that_has_gone_is_said(made, browser, tmp_path):
     assert browser.run(INK) > 100
     browser.key("ArrowRight")
     assert where(browser) == 1
+
+
+@pytest.mark.slow
+def test_without_anybody_there_is_nothing_to_choose_or_correct(browser, tmp_path):
+    with PoseTrackWriter(tmp_path / "empty.json", {"time_base": "1/25", "width": 160, "height": 96}) as writer:
+        for index in range(3):
+            writer.write(FrameResult(index, index, index / 25, ()))
+    write_report(tmp_path / "empty.json", tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    assert browser.run("document.getElementById('tracks').textContent") == "nobody was found"
+    shown = "[...document.querySelectorAll('button, section')].filter((one) => one.offsetParent).map((one) => one.id)"
+    assert browser.run(shown) == ["view", "back", "play", "forward", "people"]
+    browser.key("ArrowRight")
+    browser.key("]")
+    assert where(browser) == 1
+    assert browser.errors == []
 
 
 @pytest.mark.slow

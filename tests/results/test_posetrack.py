@@ -315,6 +315,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         (("dcpose", "pts"), [0, 1]),
         (("dcpose", "pts"), [0, 1, 2.5]),
         (("dcpose", "pts"), [0, 1, 2**70]),
+        (("dcpose", "pts"), [0, 2, 2]),
+        (("dcpose", "pts"), [4, 2, 0]),
         (("dcpose", "damaged_frames"), {}),
         (("images", 1, "id"), 10000010000),
         (("images", 1, "id"), True),
@@ -347,6 +349,12 @@ def test_malformed_content_is_refused_with_a_reason(
     with pytest.raises(InputError, match="not a result of dcpose") as caught:
         read_data(tmp_path, good)
     assert "\n" not in str(caught.value)
+
+
+def test_times_that_do_not_ascend_are_named(tmp_path: Path, good: dict[str, Any]) -> None:
+    good["dcpose"]["pts"] = [0, 4, 2]
+    with pytest.raises(InputError, match=r"time of frame 2 \(0\.08 s\) is not later than that of frame 1 \(0\.16 s\)"):
+        read_data(tmp_path, good)
 
 
 def test_a_header_with_a_number_that_cannot_be_written_is_refused(tmp_path: Path, good: dict[str, Any]) -> None:

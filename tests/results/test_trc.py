@@ -94,6 +94,7 @@ def test_metres_are_refused(tmp_path, name, units):
         (lambda t: t.replace("RHip", "Snout"), "not understood: Snout"),
         (lambda t: t.replace("300.0", "abc"), "could not convert"),
         (lambda t: t.replace("\n1\t", "\n9\t"), "not in ascending order"),
+        (lambda t: t.replace("0.066667", "0.01"), r"time of frame 2 \(0.01 s\) is not later"),
         (lambda t: "\n".join(t.splitlines()[:3]), "IndexError"),
     ],
 )

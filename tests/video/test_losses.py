@@ -103,6 +103,17 @@ def test_a_spoilt_place_does_not_make_losses_of_distant_pauses(clips, product):
     assert report.errors < 10
 
 
+@pytest.mark.parametrize("starts", [(0, 50), (50, 0), (0, 4000)])
+def test_joined_recordings_lose_nothing_between_them(clips, starts):
+    """Where they join, the counters of the packets do not go on, which is damage; the jump of the clock is no gap."""
+    parts = [clips.make(f"{start}.ts", pts=[25 * start + i for i in range(30)]) for start in starts]
+    joined = clips.folder / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, report = read(joined)
+    assert (frames, report.errors) == (60, 0)
+    assert report.damaged > 0
+
+
 def test_a_file_that_is_written_to_while_it_is_read_is_known(product, tmp_path):
     source = make(product, tmp_path / "a.ts")
     with VideoReader(source) as video:
