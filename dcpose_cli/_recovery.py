@@ -10,8 +10,8 @@ their names first. A journal is JSON:
      "overwrite": true, "first": null, "others": []}
 
 gone: files of the older set that the new one does not have. All are names in the journal's folder. The inode numbers
-are those of the files: a journal that came with files from elsewhere, in an archive, names and removes nothing. A set
-whose files have several names, or lie in several folders, has a journal for each. The first one is written last; the
+are those of the files: a journal that came with files from elsewhere, in an archive, names and removes nothing but itself.
+A set whose files have several names, or lie in several folders, has a journal for each. The first one is written last; the
 others name it as `first`, and count only while it exists.
 """
 
@@ -97,12 +97,12 @@ def complete(path: Path) -> list[Path]:
 
 
 def _complete(path: Path, journal: Journal) -> None:
-    shares = [(path.parent, journal)]
+    shares = {path: journal}
     for other in map(Path, journal.others):
         share = _read_path(other)
         if share is not None and share.set == journal.set and _is_of_its_files(other.parent, share):
-            shares.append((other.parent, share))
-    for folder, share in shares:
+            shares[other] = share
+    for folder, share in ((found.parent, share) for found, share in shares.items()):
         for temporary, name, _ in share.moves:
             try:
                 give_name(folder / temporary, folder / name, overwrite=share.overwrite)
@@ -112,7 +112,7 @@ def _complete(path: Path, journal: Journal) -> None:
         for name, inode in share.gone if named else ():
             if _inode(folder / name) == inode:
                 (folder / name).unlink(missing_ok=True)
-    remove_journals([path, *map(Path, journal.others)])
+    remove_journals(shares)  # a journal of others may name any file: what is no journal of this set stays
 
 
 def remove_journals(journals: Iterable[Path]) -> None:
@@ -217,9 +217,13 @@ def _remove(path: Path) -> bool:
 
 def _journals(folder: Path) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(folder) if name.startswith(".") and name.endswith(JOURNAL_ENDING))  # noqa: PTH208
+        return sorted(filter(_is_journal, os.listdir(folder)))  # noqa: PTH208
     except OSError:
         return []
+
+
+def _is_journal(name: str) -> bool:
+    return name.startswith(".") and name.endswith(JOURNAL_ENDING)
 
 
 def _journaled(folder: Path) -> set[str]:
@@ -235,7 +239,7 @@ def _counts(folder: Path, journal: Journal) -> bool:
     if journal.first is None:
         return True
     first = _read_path(Path(journal.first))
-    return first is not None and first.set == journal.set
+    return first is not None and first.set == journal.set and first.first is None  # journals in a circle decide nothing
 
 
 def _is_of_its_files(folder: Path, journal: Journal) -> bool:
@@ -273,16 +277,52 @@ def _read(handle: int) -> Journal | None:
 
 
 def _checked(data: Mapping[str, Any]) -> Journal:
-    """Raises KeyError, TypeError or ValueError unless it is a journal, and names files of its own folder only."""
-    moves = tuple((str(temporary), str(name), int(inode)) for temporary, name, inode in data["moves"])
-    gone = tuple((str(name), int(inode)) for name, inode in data["gone"])
-    first, others = data["first"] if data["first"] is None else str(data["first"]), tuple(map(str, data["others"]))
+    """Raises KeyError, TypeError or ValueError unless it is a journal: of names in its own folder, none of them twice,
+    and of paths of journals."""
+    moves = tuple((_name(temporary), _name(name), _number(inode)) for temporary, name, inode in data["moves"])
+    gone = tuple((_name(name), _number(inode)) for name, inode in data["gone"])
+    first = None if data["first"] is None else _journal_path(data["first"])
     names = [*(name for pair in moves for name in pair[:2]), *(name for name, _ in gone)]
-    if any(Path(name).name != name or name in ("", ".", "..") or "\0" in name for name in names):
-        raise ValueError("a path, not a name")
+    if not moves or len({*names}) != len(names):
+        raise ValueError("no files, or one of them twice")
     if not all(is_temporary(temporary) for temporary, _, _ in moves):
         raise ValueError("no temporary name")
-    return Journal(str(data["set"]), moves, gone, data["overwrite"] is True, first, others)
+    return Journal(
+        str(data["set"]), moves, gone, data["overwrite"] is True, first, tuple(map(_journal_path, data["others"]))
+    )
+
+
+def _name(value: object) -> str:
+    """The name of a file in the folder of the journal. Raises TypeError or ValueError."""
+    name = _text(value)
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise ValueError("a path, not a name")
+    return name
+
+
+def _journal_path(value: object) -> str:
+    """Raises TypeError or ValueError."""
+    text = _text(value)
+    if not (Path(text).is_absolute() and _is_journal(Path(text).name)):
+        raise ValueError("not the path of a journal")
+    return text
+
+
+def _text(value: object) -> str:
+    """A text that can be the name of a file. Raises TypeError or ValueError."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    os.fsencode(value)  # raises UnicodeEncodeError
+    if "\0" in value:
+        raise ValueError("a NUL")
+    return value
+
+
+def _number(value: object) -> int:
+    """Raises TypeError."""
+    if not isinstance(value, int):
+        raise TypeError("no number")
+    return value
 
 
 def sync_file(path: Path) -> None:

@@ -200,7 +200,8 @@ def _write(path: Path, data: bytes) -> int | None:
     remove_stale_of(path)
     temporary, deadline, handle = temporary_name(path, claimed=True), time.monotonic() + _PATIENCE_S, None
     try:
-        temporary.write_bytes(data)
+        with temporary.open("xb") as file:  # never into a file, or through a link, that has the name already
+            file.write(data)
         handle = claim(temporary)
         sync_file(temporary)
         while True:
@@ -217,7 +218,8 @@ def _write(path: Path, data: bytes) -> int | None:
             time.sleep(0.02)
         sync_folder(path.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        if not isinstance(error, FileExistsError):
+            temporary.unlink(missing_ok=True)
         release(handle)
         if isinstance(error, OSError):
             raise output_error(error, path) from error

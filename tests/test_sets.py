@@ -137,6 +137,11 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path):
         {"first": "/nowhere/.x.set.part"},
         {"moves": 3},
         {"set": [["deep"]], "moves": [[1]]},
+        {"first": "/nowhere/.x\0.set.part"},
+        {"first": "\ud800.set.part"},
+        {"others": ["a\0b"]},
+        {"moves": [[f".x.json.{claimed_token()}.part", "\ud800", 1]]},
+        {"moves": [[f".x.json.{claimed_token()}.part", "x.json", float("inf")]]},
     ],
 )
 def test_a_journal_from_elsewhere_does_nothing(tmp_path, changes):
@@ -147,6 +152,60 @@ def test_a_journal_from_elsewhere_does_nothing(tmp_path, changes):
     complete_sets(tmp_path)
     remove_stale(tmp_path)
     assert state(tmp_path) == {"precious": "mine", "x.json": "mine"}
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_journal_removes_no_file_but_journals_of_its_set(tmp_path, moves):
+    """One that came in an archive may name any path of this computer."""
+    precious = [tmp_path / "elsewhere" / name for name in ("thesis.docx", ".y.set.part", ".z.set.part")]
+    precious[0].parent.mkdir()
+    for path in precious:
+        path.write_text('{"set": "2"}')
+    for path in precious:
+        journal(tmp_path, others=[str(path)], **({} if moves else {"moves": []}))
+        complete_sets(tmp_path)
+        assert path.read_text() == '{"set": "2"}'
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == sorted(path.name for path in precious)
+
+
+def test_a_journal_guesses_no_inode_numbers(tmp_path):
+    """Of many numbers for one file, one would be right."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for changes in (
+        {"gone": [["precious", precious.stat().st_ino + guess] for guess in range(-2, 3)]},
+        {"moves": [], "gone": [["precious", precious.stat().st_ino]]},
+    ):
+        journal(tmp_path, **changes)
+        complete_sets(tmp_path)
+        assert precious.read_text() == "mine"
+
+
+def test_journals_that_name_each_other_are_none(tmp_path):
+    """Each says that the other decides: neither counts."""
+    for names in (("x", "x"), ("x", "y")):
+        for name, other in zip(names, reversed(names), strict=True):
+            path = journal(tmp_path, first=str(journal_of(tmp_path / other)))
+            path.rename(journal_of(tmp_path / name))
+        assert complete_sets(tmp_path) == []
+        complete_set(tmp_path / "x.json")
+        remove_stale(tmp_path)
+        assert state(tmp_path) == {}
+
+
+def test_a_journal_is_never_written_through_a_link(tmp_path, monkeypatch):
+    """Temporary names have few digits: in a folder of many users somebody may have taken all of them."""
+    (tmp_path / "precious").write_text("mine")
+    taken = tmp_path / f".x.set.part.{claimed_token()}.part"
+    taken.symlink_to(tmp_path / "precious")
+    outputs = [AtomicFile(tmp_path / name) for name in ("x.mp4", "x.json")]
+    monkeypatch.setattr(_sets, "temporary_name", lambda path, claimed: taken)
+    with pytest.raises(OutputError, match="File exists"):
+        publish(outputs)
+    for output in outputs:
+        output.discard()
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [taken.name, "precious"]
 
 
 def test_links_and_pipes_in_the_place_of_a_journal_are_left_alone(tmp_path):
