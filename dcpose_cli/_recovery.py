@@ -10,9 +10,9 @@ their names first. A journal is JSON:
      "overwrite": true, "first": null, "others": []}
 
 gone: files of the older set that the new one does not have. All are names in the journal's folder. The inode numbers
-are those of the files: a journal that came with files from elsewhere, in an archive, names and removes nothing but itself.
-A set whose files have several names, or lie in several folders, has a journal for each. The first one is written last; the
-others name it as `first`, and count only while it exists.
+are those of the files: a journal that came with files from elsewhere, in an archive, names and removes nothing but
+itself. A set whose files have several names, or lie in several folders, has a journal for each. The first one is
+written last; the others name it as `first`, and count only while it exists.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def write_checkpoint(path: Path, data: Mapping[str, Any]) -> None:
     part = path.with_suffix(".part")
     noted: list[OSError] = []
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of a run that was killed, or a link or pipe of somebody
+        with part.open("xb") as file:
             torch.save(dict(data), _Noting(file, noted))  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())

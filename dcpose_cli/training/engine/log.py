@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..._reading import require_file
-from ...files import output_error
+from ...files import open_own, output_error
 
 LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
 #: Shares of joints found; each stage fills those it measures, and adds columns of its own after them. size: of the
@@ -79,8 +80,9 @@ class Logs:
         path = self.folder / name
         try:
             columns = _columns(path) or tuple(row)
-            fresh = not path.exists()
-            with path.open("a", newline="", encoding="utf-8") as file:
+            handle = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # nothing is appended to where a link leads
+            with os.fdopen(handle, "a", newline="", encoding="utf-8") as file:
+                fresh = os.fstat(handle).st_size == 0
                 writer = csv.writer(file)
                 if fresh:
                     writer.writerow(columns)

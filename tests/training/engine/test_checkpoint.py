@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -85,3 +86,16 @@ def test_checkpoints_of_version_0_6_do_not_record_their_sources_and_resume_with_
     assert make(tmp_path, sources=SOURCES, notice=told.append).resume()
     assert len(told) == 1
     assert "without a record of its labels and --init" in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_what_has_the_temporary_name_of_a_checkpoint_is_not_written_to(tmp_path):
+    """A link leads to somebody's file, a pipe waits for a reader."""
+    victim, loop = tmp_path / "victim", make(tmp_path)
+    victim.write_text("precious")
+    for put in (os.mkfifo, lambda path: path.symlink_to(victim), lambda path: os.link(victim, path)):
+        put(tmp_path / "stage1.part")
+        loop.save()
+        assert victim.read_text() == "precious"
+        assert make(tmp_path).resume()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["stage1.ckpt", "victim"]

@@ -61,6 +61,21 @@ def test_logs_that_are_pipes_or_devices_are_not_waited_for(tmp_path):
             (tmp_path / name).unlink()
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["of a file", "dead"])
+def test_nothing_is_written_where_a_link_leads(tmp_path, there):
+    victim = tmp_path / "elsewhere.csv"
+    if there:
+        victim.write_text("precious\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in ("log.csv", "validation.csv"):
+        (work / name).symlink_to(victim)
+        with pytest.raises(OutputError, match=f"{name}.*symbolic link"):
+            write_on(work)
+        (work / name).unlink()
+        assert (victim.read_text() == "precious\n") if there else not victim.exists()
+
+
 def test_curves_replace_a_link_and_not_what_it_leads_to(tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "victim").write_text("precious")
