@@ -60,6 +60,18 @@ def require_file(path: Path) -> int:
     return status.st_size
 
 
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """What differs when a file changes, or another one takes its name; None where there is no file.
+
+    Of a file that is read and then hashed, the same state before and after says that both saw the same bytes.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def _require_regular(status: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))

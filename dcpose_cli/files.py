@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from dcpose_cli._claims import claim, claimed_token, release, unclaimed_token
 from dcpose_cli._names import MAX_NAME_BYTES
-from dcpose_cli._reading import open_file
+from dcpose_cli._reading import open_file, state_of
 from dcpose_cli._recovery import complete_set as complete_set
 from dcpose_cli._recovery import give_name, remove_stale
 from dcpose_cli._recovery import sync_file as sync_file
@@ -65,6 +65,17 @@ def sha256_of(path: Path) -> str:
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path, hint="check the file") from exc
     return digest.hexdigest()
+
+
+def sha256_since(path: Path, state: tuple[int, ...] | None) -> str:
+    """`sha256_of` a file that was read since it had this state (_reading.state_of).
+
+    Raises InputError when it has changed since: the hash would be that of other bytes.
+    """
+    digest = sha256_of(path)
+    if state_of(path) != state:
+        raise InputError("it changed while it was read", path=path, hint="run again when nobody writes to it")
+    return digest
 
 
 def open_own(path: Path, flags: int = os.O_RDONLY) -> int:

@@ -18,10 +18,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .._paths import SINGLE, models_dir, shipped_model
+from .._reading import state_of
 from .._schema import Text, build
 from .._text import one_line, printable
 from ..errors import InputError, UsageError, WeightsError
-from ..files import output_error, sha256_of, write_atomic
+from ..files import output_error, sha256_of, sha256_since, write_atomic
 from ..nets import DCPose, PoseWarper
 from ..nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
 from ..pose.heatmaps import DECODERS
@@ -140,12 +141,20 @@ def open_model(model: str | Path, device: str | torch.device = "cpu") -> LoadedM
     "NAME:single" is the backbone of the model alone, a network of single frames, as a baseline for the whole model.
     """
     path = find_weights(model)
+    before = state_of(path)
     header, state = read_weights(path)
     net = empty_net(header.network, path, header.input_size)
     load_state(net, state, path)
     if str(model).endswith(SINGLE):
         net, header = _single(net, header, path)
-    return LoadedModel(net.to(device).eval(), header, path, sha256_of(path))
+    return LoadedModel(net.to(device).eval(), header, path, _hash_since(path, before))
+
+
+def _hash_since(path: Path, state: tuple[int, ...] | None) -> str:
+    try:
+        return sha256_since(path, state)
+    except InputError as error:
+        raise WeightsError(error.reason, path=path, hint=error.hint) from error
 
 
 def _single(net: PoseNet, header: ModelHeader, path: Path) -> tuple[PoseNet, ModelHeader]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from .._reading import state_of
 from .._sets import publish
 from ..errors import UsageError
-from ..files import AtomicFile, output_error, require_free_target, require_not_input, sha256_of
+from ..files import AtomicFile, output_error, require_free_target, require_not_input, sha256_since
 from ..results.foreign import read_result
 from ..results.posetrack import PoseTrackWriter
 from ..types import FrameResult
@@ -58,22 +59,20 @@ def edit_result(
         raise UsageError("there is nothing to edit", hint="give --script or an edit, --merge '3 7' say")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
+    before = state_of(path)
     result = read_result(path, fps)
+    history = _with(result.header.get("edits"), lines, path)
+    history[-1]["of_sha256"] = sha256_since(path, before) if path.is_file() else None
     frames: list[FrameResult] = list(result.frames)
     dropped = 0
     for number, line in enumerate(lines, start=1):
         try:
             edit = parse(line, frames)
-            before = _poses(frames)
+            poses = _poses(frames)
             frames = edit.apply(frames)
-            dropped += before - _poses(frames) if isinstance(edit, Merge) else 0
+            dropped += poses - _poses(frames) if isinstance(edit, Merge) else 0
         except UsageError as error:
             raise UsageError(f"edit {number} ({line[:80]}): {error.reason}", path=path, hint=error.hint) from error
-    earlier = result.header.get("edits")
-    made = {"of_sha256": sha256_of(path) if path.is_file() else None, "script": list(lines)}
-    history = [*(earlier if isinstance(earlier, list) else []), made]
-    if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
-        raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
     header = {**result.header, "video": None, "edits": history}
     with PoseTrackWriter(out, header, overwrite, joints=result.joints) as writer:
         for frame in frames:
@@ -82,6 +81,16 @@ def edit_result(
             _publish(writer, save_script, lines, overwrite=overwrite)
     tracks = len({person.track_id for frame in frames for person in frame.people})
     return EditSummary(out, tuple(lines), len(frames), _poses(frames), tracks, result.assumed_fps, dropped)
+
+
+def _with(earlier: object, lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
+    """The edits of a header and these ones, which come last, without the hash. Raises UsageError for too many: they
+    would be carried out for hours."""
+    made = {"of_sha256": None, "script": list(lines)}
+    history = [*(earlier if isinstance(earlier, list) else []), made]
+    if sum(len(done.get("script", ())) for done in history if isinstance(done, dict)) > MOST_EDITS:
+        raise UsageError(f"more than {MOST_EDITS} edits in all", path=path, hint="its header could not be read")
+    return history
 
 
 def _poses(frames: Sequence[FrameResult]) -> int:

@@ -19,6 +19,7 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir, shipped_model
+from dcpose_cli._reading import state_of
 from dcpose_cli._schema import Text, Within, build
 from dcpose_cli._text import one_line, printable
 from dcpose_cli.errors import OutputError, WeightsError
@@ -52,6 +53,7 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
     Raises WeightsError when there is none, when it is damaged or unsafe, or when a download is needed but not allowed.
     """
     path = _find(source, offline)
+    before = state_of(path)
     if path.suffix == ".pt":
         checkpoint, imgsz, name = _ultralytics.read_checkpoint(path), STOCK_IMGSZ, path.stem
     else:
@@ -63,7 +65,10 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
     net = _built(checkpoint, path)
     _fill(net, checkpoint.state, path)
     net = _ultralytics.fuse(net) if fuse else net
-    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, file_sha256(path))
+    digest = file_sha256(path)
+    if state_of(path) != before:
+        raise WeightsError("it changed while it was read", path=path, hint="run again when nobody writes to it")
+    return DetectorModel(net, checkpoint.names.index("person"), imgsz, name, digest)
 
 
 def detector_sha256(source: str | Path) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .._reading import state_of
 from ..config import EVERYBODY, Selection
 from ..errors import UsageError
-from ..files import require_free_target, require_not_input, sha256_of
+from ..files import require_free_target, require_not_input, sha256_since
 from ..filters import ALL_METHODS, Filter, filtered, require_filter, said_of
 from ..results.identities import require_distinct_ids
 from ..results.measures import shot_with
@@ -74,13 +75,16 @@ def smoothed_copy(
         raise UsageError("nothing to do with --method none", hint=f"use {', '.join(ALL_METHODS[1:])}, or --fix-swaps")
     require_not_input(out, [path])
     require_free_target(out, overwrite=overwrite)
+    state = state_of(path)
     result = selected(read_posetrack(path), selection)
     if shot_fps is not None:
         result = shot_with(result, shot_fps)
     if "smoothing" in result.header:
         raise UsageError("it is smoothed already", path=path, hint="give the result it was made from")
     require_distinct_ids(result)
-    header = copied_header(result) | {"smoothing": by.header() | {"fix_swaps": fix_swaps, "of_sha256": sha256_of(path)}}
+    header = copied_header(result) | {
+        "smoothing": by.header() | {"fix_swaps": fix_swaps, "of_sha256": sha256_since(path, state)}
+    }
     before = list(repair_results(result.frames)) if fix_swaps else result.frames
     after = filtered(before, by)
     with PoseTrackWriter(out, header, overwrite, joints=result.joints) as writer:

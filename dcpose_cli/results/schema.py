@@ -89,6 +89,12 @@ class _Smoothing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Edited:
+    of_sha256: _Word | None = None
+    script: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
     dcpose: _Word | None = None
     frames: _Count | None = None
@@ -108,6 +114,7 @@ class _Header:
     smoothing: _Smoothing | None = None
     pictures: _Pictures | None = None
     video: _Word | None = None
+    edits: tuple[_Edited, ...] = ()
 
 
 def require_header(header: Mapping[str, Any], frames: int) -> None:

@@ -85,6 +85,8 @@ def test_what_the_writer_wrote_is_read_unchanged(tmp_path, good):
         (("decode", "errors"), -1),
         (("smoothing",), True),
         (("smoothing",), {"method": 1}),
+        (("edits",), [{"script": 5}]),
+        (("edits",), {"script": ["delete 0"]}),
         (("video",), {}),
         (("frames",), -1),
         (("people",), "2"),
