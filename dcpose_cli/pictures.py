@@ -67,6 +67,12 @@ def exif_orientation(head: bytes) -> int:
     return 1
 
 
+def holds_several(head: bytes) -> bool:
+    """Whether the first bytes are those of an animated PNG or WebP. `decode_picture` gives the first picture alone."""
+    animated = b"acTL" if head[:8] == b"\x89PNG\r\n\x1a\n" else b"ANIM" if head[8:12] == b"WEBP" else b""
+    return bool(animated) and animated in head
+
+
 def _orientation_in(tiff: bytes) -> int:
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     first = int.from_bytes(tiff[4:8], order)

@@ -33,7 +33,7 @@ from .sources import open_source, sample_of, settled
 from .types import DecodeReport, EstimateSummary, Frame, FrameResult, Progress, Report, VideoInfo
 from .video.hwaccel import AUTO, NONE, Choice
 from .video.live import LiveReader, StopRequest
-from .video.opening import rate_warnings
+from .video.opening import picture_warnings
 from .video.painting import Drawn
 from .video.reader import VideoReader
 from .video.source import is_live
@@ -188,7 +188,7 @@ def _reading_warnings(reader: VideoReader | LiveReader, config: EstimateConfig) 
     warnings = [reader.ending] if isinstance(reader, LiveReader) and reader.ending else []
     if config.hwaccel not in (NONE, AUTO) and _decoder(reader).device is None:
         warnings.append(f"{source} was decoded by software: {_decoder(reader).reason}")
-    warnings += rate_warnings(reader, given=config.fps is not None)
+    warnings += picture_warnings(reader, given=config.fps is not None)
     if _has_changed(reader):
         warnings.append(f"{source} changed while it was being read: make the result again")
     return warnings

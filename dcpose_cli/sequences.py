@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,24 @@ class Sequence:
         if len(self.files) == 1:
             return sha256_of(self.files[0])
         return hashlib.sha256("".join(map(sha256_of, self.files)).encode()).hexdigest()
+
+    def missing(self) -> tuple[int, int]:
+        """How many numbers are left out between those of the pictures, and the first of them; 0, 0 for none.
+
+        The least step counts as the usual one: pictures 0, 10, 20 are complete.
+        """
+        if not is_numbered(list(self.files)):
+            return 0, 0
+        columns = zip(*(map(int, _DIGITS.findall(path.name)) for path in self.files), strict=True)
+        changing = [numbers for numbers in columns if len(set(numbers)) > 1]
+        if len(changing) != 1:
+            return 0, 0
+        steps = [after - before for before, after in pairwise(changing[0])]
+        usual = min(steps)
+        if usual <= 0 or max(steps) == usual:
+            return 0, 0
+        first = next(number for number, step in zip(changing[0], steps, strict=False) if step > usual)
+        return sum(step // usual - 1 for step in steps), first + usual
 
 
 def sequence_of(path: str | os.PathLike[str]) -> Sequence | None:

@@ -85,12 +85,12 @@ def describe_input(
     return found or probe(path, allow_network=allow_network)
 
 
-def rate_warnings(reader: VideoReader | LiveReader, *, given: bool) -> list[str]:
-    """What to say of the frame rate of pictures. given: the user named one."""
+def picture_warnings(reader: VideoReader | LiveReader, *, given: bool) -> list[str]:
+    """What to say of pictures that were read, and of their frame rate. given: the user named one."""
     source = printable(reader.info.path)
     if not isinstance(reader, PictureReader):
         hint = "for slow motion give --shot-fps, the rate the camera recorded with"
         return [f"--fps is not used: {source} has times of its own; {hint}"] if given else []
     if given or reader.info.frame_count == 1:
-        return []
-    return [f"{source} has no frame rate: {reader.info.fps} frames/s are assumed, set --fps"]
+        return reader.warnings
+    return [*reader.warnings, f"{source} has no frame rate: {reader.info.fps} frames/s are assumed, set --fps"]

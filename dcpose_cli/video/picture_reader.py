@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dcpose_cli._opencv import cv2
 from dcpose_cli.errors import InputError
-from dcpose_cli.pictures import PictureFile
+from dcpose_cli.files import printable
+from dcpose_cli.pictures import PictureFile, holds_several
 from dcpose_cli.sequences import Sequence, sequence_of
 from dcpose_cli.types import Frame, VideoInfo
 from dcpose_cli.video.orientation import Orientation
@@ -22,6 +23,8 @@ from dcpose_cli.video.source import FileState
 
 #: Frame rate of pictures for which none is given.
 DEFAULT_FPS: Final = Fraction(25)
+#: Bytes in which a picture says whether it is animated.
+_HEAD_BYTES: Final = 1 << 16
 
 
 class PictureReader(VideoReader):
@@ -43,6 +46,7 @@ class PictureReader(VideoReader):
         last: int | None = None,
     ) -> None:
         self._sequence = sequence
+        self._other_sizes = 0
         self._states = self._now()
         info = sequence_info(sequence, fps)
         super().__init__(
@@ -60,6 +64,27 @@ class PictureReader(VideoReader):
         """Whether one of the pictures was written to, or replaced, since this reader was made."""
         return any(now is not None and now != then for now, then in zip(self._now(), self._states, strict=True))
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a user may not expect of these pictures: left-out numbers, other sizes, animations. After reading."""
+        source, said = printable(self._sequence.path), []
+        count, first = self._sequence.missing()
+        if count:
+            said.append(
+                f"{source}: {count} numbers are missing, the first is {first}; the pictures around follow at once"
+            )
+        if self._other_sizes:
+            said.append(
+                f"{source}: {self._other_sizes} pictures of another size were scaled to "
+                f"{self.info.width}x{self.info.height}, that of the first"
+            )
+        if holds_several(PictureFile(self._sequence.files[0]).head(_HEAD_BYTES)):
+            said.append(
+                f"{printable(self._sequence.files[0])} is an animation, of which the first picture was read; "
+                "save it as GIF or MP4"
+            )
+        return said
+
     def close(self) -> None:
         """End an iteration under way with its current frame."""
         self._closed = True
@@ -68,6 +93,7 @@ class PictureReader(VideoReader):
         return [FileState.of(path) for path in self._sequence.files]
 
     def _read(self) -> Iterator[Frame]:
+        self._other_sizes = 0
         self._closed, size = False, (self.info.width, self.info.height)
         for index, path in enumerate(self._sequence.files):
             pts = self.clock.next(index)
@@ -79,10 +105,12 @@ class PictureReader(VideoReader):
             if self._last is not None and index >= self._last:
                 return
             try:
-                image = _scaled(PictureFile(path).decode(), size)
+                decoded = PictureFile(path).decode()
             except InputError:
                 self._errors += 1
                 continue
+            image = _scaled(decoded, size)
+            self._other_sizes += image is not decoded
             self._frames += 1
             yield Frame(index, pts, moment, image)
             if self._closed or self._frames == self._max_frames:

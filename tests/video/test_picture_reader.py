@@ -18,7 +18,7 @@ from dcpose_cli.batch.manifest import Stamp
 from dcpose_cli.batch.plan import plan_batch
 from dcpose_cli.errors import InputError, UsageError
 from dcpose_cli.sequences import input_hash, sequence_of
-from dcpose_cli.video.opening import describe_input, open_file
+from dcpose_cli.video.opening import describe_input, open_file, picture_warnings
 
 
 def picture(number, size=(64, 48)):
@@ -116,6 +116,37 @@ def test_other_sizes_are_scaled_and_broken_pictures_are_lost(shots):
         (shots / f"frame_{number}.png").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"frame_1\.png"):
         describe_input(shots)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"),
+    [
+        ([1, 2, 3], (0, 0)), ([0, 10, 20], (0, 0)), ([1, 2, 5, 6, 10], (5, 3)), ([10, 20, 40], (1, 30)), ([7], (0, 0)),
+    ],
+)  # fmt: skip
+def test_left_out_numbers_are_said(tmp_path, numbers, missing):
+    for number in numbers:
+        cv2.imwrite(str(tmp_path / f"take2_{number:03d}.png"), picture(number))
+    with open_file(tmp_path, fps=10) as reader:
+        assert [frame.time for frame in reader] == pytest.approx([i / 10 for i in range(len(numbers))])
+        said = picture_warnings(reader, given=True)
+    assert [
+        f"{count} numbers are missing, the first is {first};" in said[0] for count, first in [missing] if count
+    ] == ([True] * len(said))
+    assert len(said) == (missing[0] > 0)
+
+
+def test_other_sizes_and_animations_are_said(shots, clips):
+    cv2.imwrite(str(shots / "frame_4.png"), picture(4, (128, 96)))
+    with open_file(shots) as reader:
+        assert len(list(reader)) == 12
+        assert "1 pictures of another size were scaled to 64x48" in picture_warnings(reader, given=True)[0]
+    moving = clips.make("moving.png", frames=3, codec="apng", pix_fmt="rgb24", container="apng")
+    with open_file(moving) as reader:
+        assert len(list(reader)) == 1
+        assert "moving.png is an animation" in picture_warnings(reader, given=False)[0]
+    with open_file(shots / "frame_1.png") as reader:
+        assert (len(list(reader)), picture_warnings(reader, given=False)) == (1, [])
 
 
 def test_what_cannot_be_meant(shots, clips, tmp_path):
