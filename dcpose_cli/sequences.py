@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from dcpose_cli.errors import InputError, UsageError
@@ -110,7 +110,7 @@ def _files_of(paths: Iterable[Path]) -> Iterator[Path]:
             raise InputError("this is a pipe or device, not a picture", path=path, hint="remove it, or name the others")
 
 
-def natural(path: Path) -> tuple[object, ...]:
+def natural(path: PurePath) -> tuple[object, ...]:
     """Sorts names with numbers by these."""
     parts = _DIGITS.split(path.name)
     return (*((int(part), part) if number % 2 else (part,) for number, part in enumerate(parts)),)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from .._text import one_line, printable
 from ..errors import InputError
 from ..files import complete_set
+from ..sequences import natural
 from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
@@ -115,7 +116,10 @@ def _reason(error: Exception) -> str:
 
 
 def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
-    files = openpose_files(folder)
+    try:
+        files = openpose_files(folder)
+    except ValueError as error:
+        raise InputError(str(error), path=folder, hint="move the files of the others") from error
     if not files:
         raise InputError(
             "holds no files like NAME_000000000000_keypoints.json of OpenPose", path=folder, hint=_READABLE
@@ -170,7 +174,7 @@ def _with_header(header: Any, indexes: Sequence[int], people: Sequence[Sequence[
 
 
 def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
-    """People per image, in list order: of PoseTrack18, and of COCO's labels.
+    """People per image, in natural order of the names: of PoseTrack18, and of COCO's labels.
 
     Joints without a score get 1 where they are annotated, and so do people.
     """
@@ -184,12 +188,16 @@ def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
     if not {*meant} >= _LIMBS:
         raise InputError("its category lacks some of the shoulders, elbows, wrists, hips, knees and ankles")
     people: dict[int, list[Person]] = {whole(image["id"]): [] for image in data["images"]}
+    others = {c["id"] for c in data["categories"] if c is not categories[0] and "id" in c}
     for entry in data["annotations"]:
+        if entry.get("category_id") in others:
+            continue  # a ball, a bicycle
         persons = people[whole(entry["image_id"])]
         person = _person18(entry, meant, len(persons))
         if person is not None:
             persons.append(person)
-    return [people[whole(image["id"])] for image in data["images"]]
+    ordered = sorted(data["images"], key=lambda image: natural(PurePosixPath(str(image.get("file_name", "")))))
+    return [people[whole(image["id"])] for image in ordered]
 
 
 def _person18(entry: Mapping[str, Any], names: tuple[str, ...], number: int) -> Person | None:

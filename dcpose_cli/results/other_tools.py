@@ -1,7 +1,8 @@
 """Reading results of AlphaPose, mmpose and OpenPose, by their layouts. They raise KeyError, TypeError or ValueError.
 
 AlphaPose   list of {"image_id": "0.jpg", "keypoints", "score", "box", "idx"}; 17 (COCO), 26 or 136 (Halpe) joints
-mmpose      the inferencer's list of {"frame_id", "instances"}, or {"meta_info", "instance_info"} of its video demo
+mmpose      the inferencer's list of {"frame_id", "instances"}, {"meta_info", "instance_info"} of its video demo, or the
+            `predictions` of the inferencer as they are in Python: a list of people per frame
 OpenPose    a folder of `NAME_000000000012_keypoints.json`, BODY_25 or COCO-18, perhaps with face and hands
 
 Joints without a slot are further joints of the result (skeletons.py).
@@ -22,7 +23,9 @@ from .validation import raw_person, scalar, whole
 Frames = tuple[list[int], list[list[Person]]]
 
 _LAST_NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
-_OPENPOSE: Final = re.compile(r".*?(\d{1,15})_keypoints\.json")
+_OPENPOSE: Final = re.compile(r"(?!\._)(.*?)(\d{1,15})_keypoints\.json")  # ._: what macOS leaves beside files
+#: How AlphaPose itself names the frames of a video: by their numbers in it.
+_ALPHAPOSE_FRAME: Final = re.compile(r"(0|[1-9]\d*)\.jpg")
 
 
 def is_alphapose(data: Any) -> bool:
@@ -33,20 +36,25 @@ def is_alphapose(data: Any) -> bool:
 
 
 def frames_of_alphapose(data: Sequence[Mapping[str, Any]]) -> Frames:
-    """Frames by the numbers in the names of their pictures, else in the order of the names."""
+    """Frames by the numbers in the names of their pictures, else in the order of the names.
+
+    AlphaPose leaves out frames without people, at the beginning of a video, too.
+    """
     people: dict[str, list[Person]] = {}
     for entry in data:
         persons = people.setdefault(str(entry["image_id"]), [])
         values = [scalar(value) for value in entry["keypoints"]]
         track = _flat(entry.get("idx", len(persons)))
         persons.append(_person(values, track, entry.get("score", 1.0), entry.get("box", entry.get("bbox"))))
-    return _by_number(people)
+    return _by_number(people, first=0 if all(map(_ALPHAPOSE_FRAME.fullmatch, people)) else None)
 
 
 def is_mmpose(data: Any) -> bool:
     """Whether parsed JSON is mmpose's, of its inferencer or its video demo."""
     if isinstance(data, dict):
         return "instance_info" in data
+    if isinstance(data, list) and all(isinstance(frame, list) for frame in data):
+        return any(isinstance(one, dict) and "keypoints" in one for frame in data for one in frame)
     first = data[0] if isinstance(data, list) and data else None
     return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
 
@@ -59,7 +67,9 @@ def frames_of_mmpose(data: Any) -> Frames:
         if by_number:
             names = joints_of_names([by_number[key] for key in sorted(by_number, key=int)])
         data = data["instance_info"]
-    if data and "instances" not in data[0]:
+    if isinstance(data[0], list):
+        data = [{"instances": people} for people in data]
+    if "instances" not in data[0]:
         return [0], [_mmpose_people(data, names)]
     ids = [whole(frame.get("frame_id", number)) for number, frame in enumerate(data)]
     people = [_mmpose_people(frame["instances"], names) for frame in data]
@@ -87,9 +97,11 @@ def is_openpose(data: Any) -> bool:
 
 
 def openpose_files(folder: Path) -> list[Path]:
-    """The frames of OpenPose in a folder, in order."""
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _OPENPOSE.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    """The frames of OpenPose in a folder, in order. Raises ValueError for those of several videos."""
+    found = [(match, path) for path in folder.iterdir() if (match := _OPENPOSE.fullmatch(path.name))]
+    if len(videos := {match[1] for match, _ in found}) > 1:
+        raise ValueError(f"holds the frames of {len(videos)} videos: give a folder for each")
+    return [path for _, path in sorted((int(match[2]), path) for match, path in found)]
 
 
 def frames_of_openpose(frames: Iterable[tuple[str, Mapping[str, Any]]]) -> Frames:
@@ -123,13 +135,16 @@ def _openpose_person(one: Mapping[str, Any], number: int) -> Person | None:
     return raw_person(joints, number if track < 0 else track, 1.0, None, skeleton) if joints else None
 
 
-def _by_number(people: Mapping[str, list[Person]]) -> Frames:
+def _by_number(people: Mapping[str, list[Person]], first: int | None = None) -> Frames:
+    """first: the number of the first frame; None for the least one that is there."""
     numbers = {name: _LAST_NUMBER.search(Path(name).stem) for name in people}
     found = {name: int(match[1]) for name, match in numbers.items() if match}
     if len(set(found.values())) < len(people):
         return list(range(len(people))), [people[name] for name in sorted(people)]
     names = sorted(people, key=found.__getitem__)
-    return [found[name] - found[names[0]] for name in names], [people[name] for name in names]
+    if first is None:
+        first = found[names[0]]
+    return [found[name] - first for name in names], [people[name] for name in names]
 
 
 def _flat(value: Any) -> Any:

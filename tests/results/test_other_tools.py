@@ -112,12 +112,49 @@ def test_every_joint_is_where_the_tool_put_it(tmp_path, tool):
         assert result.frames[3].people[0].bbox.tolist() == [90, 40, 200, 150]
 
 
-@pytest.mark.parametrize("missing", [[], [4, 5]])
+@pytest.mark.parametrize("missing", [[], [4, 5], [0, 1, 6]])
 def test_frames_without_people_keep_their_place(tmp_path, missing):
     path = write(tmp_path, "alphapose 17")
     data = [entry for entry in json.loads(path.read_text()) if int(entry["image_id"][:-4]) not in missing]
     path.write_text(json.dumps(data))
     assert [f.index for f in read_result(path).frames] == [i for i in range(12) if i not in missing]
+
+
+def test_named_pictures_count_from_the_first(tmp_path):
+    path = write(tmp_path, "alphapose 17")
+    path.write_text(path.read_text().replace('.jpg"', '7.jpg"').replace('image_id": "', 'image_id": "shot_'))
+    assert [f.index for f in read_result(path).frames] == [10 * i for i in range(12)]
+
+
+def test_predictions_of_mmpose_as_they_are_in_python(tmp_path):
+    """A list of people per frame; the first frame shows nobody."""
+    path = write(tmp_path, "mmpose list")
+    frames = [frame["instances"] for frame in json.loads(path.read_text())]
+    path.write_text(json.dumps([[], *frames[1:]]))
+    result = read_result(path)
+    assert [(f.index, len(f.people)) for f in result.frames] == [(i, i > 0) for i in range(12)]
+    np.testing.assert_allclose(result.frames[3].people[0].keypoints[0], [*place("nose", 3), 0.9], rtol=1e-6)
+
+
+def test_labels_of_other_things_and_lists_out_of_order(tmp_path):
+    path = write(tmp_path, "coco truth")
+    data = json.loads(path.read_text())
+    data["categories"].append({"id": 2, "name": "ball"})
+    data["annotations"].append({"id": 99, "image_id": 3, "category_id": 2, "bbox": [1, 2, 3, 4]})
+    data["images"].reverse()
+    path.write_text(json.dumps(data))
+    result = read_result(path)
+    assert [len(f.people) for f in result.frames] == [1] * 12
+    assert [f.people[0].keypoints[0, 0] for f in result.frames] == [place("nose", i)[0] for i in range(12)]
+
+
+def test_folders_of_openpose_that_a_mac_left_files_in_and_of_two_videos(tmp_path):
+    folder = write(tmp_path, "openpose 25")
+    (folder / "._clip_000000000003_keypoints.json").write_bytes(b"\0\5\x16\7")
+    assert len(read_result(folder).frames) == 12
+    (folder / "other_000000000003_keypoints.json").write_text('{"people": []}')
+    with pytest.raises(InputError, match="openpose: holds the frames of 2 videos"):
+        read_result(folder)
 
 
 @pytest.mark.parametrize(
