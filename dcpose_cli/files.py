@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -175,6 +175,13 @@ def require_not_input(target: Path, inputs: Iterable[Path]) -> None:
     for source in inputs:
         if same_file(target, source):
             raise UsageError(f"this is the input {printable(source)}", path=target, hint="choose another output")
+
+
+def require_distinct(outputs: Sequence[Path]) -> None:
+    """Raise UsageError when two outputs of a command have one name: one of them would be lost."""
+    for number, output in enumerate(outputs):
+        if any(os.path.realpath(output) == os.path.realpath(other) for other in outputs[:number]):
+            raise UsageError("two outputs have this name", path=output, hint="choose another for one of them")
 
 
 def require_free_target(target: Path, *, overwrite: bool) -> None:

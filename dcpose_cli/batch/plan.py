@@ -133,6 +133,7 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     sources, skipped, others = _videos(folder, out)
     names = [_below(source, folder) for source in sources]
     targets = targets_of(names)
+    _require_no_input([out / target for target in targets], sources)
     known, wanted = read_manifest(out), _fingerprint(settings)
     jobs = [
         _job(source, name.as_posix(), out, target, settings, known, wanted)
@@ -141,6 +142,14 @@ def plan_batch(folder: Path, out: Path, *, config: EstimateConfig | None = None)
     if not jobs and not skipped:
         raise InputError(f"no videos in this folder (looked for {', '.join(sorted(VIDEO_SUFFIXES))})", path=folder)
     return Plan(folder, out, jobs, skipped, others=others)
+
+
+def _require_no_input(targets: list[Path], sources: list[Path]) -> None:
+    """Raise UsageError where a result would take the name of a video of the batch: `out` holds the inputs' folder."""
+    inputs = {os.path.realpath(source) for source in sources}
+    for target in targets:
+        if os.path.realpath(target) in inputs:
+            raise UsageError("this is one of the inputs", path=target, hint="name another folder with --out")
 
 
 def _below(source: Path, folder: Path) -> Path:

@@ -24,7 +24,7 @@ from torch import Tensor
 from .._pickles import require_honest, require_unpacked
 from .._text import one_line
 from ..errors import InputError, OutputError, UsageError, WeightsError
-from ..files import require_free_target
+from ..files import require_free_target, require_not_input
 from ..nets import (
     DSTA,
     DCPose,
@@ -83,6 +83,7 @@ def import_checkpoint(
         raise InputError(what, path=file, hint="name a .pth or .safetensors file")
     if out.exists() and not out.is_dir():
         raise OutputError("this is a file", path=out, hint="name a folder with --out")
+    require_not_input(out / WEIGHTS_NAME, [file])
     require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
     state, meta = _opened(file)
     net, order, found = _network_of(state, file)

@@ -10,7 +10,7 @@ from rich.table import Table
 from ..config import EstimateConfig
 from ..errors import UsageError
 from ..evaluation.compare import MethodRow, compare
-from ..files import printable, require_free_target
+from ..files import printable, require_distinct, require_free_target
 from ..video.opening import describe_input
 from .terminal import message, show
 
@@ -48,6 +48,7 @@ def compare_models(
         raise UsageError("nothing to do", hint="give --out or --json, or leave out --quiet")
     if json is not None:
         require_free_target(json, overwrite=config.overwrite)
+        require_distinct([json, *([out] if out is not None else [])])
     describe_input(video, allow_network=config.allow_network)
 
     def begin(model: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..edits import edit_result, read_script
 from ..export.formats import rate_of
-from ..files import printable, require_free_target, require_not_input
-from ..results.foreign import assumed_times
+from ..files import printable, require_distinct, require_free_target, require_not_input
+from ..results.foreign import assumed_times, files_of
 from .terminal import message
 
 
@@ -25,8 +25,11 @@ def edit_file(
 ) -> None:
     """Carry out a script and further edits, and say what is left."""
     every = [*(read_script(script) if script is not None else []), *(" ".join(line.split()) for line in lines)]
+    inputs = [*files_of(result), *([script] if script is not None else [])]
+    require_not_input(out, inputs)
     if save_script is not None:
-        require_not_input(save_script, [result, out])
+        require_not_input(save_script, inputs)
+        require_distinct([out, save_script])
         require_free_target(save_script, overwrite=overwrite)
     rate = None if fps is None else rate_of(fps)
     done = edit_result(result, out, every, overwrite=overwrite, save_script=save_script, fps=rate)

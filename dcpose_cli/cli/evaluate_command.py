@@ -13,6 +13,7 @@ from rich.table import Table
 from ..config import Selection
 from ..evaluation.coco_files import PCK_SHARE
 from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
+from ..evaluation.poseval import file_pairs
 from ..evaluation.poseval_files import clip_of
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
 from .terminal import message, say, show
@@ -35,7 +36,7 @@ def evaluate_results(
     """Evaluate, print the tables, write the JSON."""
     wanted = [name.strip() for name in metrics.split(",") if name.strip()] or None
     if json is not None:
-        require_not_input(json, [truth, predicted])
+        require_not_input(json, [truth, predicted, *(path for pair in file_pairs(truth, predicted) for path in pair)])
         require_free_target(json, overwrite=overwrite)
         require_writable_folder(json.parent)
     result = evaluate(truth, predicted, metrics=wanted, kpt_thr=kpt_thr, selection=selection)

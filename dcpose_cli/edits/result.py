@@ -12,7 +12,7 @@ from .._reading import state_of
 from .._sets import publish
 from ..errors import UsageError
 from ..files import AtomicFile, output_error, require_free_target, require_not_input, sha256_since
-from ..results.foreign import read_result
+from ..results.foreign import files_of, read_result
 from ..results.posetrack import PoseTrackWriter
 from ..types import FrameResult
 from .operations import Merge
@@ -57,7 +57,7 @@ def edit_result(
     path, out = Path(path), Path(out)
     if not lines:
         raise UsageError("there is nothing to edit", hint="give --script or an edit, --merge '3 7' say")
-    require_not_input(out, [path])
+    require_not_input(out, files_of(path))
     require_free_target(out, overwrite=overwrite)
     before = state_of(path)
     result = read_result(path, fps)

@@ -20,7 +20,7 @@ from ..checkpoints.files import find_weights
 from ..config import EstimateConfig
 from ..config_checks import require_config
 from ..errors import DCPoseError, InputError, UsageError
-from ..files import AtomicFile, output_error, sha256_of
+from ..files import AtomicFile, output_error, require_not_input, sha256_of
 from ..outputs import require_outputs
 from ..pose.network import resolve_device
 from ..results import read_posetrack
@@ -81,6 +81,8 @@ def compare(
     """
     settings = config or EstimateConfig()
     _require(video, models, out, truth, settings)
+    for output in filter(None, (out, json)):
+        require_not_input(output, [video, *([truth] if truth is not None else []), *map(find_weights, models)])
     rows: list[MethodRow] = []
     with scratch_folder() as scratch:
         results = [(model, scratch / f"{number}.json") for number, model in enumerate(models)]

@@ -13,7 +13,7 @@ import numpy as np
 from ..config import EVERYBODY, Measures, Selection
 from ..errors import UsageError
 from ..files import output_error, printable, require_not_input, require_writable_folder
-from ..results.foreign import read_result
+from ..results.foreign import files_of, read_result
 from ..results.format import FRAMES_PER_SEQUENCE
 from ..results.identities import require_distinct_ids
 from ..results.measures import shot_with
@@ -160,7 +160,7 @@ def require_target(out: Path, to: str, *, overwrite: bool, source: Path | None =
     kind.require_installed()
     try:
         if source is not None:
-            require_not_input(out, [source])
+            require_not_input(out, files_of(source))
         kind.require_free(out, overwrite=overwrite)
         require_writable_folder(out.parent)
     except OSError as error:  # a name too long, say

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..chunks import chunk_frames
 from ..config import EstimateConfig
 from ..errors import InputError, OutputError, UsageError
-from ..files import output_error, require_free_target, require_writable_folder, write_atomic
+from ..files import output_error, require_free_target, require_not_input, require_writable_folder, write_atomic
 from ..pictures import PictureFile
 from ..skeleton import NUM_JOINTS
 from ..types import Frame, Progress, Report, Window
@@ -71,6 +71,8 @@ def export_dataset(
     people = read_boxes(boxes, least_score, names=names_by_id(truths) if truths else None)
     videos = find_videos(frames, people, truths)
     targets = [out / video.result for video in videos]
+    for target in targets:
+        require_not_input(target, [boxes, *(file.path for file in truths)])
     _require_targets(out, targets, overwrite=settings.overwrite)
     estimator = estimator or _load(settings)
     slots = estimator.network.model.header.predicts

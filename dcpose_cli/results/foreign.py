@@ -63,6 +63,11 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() not in FILES
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that `read_result` reads: one, or OpenPose's frames in a folder."""
+    return [path, *(openpose_files(path) if path.is_dir() else [])]
+
+
 def assumed_times(path: Path) -> str:
     """What to say of a file without times for which no frame rate was given."""
     return f"{printable(path)} has no times; {DEFAULT_FPS} frames/s are assumed, set --fps"

@@ -251,6 +251,12 @@ def test_ground_truth_with_other_names_and_frames(tmp_path: Path) -> None:
     written = read(summary.files[0])["annolist"]
     assert [frame["image"]["name"] for frame in written] == names
     assert len(written[1]["annorect"]) == 2
+    with pytest.raises(UsageError, match=r"000012_relpath_5sec\.json: this is the input"):
+        export_dataset(
+            frames, boxes, tmp_path / "old", to="posetrack17", truth=tmp_path / "old", estimator=StandIn(),
+            config=EstimateConfig(overwrite=True),
+        )  # fmt: skip
+    assert read(tmp_path / "old" / "000012_relpath_5sec.json") == {"annolist": annolist}
 
 
 def test_what_is_wrong_is_named_before_a_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
