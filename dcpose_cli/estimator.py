@@ -193,7 +193,7 @@ class PoseEstimator:
         """The people of every frame of a video, while it is being read. Raises InputError for what cannot be read."""
         with open_file(path, start=start, end=end, max_frames=max_frames) as reader:
             info = reader.info
-            sample = VideoSample.of(path, info, start=start, end=end, max_frames=max_frames)
+            sample = VideoSample.of(path, info, start=start, end=end, max_frames=max_frames, probed=reader.probed)
             settings, aspect = self.resolve(sample=sample), float(info.sample_aspect_ratio)
             with closing(self.analyse(reader, fps=info.fps, pixel_aspect=aspect, settings=settings)) as pairs:
                 for _, result in pairs:

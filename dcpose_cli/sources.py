@@ -51,4 +51,5 @@ def sample_of(
         end=config.end,
         max_frames=config.max_frames,
         allow_network=config.allow_network,
+        probed=reader.probed,
     )

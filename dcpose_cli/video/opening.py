@@ -12,7 +12,7 @@ from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.hwaccel import NONE
 from dcpose_cli.video.live import LiveReader, StopRequest
 from dcpose_cli.video.picture_reader import PictureReader, named_sequence
-from dcpose_cli.video.probe import probe
+from dcpose_cli.video.probe import Probe, probe
 from dcpose_cli.video.reader import VideoReader
 from dcpose_cli.video.source import is_address, is_live
 
@@ -64,13 +64,15 @@ def open_file(
     first: int = 0,
     last: int | None = None,
     fps: Fraction | None = None,
+    probed: Probe | None = None,
     **options: Unpack[ReadOptions],
 ) -> VideoReader:
-    """A file, or pictures, read frame by frame by software; arguments and errors are those of the readers."""
+    """A file, or pictures, read frame by frame by software; arguments and errors are those of the readers. probed: what
+    another reader has found out."""
     found = None if is_address(path) else sequence_of(path)
     if found is not None:
         return PictureReader(found, fps=fps, first=first, last=last, **_range_of(options))
-    return VideoReader(path, first=first, last=last, **options)
+    return VideoReader(path, first=first, last=last, probed=probed, **options)
 
 
 def _range_of(options: ReadOptions) -> RangeOptions:

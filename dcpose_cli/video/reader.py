@@ -34,7 +34,8 @@ class VideoReader:
     gpu: number of the device that "cuda" means there. deinterlace: "auto" (frames that say they are interlaced), "on"
     (all) or "off". probed: what is known of the video already. HDR (PQ, HLG) is tone-mapped.
     Times begin at 0 with the first frame of the file, whatever its own clock says.
-    info: what the file says of itself. clock: from the stamps of the file to times. decoded_by: who decodes.
+    probed, info: what the file says of itself, all and what others need. clock: from the stamps of the file to times.
+    decoded_by: who decodes.
     report: live counts of the decoding.
 
     Raises, at construction: as `probe`, UsageError for a range that cannot be meant, and DeviceError for hardware
@@ -66,11 +67,11 @@ class VideoReader:
         self._max_frames = max_frames
         self._allow_network = allow_network
         self._state = FileState.of(path)
-        self._probe = probed or probe_fully(path, allow_network=allow_network)
-        self.info = self._probe.info
-        self.clock = Clock(self.info.time_base, self.info.fps, discontinuous=self._probe.discontinuous)
+        self.probed = probed or probe_fully(path, allow_network=allow_network)
+        self.info = self.probed.info
+        self.clock = Clock(self.info.time_base, self.info.fps, discontinuous=self.probed.discontinuous)
         self._gpu = gpu
-        size = self._probe.stored_width, self._probe.stored_height
+        size = self.probed.stored_width, self.probed.stored_height
         self.decoded_by: Choice = choose_decoder(path, hwaccel, *size, gpu=gpu)
         self._frames = self._damaged = self._errors = self._unread = 0
         self._container: InputContainer | None = None
@@ -184,8 +185,8 @@ class VideoReader:
     def _convert(self, picture: av.VideoFrame, index: int, pts: int, damaged: bool) -> Frame | None:
         """The upright frame; None when its pixel format cannot be converted."""
         try:
-            size = self._probe.stored_width, self._probe.stored_height
-            pixels = upright_pixels(picture, size, self._probe.orientation, self._to_rgb)
+            size = self.probed.stored_width, self.probed.stored_height
+            pixels = upright_pixels(picture, size, self.probed.orientation, self._to_rgb)
         except (av.FFmpegError, ValueError):
             self._unread += 1
             self._errors += 1

@@ -10,6 +10,7 @@ from typing import Final
 from dcpose_cli.pixels import Pixels
 from dcpose_cli.types import VideoInfo
 from dcpose_cli.video.opening import open_file
+from dcpose_cli.video.probe import Probe
 
 #: Frames of a sample, spread over so many seconds.
 FRAMES: Final = 3
@@ -20,7 +21,8 @@ SECONDS: Final = 1.0
 class VideoSample:
     """Where the sample of a video is read, when it is needed; the range is that of the analysis.
 
-    width, height: of the upright frames, pixels. pixel_aspect: width of a pixel over its height.
+    width, height: of the upright frames, pixels. pixel_aspect: width of a pixel over its height. probed: what a
+    reader of the video has found out, which takes as long as decoding some frames.
     """
 
     path: str | os.PathLike[str]
@@ -31,6 +33,7 @@ class VideoSample:
     end: float | None = None
     max_frames: int | None = None
     allow_network: bool = False
+    probed: Probe | None = None
 
     @staticmethod
     def of(
@@ -41,10 +44,11 @@ class VideoSample:
         end: float | None = None,
         max_frames: int | None = None,
         allow_network: bool = False,
+        probed: Probe | None = None,
     ) -> VideoSample:
         """The sample of a video of which this is known."""
         aspect = float(info.sample_aspect_ratio)
-        return VideoSample(path, info.width, info.height, aspect, start, end, max_frames, allow_network)
+        return VideoSample(path, info.width, info.height, aspect, start, end, max_frames, allow_network, probed)
 
     def read(self) -> Iterator[Pixels]:
         """Up to FRAMES undamaged frames of the first second, decoded by software, each as it is asked for.
@@ -54,7 +58,12 @@ class VideoSample:
         count = 0
         began: float | None = None
         with open_file(
-            self.path, start=self.start, end=self.end, max_frames=self.max_frames, allow_network=self.allow_network
+            self.path,
+            start=self.start,
+            end=self.end,
+            max_frames=self.max_frames,
+            allow_network=self.allow_network,
+            probed=self.probed,
         ) as reader:
             for frame in reader:
                 began = frame.time if began is None else began

@@ -46,3 +46,10 @@ def test_what_cannot_be_read_is_an_input_error(tmp_path):
     (tmp_path / "no.mp4").write_bytes(b"no video")
     with pytest.raises(InputError):
         list(VideoSample(tmp_path / "no.mp4", 96, 64).read())
+
+
+def test_what_is_known_of_the_video_is_not_found_out_again(clip, monkeypatch):
+    with VideoReader(clip) as reader:
+        sample = VideoSample.of(clip, reader.info, probed=reader.probed)
+    monkeypatch.setattr("dcpose_cli.video.reader.probe_fully", lambda *_, **__: pytest.fail("looked at again"))
+    assert len(list(sample.read())) == FRAMES
