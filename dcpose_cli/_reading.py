@@ -84,7 +84,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises OSError as `read_file`; ValueError, which says why, for what is not TOML, too deep, or slow to parse.
     """
-    text = read_file(path, MOST_TOML_BYTES).decode()
+    text = read_file(path, MOST_TOML_BYTES).decode("utf-8-sig")  # editors on Windows begin files with a mark
     if _LONG_KEY.search(text):  # the time to parse one grows with the square of its length
         raise ValueError("a key has too many parts")
     try:

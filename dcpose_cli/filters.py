@@ -87,14 +87,20 @@ def said_of(frames: Sequence[FrameResult], by: Filter) -> str:
     if not total or left < 0.01 * total:
         return ""
     pauses = [b.time - a.time for a, b in pairwise(frames) if b.time - a.time > GAP_SECONDS]
-    why = (
-        f"frames are up to {max(pauses):.2f} s apart, and across more than {GAP_SECONDS} s nothing is smoothed"
-        if len(pauses) > 0.1 * len(frames)
-        else "they stand alone, or in stretches too short for the filter"
-    )
+    if len(pauses) > 0.1 * len(frames):
+        why = f"frames are up to {max(pauses):.2f} s apart, and across more than {GAP_SECONDS} s nothing is smoothed"
+    elif by.method == "butterworth" and by.cutoff * _usual_step(frames) >= 0.5:
+        why = f"a cut-off of {by.cutoff:g} Hz needs more than {2 * by.cutoff:g} frames/s"
+    else:
+        why = "they stand alone, or in stretches too short for the filter"
     if left == total:
         return f"nothing could be smoothed: {why}"
     return f"{left} of {total} joints could not be smoothed: {why}"
+
+
+def _usual_step(frames: Sequence[FrameResult]) -> float:
+    """Median of the seconds between frames; 0 for a single one."""
+    return float(np.median(np.diff([frame.time for frame in frames]))) if len(frames) > 1 else 0.0
 
 
 def _stretches(frames: Sequence[FrameResult]) -> Iterator[list[tuple[int, Person]]]:

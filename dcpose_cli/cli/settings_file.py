@@ -15,6 +15,7 @@ from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
 from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS
+from .terminal import message
 
 #: Precision in the header of a result -> the option.
 _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.items()}
@@ -28,17 +29,21 @@ _SETTINGS: Final = (
 def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> None:
     """Put the settings of a file in the place of the options that the command line does not give.
 
-    values: of the command's parameters, by name. context: of the call. Raises InputError for a file that cannot be
-    read, UsageError for a setting that the command does not have or that cannot be meant.
+    values: of the command's parameters, by name. context: of the call. A file may serve several commands: settings of
+    the others are said and passed over. Raises InputError for a file that cannot be read, UsageError for a setting that
+    no command has or that cannot be meant.
     """
-    kinds = {
-        name: kind for name, kind in (CONFIG_OPTIONS | SELECTION_OPTIONS | MEASURE_OPTIONS).items() if name in values
-    }
+    every = CONFIG_OPTIONS | SELECTION_OPTIONS | MEASURE_OPTIONS
+    kinds = {name: kind for name, kind in every.items() if name in values}
+    passed: list[str] = []
     settings = _of_result(path) if path.suffix.lower() == ".json" else _of_toml(path)
     for key, value in settings.items():
         name = {"track": "tracks"}.get(key, key).replace("-", "_")
+        if name in every and name not in kinds:
+            passed.append(printable(key))
+            continue
         if name not in kinds:
-            options = ", ".join(sorted(known.replace("_", "-") for known in kinds))
+            options = ", ".join(sorted("track" if known == "tracks" else known.replace("_", "-") for known in kinds))
             raise UsageError(f"unknown setting {printable(key)!r:.60}", path=path, hint=f"known are {options}")
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
@@ -49,6 +54,8 @@ def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> Non
             raise UsageError(f"{printable(key)} cannot be {value!r:.40}", path=path) from error
         except typer.BadParameter as error:
             raise UsageError(f"{printable(key)}: {error.message}", path=path) from error
+    if passed and not values.get("quiet"):
+        message(f"dcpose: warning: {printable(path)}: {', '.join(passed)}: not a setting of this command, passed over")
 
 
 def _value(value: Any, option: Any) -> Any:

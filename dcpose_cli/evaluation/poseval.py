@@ -95,7 +95,7 @@ def file_pairs(ground_truth: Path, predicted: Path) -> list[tuple[Path, Path]]:
     """Ground truth files with their predictions, by name; a single file with a file, or its namesake in a folder."""
     if not ground_truth.is_dir():
         return [(ground_truth, predicted / ground_truth.name if predicted.is_dir() else predicted)]
-    names = sorted(path.name for path in ground_truth.glob("*.json"))
+    names = sorted(path.name for path in ground_truth.glob("*.json") if not path.name.startswith("._"))  # of macOS
     if not names:
         raise InputError("holds no .json file", path=ground_truth, hint="give a folder of ground truth files")
     if predicted.is_file():
@@ -122,6 +122,9 @@ def read_pair(truth: Path, prediction: Path) -> Video:
     if isinstance(labels, dict) and isinstance(labels.get("dcpose"), dict) and "input" in labels["dcpose"]:
         hint = "the ground truth comes first: labels of PoseTrack or COCO, or the truth of a sample clip"
         raise InputError("is a result of dcpose, not ground truth", path=truth, hint=hint)
+    if isinstance(labels, list):
+        hint = "the ground truth comes first: labels have images, annotations and categories"
+        raise InputError("is a list of results, not ground truth", path=truth, hint=hint)
     frames = read_ground_truth(truth)
     posetrack = isinstance(predictions, dict) and ("annolist" in predictions or "annotations" in predictions)
     pair = frames, read_frames(prediction) if posetrack else result_frames(prediction, len(frames))

@@ -78,6 +78,20 @@ def test_measures_may_stand_in_the_file(dcpose, clip, tmp_path):
     assert (tmp_path / "a.trc").read_text().splitlines()[2].split("\t")[:5] == ["50", "50", "23", "17", "m"]
 
 
+def test_one_file_serves_several_commands(dcpose, clip, tmp_path):
+    """kpt-thr and audio are settings of `estimate`, resample-fps one of `export-json`."""
+    (tmp_path / "lab.toml").write_text("kpt-thr = 0.2\naudio = false\nresample-fps = 50\nmax-frames = 3\n", "utf-8-sig")
+    given = (clip, *dcpose.models, "--config", tmp_path / "lab.toml")
+    for command, output, said, frames in (
+        ("estimate", "a.mp4", "resample-fps:", 3),
+        ("export-json", "b.json", "kpt-thr, audio:", 5),
+    ):
+        done = dcpose(command, *given, "-o", tmp_path / output)
+        assert done.returncode == 0, done.stderr
+        assert f"lab.toml: {said} not a setting of this command" in done.stderr
+        assert header((tmp_path / output).with_suffix(".json"))["frames"] == frames
+
+
 @pytest.mark.parametrize(
     ("name", "text", "code", "says"),
     [

@@ -104,6 +104,8 @@ def test_what_does_not_belong_together_is_named(real: Path, tmp_path: Path):
         evaluate(truth, real, metrics=["ap"])
     with pytest.raises(InputError, match="is a result of dcpose, not ground truth"):
         evaluate(real, real)
+    with pytest.raises(InputError, match="is a list of results, not ground truth"):
+        evaluate(save(tmp_path / "results.json", [{"image_id": 1, "keypoints": [0] * 51, "score": 1}]), real)
     labels["images"][0]["file_name"] = "clip/000999.jpg"
     with pytest.raises(InputError, match="a picture of frame 999, the predictions end with frame"):
         evaluate(save(truth, labels), real)

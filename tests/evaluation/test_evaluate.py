@@ -67,6 +67,7 @@ def write_truth_as_result(truth: Path, out: Path) -> None:
 def test_sample_truth_is_ground_truth(root: Path, tmp_path: Path) -> None:
     for name in ("plaza", "sprint"):
         shutil.copy(root / "sample_videos" / f"{name}.json", tmp_path / f"{name}.json")
+    (tmp_path / "._plaza.json").write_bytes(b"\0\5\x16\7")  # as macOS leaves them
     (tmp_path / "pred").mkdir()
     for name in ("plaza", "sprint"):
         write_truth_as_result(tmp_path / f"{name}.json", tmp_path / "pred" / f"{name}.json")
