@@ -1,4 +1,5 @@
-"""What a foreign checkpoint may hold, beyond that no code of it runs: no bomb, and no tensor larger than its bytes."""
+"""What a foreign checkpoint may hold, beyond that no code of it runs: no bomb, no tensor larger than its bytes,
+and real, finite numbers."""
 
 from __future__ import annotations
 
@@ -43,6 +44,18 @@ def require_honest(state: Mapping[str, torch.Tensor], path: Path) -> None:
         total += size
     if total > _most_bytes(path):
         raise WeightsError(f"its tensors claim {total:,} bytes, more than the file has", path=path)
+
+
+def require_finite(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise WeightsError for tensors with numbers that are complex, infinite or none at all: such a network finds
+    nobody, and says nothing."""
+    for name, tensor in state.items():
+        if tensor.is_complex():
+            raise WeightsError(f"the tensor {name!r:.80} holds complex numbers", path=path, hint="use another file")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+            raise WeightsError(
+                f"the tensor {name!r:.80} holds numbers that are not finite", path=path, hint="use another file"
+            )
 
 
 def require_tree(data: object) -> None:

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .._paths import SINGLE, models_dir, shipped_model
+from .._pickles import require_finite
 from .._reading import state_of
 from .._schema import Text, build
 from .._text import one_line, printable
@@ -207,6 +208,7 @@ def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"damaged: {one_line(error)}", path=path) from error
+    require_finite(state, path)
     return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 

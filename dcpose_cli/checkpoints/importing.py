@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .._pickles import require_honest, require_unpacked
+from .._pickles import require_finite, require_honest, require_unpacked
 from .._text import one_line
 from ..errors import InputError, OutputError, UsageError, WeightsError
 from ..files import require_free_target, require_not_input
@@ -86,6 +86,7 @@ def import_checkpoint(
     require_not_input(out / WEIGHTS_NAME, [file])
     require_free_target(out / WEIGHTS_NAME, overwrite=overwrite)
     state, meta = _opened(file)
+    require_finite(state, file)
     net, order, found = _network_of(state, file)
     said = _clues(file, meta, Clues(input_size, joints, decoding), order)
     order, names = _joints(joints or order, said, _outputs(net), file)

@@ -19,6 +19,7 @@ from torch import nn
 
 from dcpose_cli import _ultralytics
 from dcpose_cli._paths import models_dir, shipped_model
+from dcpose_cli._pickles import require_finite
 from dcpose_cli._reading import state_of
 from dcpose_cli._schema import Text, Within, build
 from dcpose_cli._text import one_line, printable
@@ -58,6 +59,7 @@ def load_detector(source: str | Path, *, offline: bool = False, fuse: bool = Tru
         checkpoint, imgsz, name = _ultralytics.read_checkpoint(path), STOCK_IMGSZ, path.stem
     else:
         checkpoint, imgsz, name = _read_safetensors(path)
+    require_finite(checkpoint.state, path)
     if "person" not in checkpoint.names:
         raise WeightsError(
             f"detects no people (its classes: {', '.join(checkpoint.names[:5])})", path=path, hint="use another"

@@ -77,3 +77,35 @@ def test_missing_and_cut_weights(dcpose, product, clip, tiny_folder, tmp_path, o
         assert result.returncode == 5, result.stderr
         assert str(bad) in product.one_line(result)
     assert product.files_in(tmp_path) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("option", ["--model", "--detector"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1j])
+def test_weights_that_are_no_real_finite_numbers(dcpose, product, clip, tmp_path, option, bad):
+    """Such a network finds nobody, or joints nowhere, and says nothing."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    whole = Path(dcpose.models[1 if option == "--model" else 3]) / "model.safetensors"
+    with safe_open(whole, "pt") as file:
+        metadata = file.metadata()
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    name = next(name for name, value in state.items() if value.dim() == 4)
+    state[name] = state[name].to(torch.complex64) if bad == 1j else state[name].clone()
+    state[name].view(-1)[0] = bad
+    (tmp_path / "broken").mkdir()
+    save_file(state, tmp_path / "broken" / "model.safetensors", metadata)
+    result = dcpose.estimate_with(option, tmp_path / "broken", clip, tmp_path / "out.mp4")
+    assert result.returncode == 5, result.stderr
+    text = product.one_line(result)
+    assert name in text
+    assert ("complex" if bad == 1j else "not finite") in text
+    assert product.files_in(tmp_path) == ["broken/model.safetensors"]
+
+
+def test_import_refuses_numbers_that_are_not_finite(dcpose, product, tmp_path):
+    torch.save({"state_dict": {"conv1.weight": torch.full((4, 3, 3, 3), float("nan"))}}, tmp_path / "bad.pth")
+    result = dcpose("models", "import", tmp_path / "bad.pth", "-o", tmp_path / "new")
+    assert result.returncode == 5
+    assert "'conv1.weight' holds numbers that are not finite" in product.one_line(result)
+    assert product.files_in(tmp_path) == ["bad.pth"]
