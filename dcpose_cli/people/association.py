@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..types import Detections, TrackedBoxes
 from .appearance import Appearance, likeness, likenesses
 from .boxes import iou, pairwise_iou
+from .correction import LEAST_LIKENESS, Meetings, exchange_gain
 from .motion import Motion, common_shift
 
 #: Seconds for which motion alone may bring a lost track back.
@@ -45,9 +46,8 @@ SUDDEN_IOU: Final = (0.4, 0.8)
 SUDDEN_LIKENESS: Final = (0.6, 0.5)
 LOST_SUDDEN_LIKENESS: Final = 0.55
 SURE_LIKENESS: Final = 0.8
-#: Likeness that brings a lost track back where boxes do not overlap, and its lead over everybody else: in one scene
+#: LEAST_LIKENESS brings a lost track back where boxes do not overlap, with this lead over everybody else: in one scene
 #: strangers are alike too, by its light and background.
-LEAST_LIKENESS: Final = 0.6
 LIKENESS_LEAD: Final = 0.1
 #: How far someone may have gone meanwhile: box heights at once, and more per second; and how their height may change.
 REACH_HEIGHTS: Final = 0.5
@@ -73,6 +73,8 @@ BESIDE_SCORE: Final = 0.8
 CORRECTION_LEAD: Final = 0.15
 LEARNT_SHARE: Final = 0.1
 LEARNT_LIKENESS: Final = 0.4
+#: A detection is where somebody who is missed may be hidden if it overlaps the box expected there this much.
+MET_IOU: Final = 0.1
 #: Time goes on by this share of a frame at least.
 LEAST_STEP: Final = 0.25
 #: Where frames are far apart (time lapse, --detect-every), motion and memory reach over so many steps of the stream: of
@@ -124,6 +126,7 @@ class AssociationTracker:
     def _forget_everybody(self) -> None:
         self._tracks: list[_Track] = []
         self._before = -np.inf
+        self._meetings = Meetings()
 
     def follow(
         self,
@@ -291,7 +294,7 @@ class AssociationTracker:
             if mine is None or mine.hits < KNOWN_HITS or likeness(appearances[number], mine.appearance) is None:
                 continue
             gains = [
-                (self._gain(number, track, appearances, owners, clear), -track.identity, track)
+                (exchange_gain(number, track, appearances, owners, clear), -track.identity, track)
                 for track in self._tracks
                 if track is not mine and self._in_reach(dets.boxes[number], track)
             ]
@@ -300,28 +303,18 @@ class AssociationTracker:
                 if better in owners:
                     owners[owners.index(better)] = mine
                 owners[number] = better
+        self._part(dets, appearances, owners)
 
-    @staticmethod
-    def _gain(
-        number: int,
-        track: _Track,
-        appearances: Sequence[Appearance | None],
-        owners: list[_Track | None],
-        clear: set[int],
-    ) -> float:
-        """How much more alike people get when a detection gets this track, and its owner, if any, the other one."""
-        mine = owners[number]
-        value = likeness(appearances[number], track.appearance)
-        if mine is None or value is None or value < LEAST_LIKENESS:
-            return 0.0
-        gain = value - (likeness(appearances[number], mine.appearance) or 0.0)
-        if track in owners:
-            other = owners.index(track)
-            if other not in clear:
-                return 0.0
-            gain += likeness(appearances[other], mine.appearance) or 0.0
-            gain -= likeness(appearances[other], track.appearance) or 0.0
-        return gain
+    def _part(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+        """Where one detection is left of two people who met, it goes to the one whom it looks like."""
+        missed = [track for track in self._tracks if track not in owners and track.hits >= KNOWN_HITS]
+        places = np.array([track.motion.predict(self._now or 0.0) for track in missed]).reshape(-1, 4)
+        met = pairwise_iou(dets.boxes, places) >= MET_IOU
+        for number, owner in enumerate(owners):
+            met[number] &= owner is not None and owner.hits >= KNOWN_HITS
+            near = [self._in_reach(dets.boxes[number], track) for track in missed]
+            met[number] &= np.array(near, np.bool_)
+        self._meetings.correct(owners, appearances, missed, met)
 
     def _start(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
         """New tracks for the strong detections that are left; large boxes come first."""

@@ -144,3 +144,13 @@ def test_a_track_does_not_drift_to_the_person_beside(value: float, same: bool) -
         identities = step(tracker, now, (100, 0.9, looks(part)), beside)
         now += 1 / FPS
     assert (0 in identities) == same
+
+
+@pytest.mark.parametrize(("value", "identity"), [(0.9, 0), (0.3, 1)])
+def test_of_two_who_met_the_one_is_left_whom_the_box_looks_like(value: float, identity: int) -> None:
+    """One box reaches over both, and lies nearer to where the other one was expected."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)), (132, 0.9, looks(0.45)))
+    for number in range(6):
+        identities = step(tracker, now + number / FPS, (124, 0.9, looks(value)))
+    assert identities == [identity]
