@@ -72,5 +72,8 @@ def write_table_of_events(
         path, out, signals=repetitions, strikes=strikes, selection=selection, shot_fps=shot_fps, overwrite=overwrite
     )
     if not quiet:
-        parts = [f"{count} {kind.replace('_', ' ')}s of {signal}" for (kind, signal), count in found.counts.items()]
+        parts = [
+            f"{count} {kind.replace('_', ' ')}{'s' if count != 1 else ''} of {signal}"
+            for (kind, signal), count in found.counts.items()
+        ]
         message(f"{printable(out)}: {', '.join(parts) or 'no events were found'}")

@@ -71,11 +71,11 @@ class PictureReader(VideoReader):
         count, first = self._sequence.missing()
         if count:
             said.append(
-                f"{source}: {count} numbers are missing, the first is {first}; the pictures around follow at once"
+                f"{source}: {count} missing in the numbers, the first is {first}; the pictures around follow at once"
             )
         if self._other_sizes:
             said.append(
-                f"{source}: {self._other_sizes} pictures of another size were scaled to "
+                f"{source}: {self._other_sizes} of another size, scaled to "
                 f"{self.info.width}x{self.info.height}, that of the first"
             )
         if holds_several(PictureFile(self._sequence.files[0]).head(_HEAD_BYTES)):

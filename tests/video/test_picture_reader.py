@@ -131,7 +131,7 @@ def test_left_out_numbers_are_said(tmp_path, numbers, missing):
         assert [frame.time for frame in reader] == pytest.approx([i / 10 for i in range(len(numbers))])
         said = picture_warnings(reader, given=True)
     assert [
-        f"{count} numbers are missing, the first is {first};" in said[0] for count, first in [missing] if count
+        f"{count} missing in the numbers, the first is {first};" in said[0] for count, first in [missing] if count
     ] == ([True] * len(said))
     assert len(said) == (missing[0] > 0)
 
@@ -140,7 +140,7 @@ def test_other_sizes_and_animations_are_said(shots, clips):
     cv2.imwrite(str(shots / "frame_4.png"), picture(4, (128, 96)))
     with open_file(shots) as reader:
         assert len(list(reader)) == 12
-        assert "1 pictures of another size were scaled to 64x48" in picture_warnings(reader, given=True)[0]
+        assert "1 of another size, scaled to 64x48" in picture_warnings(reader, given=True)[0]
     moving = clips.make("moving.png", frames=3, codec="apng", pix_fmt="rgb24", container="apng")
     with open_file(moving) as reader:
         assert len(list(reader)) == 1
