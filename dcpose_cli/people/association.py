@@ -46,9 +46,10 @@ SUDDEN_IOU: Final = (0.4, 0.8)
 SUDDEN_LIKENESS: Final = (0.6, 0.5)
 LOST_SUDDEN_LIKENESS: Final = 0.55
 SURE_LIKENESS: Final = 0.8
-#: LEAST_LIKENESS brings a lost track back where boxes do not overlap, with this lead over everybody else: in one scene
-#: strangers are alike too, by its light and background.
+#: LEAST_LIKENESS brings a lost track back where boxes do not overlap, with this lead: strangers are alike too, by light
+#: and background. Who is seen elsewhere and looks so much more like themselves there (ELSEWHERE) is no rival.
 LIKENESS_LEAD: Final = 0.1
+ELSEWHERE_LEAD: Final = 0.2
 #: How far someone may have gone meanwhile: box heights at once, and more per second; and how their height may change.
 REACH_HEIGHTS: Final = 0.5
 REACH_PER_SECOND: Final = 1.0
@@ -249,18 +250,24 @@ class AssociationTracker:
     ) -> None:
         """Gives lost tracks back to those who look like them and are near enough; large boxes choose first."""
         sizes = dets.boxes[candidates, 2] * dets.boxes[candidates, 3]
+        sure = {t: likeness(look, t.appearance) for t, look in zip(owners, appearances, strict=True) if t is not None}
         for number in candidates[np.argsort(-sizes, kind="stable")]:
             if owners[number] is None:
-                owners[number] = self._alike(dets.boxes[number], appearances[number], owners)
+                owners[number] = self._alike(dets.boxes[number], appearances[number], owners, sure)
 
     def _alike(
-        self, box: NDArray[np.float32], appearance: Appearance | None, owners: Sequence[_Track | None]
+        self,
+        box: NDArray[np.float32],
+        appearance: Appearance | None,
+        owners: Sequence[_Track | None],
+        sure: dict[_Track, float | None],
     ) -> _Track | None:
         ranked = []
         for track in self._tracks:
             value = likeness(appearance, track.appearance)
             free = track not in owners
-            if value is not None and (not free or self._in_reach(box, track)):
+            elsewhere = value is not None and (sure.get(track) or 0.0) >= value + ELSEWHERE_LEAD
+            if value is not None and not elsewhere and (not free or self._in_reach(box, track)):
                 ranked.append((-value, track.identity, free, track))
         ranked.sort(key=lambda entry: entry[:2])
         if not ranked or not ranked[0][2] or -ranked[0][0] < LEAST_LIKENESS:

@@ -154,3 +154,15 @@ def test_of_two_who_met_the_one_is_left_whom_the_box_looks_like(value: float, id
     for number in range(6):
         identities = step(tracker, now + number / FPS, (124, 0.9, looks(value)))
     assert identities == [identity]
+
+
+@pytest.mark.parametrize(("value", "identity"), [(0.99, 0), (0.8, 2)])
+def test_who_is_seen_elsewhere_is_no_rival_of_one_who_comes_back(value: float, identity: int) -> None:
+    """The box is 0.75 like the missing one and 0.66 like the other, who looks like themselves now or hardly does."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)), (300, 0.9, looks(0)))
+    for number in range(10):
+        step(tracker, now + number / FPS, (300, 0.9, looks(0)))
+    now += 10 / FPS
+    other = looks((1 - value**2) ** 0.5)
+    assert step(tracker, now, (58, 0.9, looks(0.75)), (300, 0.9, other)) == [identity, 1]
