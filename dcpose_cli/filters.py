@@ -27,6 +27,8 @@ from .errors import UsageError
 from .smooth import GAP_SECONDS, METHODS, connected, present_joints, smooth_results
 from .types import FrameResult, Person
 
+#: Least cut-off of one pass as a share of half the frame rate; the equations of a lower one are singular to rounding.
+LEAST_SHARE: Final = 1e-4
 #: What `dcpose smooth --method` can be: those that run along with a video, and those of whole tracks.
 ALL_METHODS: Final = (*METHODS, "butterworth", "median")
 
@@ -91,6 +93,8 @@ def said_of(frames: Sequence[FrameResult], by: Filter) -> str:
         why = f"frames are up to {max(pauses):.2f} s apart, and across more than {GAP_SECONDS} s nothing is smoothed"
     elif by.method == "butterworth" and by.cutoff * _usual_step(frames) >= 0.5:
         why = f"a cut-off of {by.cutoff:g} Hz needs more than {2 * by.cutoff:g} frames/s"
+    elif by.method == "butterworth" and 0 < _share(_usual_step(frames), by) < LEAST_SHARE:
+        why = f"a cut-off of {by.cutoff:g} Hz is too low for {1 / _usual_step(frames):g} frames/s"
     else:
         why = "they stand alone, or in stretches too short for the filter"
     if left == total:
@@ -141,7 +145,7 @@ def _fits(times: NDArray[np.float64], by: Filter) -> bool:
         return len(times) >= (3 if by.method == "median" else 2)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     count = round((times[-1] - times[0]) / step) + 1 if step > 0 else 0
-    return 3 * (2 * _sections(by) + 1) < count <= 10 * len(times) and _share(step, by) < 1
+    return 3 * (2 * _sections(by) + 1) < count <= 10 * len(times) and LEAST_SHARE <= _share(step, by) < 1
 
 
 def _sections(by: Filter) -> int:

@@ -91,6 +91,11 @@ def test_what_could_not_be_smoothed_is_said():
     assert said == "80 of 720 joints could not be smoothed: they stand alone, or in stretches too short for the filter"
     said = said_of(fast, Filter(method="butterworth", cutoff=25.0))
     assert said == "nothing could be smoothed: a cut-off of 25 Hz needs more than 50 frames/s"
+    assert "they stand alone" in said_of(fast[:1], Filter(method="butterworth"))
+    instant = track_of(np.arange(100.0), np.arange(100) / 1e15)
+    said = said_of(instant, Filter(method="butterworth"))
+    assert said == "nothing could be smoothed: a cut-off of 6 Hz is too low for 1e+15 frames/s"
+    np.testing.assert_array_equal(xs_of(filtered(instant, Filter(method="butterworth"))), xs_of(instant))
 
 
 @pytest.mark.parametrize(
