@@ -3,7 +3,6 @@
     python benchmarks/speed.py sample_videos/sprint.mp4
     python benchmarks/speed.py clip.mp4 --model dcpose-s --peer yolo11n-pose.yaml --json speed.json
     python benchmarks/speed.py crowd   # or 4k: clips that speed_clips.py makes
-    python benchmarks/speed.py --check # a minute: the same two clips, ratios against limits
 
 Every figure is the median of several rounds in one process, one thing after the other; compare ratios, not runs.
 """
@@ -71,10 +70,6 @@ class Inputs:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.check:
-        from speed_check import check
-
-        return check(options)
     with tempfile.TemporaryDirectory() as folder:
         if str(options.clip) in SCENES:
             options.clip = make_clip(str(options.clip), Path(folder), options.frames)
@@ -103,21 +98,22 @@ def measure(options: argparse.Namespace) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path, nargs="?", help=f"a video, or {' or '.join(SCENES)}")
-    parser.add_argument("--check", action="store_true", help="compare ratios on the made clips with their limits")
+    parser.add_argument("clip", type=Path, help=f"a video, or {' or '.join(SCENES)}")
+    add_options(parser)
+    parser.add_argument("--frames", type=int, default=96, help="of the clip (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What is timed, and beside whom."""
     parser.add_argument("--model", default="auto")
     parser.add_argument("--detector", default="person-n")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--frames", type=int, default=96, help="of the clip (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: %(default)s)")
     parser.add_argument("--peer", help="also time `yolo pose predict` with these weights; a .yaml is run untrained")
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args(arguments)
-    if (options.clip is None) != options.check:
-        parser.error("name a clip, or give --check without one")
-    return options
 
 
 def loaded(options: argparse.Namespace, **settings: Any) -> dcpose_cli.PoseEstimator:

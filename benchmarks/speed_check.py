@@ -1,4 +1,6 @@
-"""`speed.py --check`: has the program become slower than its own networks, or than a peer? A minute on two cores.
+"""Has the program become slower than its own networks, or than a peer? A minute on two cores.
+
+    python benchmarks/speed_check.py
 
 Only ratios of times of one run are compared, and each limit lies well above what was measured: a busy machine passes,
 a stage that takes twice as long does not.
@@ -10,7 +12,9 @@ import argparse
 import copy
 import importlib.util
 import json
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -43,8 +47,11 @@ class Ratio:
         return self.value <= self.limit
 
 
-def check(options: argparse.Namespace) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the ratios; 1 when one of them is above its limit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    speed.add_options(parser)
+    options = parser.parse_args(arguments)
     found = [ratio for name in FRAMES for ratio in ratios(name, options)]
     print(as_text(found))
     if options.json:
@@ -79,3 +86,7 @@ def as_text(found: list[Ratio]) -> str:
         verdict = "" if ratio.holds else "   TOO SLOW"
         lines.append(f"{ratio.clip:6} {ratio.name:20} {ratio.value:9.2f} {ratio.limit:9.2f}{verdict}")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

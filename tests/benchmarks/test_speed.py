@@ -92,19 +92,11 @@ def test_ratios_are_over_the_bare_networks_and_the_peer(timed):
 
 def test_a_slower_program_is_told(timed, capsys):
     timed({"crowd": 2.0, "4k": 4.0})
-    assert speed_check.check(options()) == 0
+    assert speed_check.main([]) == 0
     assert "TOO SLOW" not in capsys.readouterr().out
     timed({"crowd": 2.0 * speed_check.MOST_OVER_BARE["crowd"] + 0.1, "4k": 4.0})
-    assert speed_check.check(options()) == 1
+    assert speed_check.main([]) == 1
     assert capsys.readouterr().out.count("TOO SLOW") == 1
-
-
-@pytest.mark.parametrize("arguments", [[], ["clip.mp4", "--check"]])
-def test_either_a_clip_or_the_check(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        speed.parse(arguments)
-    assert stopped.value.code == 2
-    assert "--check" in capsys.readouterr().err
 
 
 @pytest.mark.slow
