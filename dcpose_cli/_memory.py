@@ -8,12 +8,14 @@ from functools import lru_cache
 from typing import Final
 
 # Parameters of mallopt(3).
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 _MIB: Final = 2**20
 #: The largest block that is kept, as much as glibc allows, and how much of what is free is kept in all.
 LARGEST_BLOCK: Final = 32 * _MIB
 MOST_FREE: Final = 512 * _MIB
 _STEP: Final = 64 * _MIB
+#: Pools of blocks that threads share. By default there are eight per core, and each keeps free blocks of its own.
+POOLS: Final = 2
 
 #: What the text of an error says when memory ran out and its type does not: torch on CPU ("DefaultCPUAllocator: not
 #: enough memory", "can't allocate memory") and MPS ("MPS backend out of memory"), CUDA's libraries, OpenCV, the system.
@@ -43,7 +45,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    wanted = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_FREE), (_TOP_PAD, _STEP))
+    wanted = (
+        (_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_FREE), (_TOP_PAD, _STEP), (_ARENA_MAX, POOLS),
+    )  # fmt: skip
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from dcpose_cli._memory import POOLS
+
 CODE = """
 import resource, sys
 import numpy as np
@@ -24,6 +26,31 @@ before = faults(size)
 assert keep_freed_memory()
 print(before, faults(size))
 """
+
+THREADS = """
+import ctypes, threading
+from dcpose_cli._memory import keep_freed_memory
+
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = libc.malloc.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = ctypes.c_int, ctypes.c_void_p
+assert keep_freed_memory()
+waiting = threading.Barrier(9)
+threads = [threading.Thread(target=lambda: (libc.malloc(1000), waiting.wait())) for _ in range(8)]
+for thread in threads:
+    thread.start()
+waiting.wait()
+for thread in threads:
+    thread.join()
+file = libc.fdopen(1, b"w")
+libc.malloc_info(0, file)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_threads_share_pools_of_free_blocks():
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+    assert 1 <= done.stdout.count("<heap nr=") <= POOLS
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
