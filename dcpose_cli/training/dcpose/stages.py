@@ -78,10 +78,10 @@ def train_head(
     """Stage 2: windows, the backbone frozen. `samples` as `with_motion` mixes them. fresh: the head is untrained."""
     for parameter in net.backbone.parameters():
         parameter.requires_grad_(False)
-    if fresh and config.init == "mean" and not run.loop(recipe, 2, net, config).path.is_file():
-        _start_near_merged(net, recipe, config, samples, run)
     loop = run.loop(recipe, 2, net, config)
-    loop.resume()
+    if not loop.resume() and fresh and config.init == "mean":
+        _start_near_merged(net, recipe, config, samples, run)
+        loop = run.loop(recipe, 2, net, config)  # the averaged weights begin there, too
 
     def losses(maps: tuple[Tensor, Tensor, Tensor], batch: Batch, sigma: float) -> Tensor:
         with run.autocast(config):
