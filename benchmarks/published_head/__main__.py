@@ -63,8 +63,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=4000, help="of each head (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--quarters", type=float, default=0, help="share of the steps on quarters of the maps: cheaper")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--limit", type=int, help="at most so many windows of each part")
+    parser.add_argument("--limit", type=int, help="at most so many windows of each part, in training and measured")
     parser.add_argument("--hold-out", type=float, help="share of the clips (default: the recipe's, or 0.12)")
     parser.add_argument("--least-clips", type=int, default=LEAST_CLIPS)
     parser.add_argument("--samples", type=Path, default=Path("sample_videos"))
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "families": {name: {s.name: s.sha256 for s in sources} for name, sources in found.items()},
         "map": "x".join(map(str, shape.map)),
         "crop": "x".join(map(str, shape.crop)),
-        **{key: getattr(options, key) for key in ("cached", "steps", "batch", "lr", "seeds", "limit")},
+        **{key: getattr(options, key) for key in ("cached", "steps", "batch", "lr", "quarters", "seeds", "limit")},
         "windows": len(measured),
         "clips": len({window.clip for window in measured}),
         "joints": int(sum((w.joints[:, 2] > 0).sum() for w in measured)),
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def require_same(options: argparse.Namespace, found: dict[str, list[Source]], share: float) -> None:
     """Ends the program where --out was made with other options; notes them where it is new."""
-    keys = ("map", "crop", "cached", "steps", "batch", "lr", "limit", "recipe")
+    keys = ("map", "crop", "cached", "steps", "batch", "lr", "quarters", "limit", "recipe")
     settings = {key: str(getattr(options, key)) for key in keys} | {"hold_out": str(share)}
     settings |= {source.name: source.sha256 for sources in found.values() for source in sources}
     path = options.out / "settings.json"
@@ -175,7 +176,7 @@ def trained(
         say(f"{place}, seed {seed}: {progress.step}/{progress.steps} loss {progress.loss:.4f}")
 
     folder = options.out / f"{place}-seed-{seed}"
-    return train_head(windows, names, has, options.map, config, seed, folder, options.device, report)
+    return train_head(windows, names, has, options.map, config, seed, folder, options.device, report, options.quarters)
 
 
 def assemble(name: str, head: Path, size: tuple[int, int], folder: Path) -> None:

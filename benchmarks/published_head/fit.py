@@ -85,10 +85,12 @@ def train_head(
     folder: Path,
     device: torch.device,
     report: Callable[[Progress], None],
+    quarters: float = 0,
 ) -> Path:
     """A head trained on the maps of these families of sources; the path of its weights. Resumes what lies in `folder`.
 
-    has: the slots that each source knows; the others have no labels. size: width and height of the maps.
+    has: the slots that each source knows; the others have no labels. size: width and height of the maps. quarters:
+    share of the steps, the first ones, that see a quarter of every map: see `quarter_of`.
     """
     path = folder / "head.safetensors"
     if path.is_file():
@@ -113,6 +115,8 @@ def train_head(
     def loss_of(step: int) -> Tensor:
         net.train()
         maps, joints, margin = batch(step, config.batch)
+        if step < quarters * config.steps:
+            maps, joints = quarter_of(maps, joints, np.random.default_rng([seed, step, 2]))
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             final = net.head(maps[:, 0], maps[:, 1], maps[:, 2], margin.to(device)).final
         return stage_loss(config, final, joints.to(device), config.sigma)
@@ -121,6 +125,24 @@ def train_head(
     net.load_state_dict(loop.average.state)
     save_file({name: value.cpu().contiguous() for name, value in head_state(net).items()}, path)
     return path
+
+
+def quarter_of(maps: Tensor, joints: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A part of half the height and half the width of every window: the head costs a quarter there, at the same scale.
+
+    maps: (B, F, 17, h, w). joints: (B, 17, 3) in pixels of the maps, weight. Returns both for the parts. Each part has
+    one of the labelled joints in it, at a random place. Joints outside it keep their weight: nothing is to be found.
+    """
+    sides = np.array([maps.shape[4] // 2, maps.shape[3] // 2])
+    parts, moved = [], joints.clone()
+    for number, found in enumerate(joints.numpy()):
+        labelled = np.flatnonzero(found[:, 2] > 0)
+        middle = found[rng.choice(labelled), :2] if len(labelled) else sides
+        corner = np.rint(middle - sides * rng.uniform(0.1, 0.9, 2)).clip(0, sides).astype(int)
+        left, top = (int(value) for value in corner)
+        parts.append(maps[number, :, :, top : top + sides[1], left : left + sides[0]])
+        moved[number, :, :2] -= torch.tensor([left, top], dtype=moved.dtype)
+    return torch.stack(parts), moved
 
 
 def batch_of(

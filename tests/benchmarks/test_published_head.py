@@ -100,6 +100,20 @@ def test_a_batch_has_no_window_of_a_family_left_out_and_no_label_that_a_source_l
     assert joints[seen == 2, 3:, 2].all()
 
 
+def test_a_quarter_of_a_map_holds_a_joint_where_its_label_says(load):
+    fit = load("fit")
+    joints = torch.tensor([[[5.0, 30.0, 1.0]], [[20.0, 3.0, 1.0]], [[10.0, 10.0, 0.0]]]).repeat(1, 17, 1)
+    maps = torch.cat([bump(float(x), float(y), 24, 32).expand(1, 17, 32, 24) for x, y, _ in joints[:, 0]])
+    for seed in range(20):
+        parts, moved = fit.quarter_of(maps[:, None].expand(3, 3, 17, 32, 24), joints, np.random.default_rng(seed))
+        assert parts.shape == (3, 3, 17, 16, 12)
+        assert torch.equal(moved[..., 2], joints[..., 2])
+        x, y = moved[:2, 0, :2].round().long().T
+        assert {*x.tolist()} <= {*range(12)}
+        assert {*y.tolist()} <= {*range(16)}
+        assert torch.equal(parts[:2, 0, 0].flatten(1).argmax(dim=1), 12 * y + x)
+
+
 def one(table, family, heads):
     """Ten windows of five clips, ten joints each, of which the single frame finds five; heads: joints found by key,
     damaged and clean."""
@@ -205,7 +219,8 @@ def test_every_family_is_left_out_measured_and_the_head_put_on_a_network(
     arguments = [
         *("--data", str(tiny_pack), "--recipe", str(tiny_recipe), "--backbones", *map(str, networks)),
         *("--map", "12x16", "--hold-out", str(share), "--least-clips", "1", "--cached", "6", "--steps", "2"),
-        *("--batch", "2", "--seeds", "1", "--out", str(tmp_path / "run"), "--json", str(tmp_path / "f.json")),
+        *("--batch", "2", "--quarters", "0.5", "--seeds", "1", "--out", str(tmp_path / "run")),
+        *("--json", str(tmp_path / "f.json")),
         *("--assemble", str(networks[0]), "--model", str(tmp_path / "assembled")),
     ]
     found = main.figures
