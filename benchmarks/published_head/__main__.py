@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--quarters", type=float, default=0, help="share of the steps on quarters of the maps: cheaper")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--limit", type=int, help="at most so many windows of each part, in training and measured")
+    parser.add_argument("--limit", type=int, help="train on at most so many windows of each part")
     parser.add_argument("--hold-out", type=float, help="share of the clips (default: the recipe's, or 0.12)")
     parser.add_argument("--least-clips", type=int, default=LEAST_CLIPS)
     parser.add_argument("--samples", type=Path, default=Path("sample_videos"))
