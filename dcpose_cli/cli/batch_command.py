@@ -57,7 +57,7 @@ def _carry_out(
     if plan.others and not quiet:
         names = ", ".join(printable(path.name) for path in plan.others[:_OTHERS])
         more = f" and {len(plan.others) - _OTHERS} more" if len(plan.others) > _OTHERS else ""
-        message(f"dcpose: left out, as their names are not those of videos: {names}{more}")
+        message(f"dcpose: left out, not videos by their names: {names}{more}")
     if dry_run:
         _print_plan(plan)
         return EXIT_OK

@@ -204,10 +204,11 @@ def _converted(summary: EstimateSummary) -> str:
 
 
 def named(paths: list[Path]) -> str:
-    """What was written, in few words."""
-    if len(paths) > 2:
-        return f"{printable(paths[0])} and {len(paths) - 1} more"
-    return " and ".join(map(printable, paths))
+    """What was written: up to three files by their names, of more the first one and their number."""
+    if len(paths) > 3:
+        return f"{printable(paths[0])} and {len(paths) - 1} more files"
+    *before, last = map(printable, paths)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _count(summary: EstimateSummary) -> str:

@@ -92,7 +92,8 @@ def _line(good: bool, name: str, text: str) -> None:
 def _devices() -> str:
     import torch
 
-    found = [f"cpu ({os.cpu_count()} cores, {torch.get_num_threads()} threads)"]
+    threads = torch.get_num_threads()
+    found = [f"cpu ({os.cpu_count()} cores, {threads} {'thread' if threads == 1 else 'threads'})"]
     found += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append("mps")
@@ -131,7 +132,7 @@ def _choice() -> str:
 
     if torch.cuda.is_available():
         return "posewarper-w48-posetrack18 with yolov8m.pt (dcpose models get), or dcpose-s, shipped and faster"
-    return "dcpose-s, shipped; networks of the W48 size are for machines with a GPU"
+    return "dcpose-s, shipped; the larger published models (dcpose models available) need a GPU to be quick"
 
 
 def _network() -> str:

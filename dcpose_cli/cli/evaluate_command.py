@@ -20,6 +20,8 @@ from .terminal import message, say, show
 
 #: Ends the name of a row without the people marked `interpolated`.
 DETECTED: Final = ", detected"
+#: What the metrics that need a package give.
+_FIGURES: Final = {"oks": "OKS-AP needs", "tracking": "MOTA and IDF1 need"}
 
 
 def evaluate_results(
@@ -47,9 +49,10 @@ def evaluate_results(
         if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():
             message("dcpose: no joint is where the truth has one; are these results of the same video?")
         _say_other_clip(truth, predicted)
-        lacking = [str(METRICS[name]) for name in METRICS if wanted is None and name not in available_metrics()]
+        lacking = [name for name in METRICS if wanted is None and name not in available_metrics()]
         if lacking:
-            message(f"dcpose: {' and '.join(lacking)} for more figures: pip install 'dcpose[evaluate]'")
+            needed = ", ".join(f"{_FIGURES[name]} {METRICS[name]}" for name in lacking)
+            message(f"dcpose: {needed}: pip install 'dcpose[evaluate]'")
     if json is not None:
         write_atomic(json, json_module.dumps(as_json(result), indent=1, allow_nan=False) + "\n", overwrite=overwrite)
 

@@ -87,7 +87,7 @@ def verify_models(
         list[str] | None, typer.Argument(help="Shipped and fetched models; all when none is named.")
     ] = None,
 ) -> None:
-    """Compare weights with their SHA-256: shipped ones with the published, fetched ones with what came."""
+    """Compare weights with their SHA-256: shipped models with the release, fetched models with the download."""
     from .model_commands import verify_models
 
     verify_models(models or [])
@@ -145,7 +145,7 @@ def optimise_model(
     detector: Annotated[str, typer.Option(help="The detector that is made ready, too.")] = DEFAULTS.detector,
     quiet: o.Quiet = False,
 ) -> None:
-    """Make the files of an engine ahead, which otherwise the first run makes."""
+    """Convert networks for an engine in advance; otherwise the first run does it."""
     from .model_commands import optimise_model
 
     optimise_model(model, engine, precision, detector, quiet=quiet)

@@ -29,7 +29,7 @@ Settings = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="Options from a TOML file (conf = 0.4), or those that made a result. The command line comes first.",
+        help="Options from a TOML file (conf = 0.4), or those that made a result; the command line overrides them.",
         show_default=False,
     ),
 ]
@@ -39,7 +39,7 @@ ShotFps = Annotated[
     typer.Option(
         "--shot-fps",
         metavar="FPS",
-        help="Slow motion: frames per second the camera recorded with (240); times are then those of reality.",
+        help="Slow motion: frames per second that the camera recorded with (240); results then use real time.",
         show_default=False,
     ),
 ]
@@ -66,17 +66,27 @@ SELECTION_OPTIONS: Final[dict[str, Any]] = {
     "tracks": _option(
         list[int] | None, "--track", panel="People", show_default=False, help="Only this track; may be repeated."
     ),
-    "largest": _option(bool, "--largest", panel="People", help="Only the track with the largest boxes in all."),
+    "largest": _option(
+        bool, "--largest", panel="People", help="Only the track with the largest boxes over the whole video."
+    ),
     "longest": _option(bool, "--longest", panel="People", help="Only the track that is in the most frames."),
     "center": _option(bool, "--center", panel="People", help="Only the track nearest to the middle of the picture."),
     "roi": _option(
-        str | None, "--roi", panel="People", metavar="X,Y,W,H", help="Only people whose box has its centre in here."
+        str | None,
+        "--roi",
+        panel="People",
+        metavar="X,Y,W,H",
+        help="Only people whose box has its centre in this rectangle.",
     ),
     "max_people": _option(
         int | None, "--max-people", panel="People", metavar="N", help="At most N people per frame, the largest tracks."
     ),
     "min_height": _option(
-        float | None, "--min-height", panel="People", metavar="PIXELS", help="Only tracks of at least this height."
+        float | None,
+        "--min-height",
+        panel="People",
+        metavar="PIXELS",
+        help="Only tracks whose median height is at least this.",
     ),
 }
 
@@ -84,19 +94,19 @@ SELECTION_OPTIONS: Final[dict[str, Any]] = {
 MEASURE_OPTIONS: Final[dict[str, Any]] = {
     "metres_per_pixel": _option(
         float | None, "--metres-per-pixel", panel="Measures", show_default=False,
-        help="For trc, c3d, bvh, blender: metres, with Y up.",
+        help="For trc, c3d, bvh, blender: coordinates in metres, with Y up.",
     ),
     "person_height": _option(
         float | None, "--person-height", panel="Measures", metavar="METRES", show_default=False,
-        help="The same, from the person's height.",
+        help="Metres, from the height of the person.",
     ),
     "floor_angle": _option(
         str | None, "--floor-angle", panel="Measures", metavar="DEGREES", show_default=False,
-        help="With metres: level the floor; auto, or degrees.",
+        help="With metres: make the floor level; auto, or degrees.",
     ),
     "resample_fps": _option(
         str | None, "--resample-fps", panel="Measures", metavar="FPS", show_default=False,
-        help="Frames per second of the output; for times that are irregular.",
+        help="Frames per second of the output, where the times of the video are irregular.",
     ),
 }  # fmt: skip
 
@@ -133,20 +143,20 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         bool,
         "--share-crops/--no-share-crops",
         panel="Speed",
-        help="Consecutive windows share crops, for speed; without, every window has crops of its own.",
+        help="Neighbouring windows share crops, which is faster; otherwise every window has crops of its own.",
     ),
     "detect_every": _option(int, panel="Speed", help="Detect people in every n-th frame, interpolate in between."),
     "detect_size": _option(
         str,
         panel="Poses",
         metavar="PIXELS",
-        help="Long side at which people are searched, or auto: larger where people are small.",
+        help="Long side to which frames are scaled for the detector, or auto: larger where people are small.",
     ),
     "hwaccel": _option(
         str, panel="Speed", metavar="NAME", help="Hardware decoding: none, auto or a type (cuda, vaapi, ...)."
     ),
     "deinterlace": _option(
-        str, panel="Range", metavar="MODE", help="auto (frames that say they are interlaced), on or off."
+        str, panel="Range", metavar="MODE", help="auto (frames that are marked as interlaced), on or off."
     ),
     "conf": _option(float, panel="Poses", help="Least confidence of a detected person, 0..1."),
     "keep_conf": _option(float, panel="Tracking", help="Least confidence of a person who is tracked already."),
@@ -159,7 +169,9 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         bool, " /--no-fill", panel="Tracking", show_default=False, help="Leave gaps in tracks as they are."
     ),
     "kpt_thr": _option(float, panel="Poses", help="Least confidence of a drawn joint."),
-    "interval": _option(int, panel="Poses", help="Frames between the current one and its neighbours."),
+    "interval": _option(
+        int, panel="Poses", help="Frames from the current one to each of its two neighbours; 1 takes the next ones."
+    ),
     "flip_test": _option(
         bool,
         "--flip-test",
@@ -178,13 +190,13 @@ CONFIG_OPTIONS: Final[dict[str, Any]] = {
         str | None,
         panel="Range",
         metavar="FPS",
-        help="Slow motion: frames per second the camera recorded with (240); times are then those of reality.",
+        help="Slow motion: frames per second that the camera recorded with (240); results then use real time.",
     ),
     "start": _option(
         float | None, panel="Range", parser=seconds_of, metavar="TIME", help="Begin at 90, 1:30 or 0:01:30."
     ),
     "end": _option(float | None, panel="Range", parser=seconds_of, metavar="TIME", help="Stop before this time."),
-    "max_frames": _option(int | None, panel="Range", help="Stop after so many frames."),
+    "max_frames": _option(int | None, panel="Range", help="Stop after this many frames."),
     "offline": _option(bool, "--offline", help="Never download anything."),
     "allow_network": _option(bool, "--allow-network", help="Allow network addresses, cameras and playlists as inputs."),
 }

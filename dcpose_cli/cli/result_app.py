@@ -41,7 +41,7 @@ def convert(
         float | None, typer.Option(help="Leave out joints below this confidence.", show_default=False)
     ] = None,
     fps: Annotated[
-        str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
+        str | None, typer.Option(help="Frame rate of an input without times; default 25.", show_default=False)
     ] = None,
     shot_fps: o.ShotFps = None,
     quiet: o.Quiet = False,
@@ -70,7 +70,10 @@ def events(
         ),
     ] = None,
     heel_strikes: Annotated[
-        bool, typer.Option("--heel-strikes", help="Of somebody who walks across the picture, seen from the side.")
+        bool,
+        typer.Option(
+            "--heel-strikes", help="Find the heel strikes of people who walk across the picture, seen from the side."
+        ),
     ] = False,
     shot_fps: o.ShotFps = None,
     overwrite: o.Overwrite = False,

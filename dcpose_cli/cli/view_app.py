@@ -81,7 +81,7 @@ def edit(
     ] = None,
     save_script: Annotated[Path | None, typer.Option(help="Write all edits to this file, too.")] = None,
     fps: Annotated[
-        str | None, typer.Option(help="Frame rate of an input that says no times; 25 without.", show_default=False)
+        str | None, typer.Option(help="Frame rate of an input without times; default 25.", show_default=False)
     ] = None,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -129,7 +129,7 @@ def render(
     show: Annotated[
         str | None, typer.Option(help="heatmaps: of --track and --joint (runs the network).", rich_help_panel=_MAPS)
     ] = None,
-    joint: Annotated[str | None, typer.Option(help="A joint, left_wrist say.", rich_help_panel=_MAPS)] = None,
+    joint: Annotated[str | None, typer.Option(help="A joint, for example left_wrist.", rich_help_panel=_MAPS)] = None,
     model: Annotated[str, typer.Option(help="A DCPose model.", rich_help_panel=_MAPS)] = DEFAULTS.model,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...", rich_help_panel=_MAPS)] = DEFAULTS.device,
     no_audio: o.NoAudio = False,
@@ -164,7 +164,7 @@ def report(
     *,
     selection: Selection,
 ) -> None:
-    """An HTML page to look at a result: video, tracks, trajectories, angles, weak spots. It opens offline."""
+    """An HTML page to look at a result: video, tracks, trajectories, angles, doubtful seconds. It opens offline."""
     from .view_commands import report_page
 
     report_page(result, out, video=video, embed=embed, selection=selection, overwrite=overwrite, quiet=quiet)

@@ -15,6 +15,7 @@ from .labels import (
     LabelledFrame,
     LabelledPerson,
     LabelledVideo,
+    box_of_joints,
     clip_box,
     joints_from,
     parse,
@@ -33,6 +34,8 @@ _MOST_FRAMES: Final = 100_000
 _MOST_FRAMES_IN_ALL: Final = 1_000_000
 _DEFAULT_CATEGORY: Final = 1
 _PEOPLE: Final = frozenset({"person", "persons", "people", "human", "humans", "pedestrian"})
+#: Pixels by which a box that was made from the joints may differ from their extent: such boxes are rounded.
+_ROUNDING: Final = 0.02
 
 
 def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
@@ -40,12 +43,13 @@ def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
 
     Joints go by the names of the category that the annotations use, in any common spelling; without names they are
     COCO's. Of several categories with joints, those called person (human, people, ...) count. Eyes have no slot; neck
-    and crown, which COCO lacks, stay unlabelled. Crowds are left out. Places are those of the upright picture, also
-    where EXIF data turn it (turned.py). Raises InputError.
+    and crown, which COCO lacks, stay unlabelled. Crowds are left out. A box that is exactly the extent of the joints,
+    as CVAT exports it, was not drawn: it gets the border of a missing box (labels.BOX_BORDER). Places are those of the
+    upright picture, also where EXIF data turn it (turned.py). Raises InputError.
     """
 
     def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
-        found = people_by_picture(data)
+        found = people_by_picture(data, drawn_boxes=False)
         frames = [_frame(image, found[image["id"]], images) for image in data["images"] if image["id"] in found]
         return [LabelledVideo(frame.name, (frame,)) for frame in frames]
 
@@ -95,10 +99,13 @@ def _is_person(category: Mapping[str, Any]) -> bool:
     return str(category.get("name", "person")).strip().lower() in _PEOPLE
 
 
-def people_by_picture(data: Mapping[str, Any], default: Sequence[str] = COCO_NAMES) -> dict[int, list[LabelledPerson]]:
+def people_by_picture(
+    data: Mapping[str, Any], default: Sequence[str] = COCO_NAMES, *, drawn_boxes: bool = True
+) -> dict[int, list[LabelledPerson]]:
     """People of parsed COCO labels by the id of their picture: with a box inside it and at least one joint.
 
-    default: names of the keypoints where the category has none. Raises KeyError, TypeError or ValueError.
+    default: names of the keypoints where the category has none. drawn_boxes: boxes are taken as they are; else those
+    that are only the extent of the joints get a border. Raises KeyError, TypeError or ValueError.
     """
     by_category = _slots_by_category(data, default)
     listed = {int(c["id"]): c for c in data.get("categories", ()) if "id" in c}
@@ -109,15 +116,25 @@ def people_by_picture(data: Mapping[str, Any], default: Sequence[str] = COCO_NAM
         slots, names = by_category.get(category), listed.get(category, {}).get("keypoints") or default
         if entry.get("iscrowd") or slots is None:
             continue
-        if entry.get("area", 1) <= 0 or not any(value > 0 for value in entry.get("keypoints") or ()):
+        if not any(value > 0 for value in entry.get("keypoints") or ()):
             continue
-        joints, box = joints_from(entry["keypoints"], slots), clip_box(entry["bbox"], sizes[entry["image_id"]])
+        joints = joints_from(entry["keypoints"], slots)
+        drawn = drawn_boxes or not _is_extent(entry["bbox"], entry["keypoints"])
+        box = clip_box(entry["bbox"] if drawn else box_of_joints(joints), sizes[entry["image_id"]])
         if box is not None and joints[:, 2].any():
             track = entry.get("track_id")
             found.setdefault(entry["image_id"], []).append(
                 LabelledPerson(joints, box, None if track is None else int(track), _further(entry, names))
             )
     return found
+
+
+def _is_extent(box: Sequence[float], keypoints: Sequence[float]) -> bool:
+    """Whether an xywh box is the smallest one around the labelled keypoints."""
+    triples = np.asarray(keypoints, np.float64).reshape(-1, 3)
+    seen = triples[triples[:, 2] > 0, :2]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return bool(np.allclose(box, [*low, *(high - low)], rtol=0, atol=_ROUNDING))
 
 
 def _further(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[float, float]]:

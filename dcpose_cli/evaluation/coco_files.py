@@ -29,14 +29,22 @@ PCK_SHARE: Final = 0.1
 _OF_DIAGONAL: Final = 0.6 * 0.5
 _NUMBER: Final = re.compile(r"(\d{1,15})\D*$")
 _SLOTS: Final = list(EVAL_SLOTS)
+#: What images have in PoseTrack's files alone.
+_OF_POSETRACK: Final = frozenset({"frame_id", "vid_id", "is_labeled", "has_labeled_person"})
 
 
 def is_coco_truth(data: Any) -> bool:
-    """Whether parsed JSON is COCO labels: of its form, and without PoseTrack's joint of the neck."""
+    """Whether parsed JSON is COCO labels: of its form, and either without PoseTrack's joint of the neck or without its
+    frames and head boxes. Labels of `dataset from-result` have the neck, and so have those of labelling tools made
+    from them.
+    """
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys() or "dcpose" in data:
         return False
     names = [n for c in data["categories"] if isinstance(c, dict) for n in c.get("keypoints") or ()]
-    return not any(standard_name(str(name)) == "head_bottom" for name in names)
+    if not any(standard_name(str(name)) == "head_bottom" for name in names):
+        return True
+    frames = any(isinstance(image, dict) and _OF_POSETRACK & image.keys() for image in data["images"])
+    return not frames and not any(isinstance(one, dict) and "bbox_head" in one for one in data["annotations"])
 
 
 def read_coco_pair(path: Path, data: Mapping[str, Any], predicted: Path, prediction: Any) -> tuple[

@@ -135,7 +135,8 @@ def _fill(folder: Path, video: Path, result: PoseTrackResult, chosen: Sequence[C
     names = [result.joints[slot] for slot in joints]
     places = {slot: place for place, slot in enumerate(joints)}
     bones = [(places[a], places[b]) for a, b in limbs(result.joints) if a in places and b in places]
-    category = CATEGORY | {"keypoints": names, "skeleton": [[a + 1, b + 1] for a, b in bones]}
+    # As CVAT writes it: its converter takes a category with a supercategory for a joint of another one.
+    category = CATEGORY | {"supercategory": "", "keypoints": names, "skeleton": [[a + 1, b + 1] for a, b in bones]}
     labels = {"images": images, "annotations": annotations, "categories": [category]}
     (folder / LABELS).write_text(compact_json(labels) + "\n", encoding="ascii")
     (folder / _CVAT).write_text(compact_json([label_of(names, bones)]) + "\n", encoding="ascii")

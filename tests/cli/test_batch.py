@@ -21,7 +21,7 @@ def test_five_videos_one_corrupt(dcpose, product, tmp_path):
     planned = dcpose("batch", folder, "-o", tmp_path / "out", "--dry-run")
     assert planned.returncode == 0
     assert planned.stderr.count(" -> ") == 5
-    assert "left out, as their names are not those of videos: notes.txt\n" in planned.stderr
+    assert "left out, not videos by their names: notes.txt\n" in planned.stderr
     assert not (tmp_path / "out").exists()
 
     result = dcpose("batch", folder, "-o", tmp_path / "out", *dcpose.models)

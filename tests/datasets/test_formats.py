@@ -225,3 +225,26 @@ def test_categories_that_are_not_clear_are_named(posetrack_root, tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(data))
     with pytest.raises(InputError, match="'home', 'guest', and none of them is called person"):
         read_coco(tmp_path / "own.json", posetrack_root)
+
+
+def test_a_box_made_from_the_joints_gets_a_border(tmp_path):
+    """CVAT exports the extent of the joints, rounded; a box that somebody drew stays. Tools write no area, or 0."""
+    names = ["nose", "left_eye", "left_shoulder", "right_shoulder", "left_ankle", "right_ankle"]
+    joints = np.array([[50.004, 20, 2], [52, 18, 1], [60, 30, 2], [40, 30, 2], [58, 90.333, 2], [0, 0, 0]])
+    boxes = [[40, 18, 20, 72.33], [39, 18, 21, 72.33]]
+    (tmp_path / "a.jpg").touch()
+    entries = [
+        {"image_id": 1, "category_id": 1, "keypoints": joints.ravel().tolist(), "bbox": box, "area": 0} for box in boxes
+    ]  # fmt: skip
+    data = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": entries,
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+    (tmp_path / "l.json").write_text(json.dumps(data))
+    (video,) = read_coco(tmp_path / "l.json", tmp_path)
+    made, drawn = (person.box.tolist() for person in video.frames[0].people)
+    seen = joints[[0, 2, 3, 4], :2]  # the eye has no slot
+    low, extent = seen.min(axis=0), np.ptp(seen, axis=0)
+    assert made == pytest.approx([*(low - BOX_BORDER * extent), *((1 + 2 * BOX_BORDER) * extent)], abs=0.01)
+    assert drawn == pytest.approx(boxes[1])

@@ -117,6 +117,26 @@ def test_what_does_not_belong_together_is_named(real: Path, tmp_path: Path):
         evaluate(save(truth, labels), real)
 
 
+def test_labels_made_from_a_result_are_the_truth_of_it(real: Path, tmp_path: Path):
+    """`dataset from-result` writes neck and crown, which COCO lacks; labelling tools drop our other keys."""
+    result = read_posetrack(real)
+    labels = labels_of(result, every=3)
+    labels["categories"][0]["keypoints"] = list(JOINT_NAMES)
+    people = [person for frame in result.frames[::3] for person in frame.people]
+    for entry, person in zip(labels["annotations"], people, strict=True):
+        joints = person.keypoints.copy()
+        joints[:, 2] = 2 * (joints[:, 2] > 0)
+        entry["keypoints"] = joints.ravel().tolist()
+    assert is_coco_truth(labels)
+    found = evaluate(save(tmp_path / "truth.json", labels), real, metrics=["pckh"])
+    assert as_json(found)["pck"]["total"] == pytest.approx(100)
+    for key, value in (("frame_id", 1), ("is_labeled", True)):
+        images = [image | {key: value} for image in labels["images"]]
+        assert not is_coco_truth(labels | {"images": images})
+    heads = [entry | {"bbox_head": [0, 0, 9, 9]} for entry in labels["annotations"]]
+    assert not is_coco_truth(labels | {"annotations": heads})
+
+
 def test_posetrack_files_are_none(posetrack_root: Path):
     for name in ("annotations/val/000003_mpii_test.json", "annotations17/val/000003_mpii_test.json"):
         assert not is_coco_truth(json.loads((posetrack_root / name).read_text()))

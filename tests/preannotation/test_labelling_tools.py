@@ -16,6 +16,7 @@ import pytest
 from dcpose_cli import InputError
 from dcpose_cli.datasets.coco import read_coco
 from dcpose_cli.datasets.label_studio import read_label_studio
+from dcpose_cli.evaluation.evaluate import as_json, evaluate
 from dcpose_cli.preannotation import write_labels
 from dcpose_cli.preannotation.folder import LABELS
 from dcpose_cli.results import PoseTrackWriter
@@ -54,21 +55,64 @@ def read(tasks, folder):
     return read_label_studio(folder / "export.json", folder / "images")
 
 
-def test_datumaro_reads_every_joint(labels, caplog):
-    datumaro = pytest.importorskip("datumaro")
-    data = datumaro.Dataset.import_from(str(labels), "coco_person_keypoints")
+def skeletons_of(item):
+    """(id, joints (K, 3), score) of everybody in an item of datumaro, or of the version of it that CVAT uses."""
+    for one in item.annotations:
+        if type(one).__name__ == "Skeleton":
+            joints = [[*joint.points, joint.visibility[0].value] for joint in one.elements]
+        elif type(one).__name__ == "Points":
+            joints = np.column_stack([np.reshape(one.points, (-1, 2)), [value.value for value in one.visibility]])
+        else:
+            continue
+        yield one.id, np.array(joints, float), one.attributes["score"]
+
+
+def test_datumaro_reads_everything(labels, caplog):
+    dataset = pytest.importorskip("datumaro.components.dataset")
+    data = dataset.Dataset.import_from(str(labels / LABELS), "coco_person_keypoints")
     truth = json.loads((labels / LABELS).read_text())
-    names = {image["id"]: image["file_name"][:-4] for image in truth["images"]}
-    wanted = {(names[entry["image_id"]], tuple(np.round(entry["keypoints"], 2))) for entry in truth["annotations"]}
-    found = set()
-    for item in data:
-        for points in (one for one in item.annotations if type(one).__name__ == "Points"):
-            places = np.array(points.points).reshape(-1, 2)
-            triples = np.column_stack([places, [int(v.value) for v in points.visibility]])
-            found.add((item.id, tuple(np.round(triples.ravel().astype(float), 2))))
-    assert len(found) == 8
-    assert found == wanted
+    entries = {entry["id"]: entry for entry in truth["annotations"]}
+    found = {item.id: item for item in data}
+    assert set(found) == {image["file_name"].removesuffix(".jpg") for image in truth["images"]}
+    for image in truth["images"]:
+        item = found[image["file_name"].removesuffix(".jpg")]
+        assert (item.subset, item.attributes["id"]) == ("default", image["id"])
+        assert tuple(item.media.size) == (image["height"], image["width"]) == (64, 96)
+        for number, joints, score in skeletons_of(item):
+            entry = entries.pop(number)
+            assert (entry["image_id"], entry["score"]) == (image["id"], score)
+            np.testing.assert_allclose(joints.ravel(), entry["keypoints"], atol=1e-4)  # datumaro keeps float32
+    assert entries == {}
     assert "Missing annotation field" not in caplog.text
+    (category,) = truth["categories"]
+    kinds = {kind.name: value.items for kind, value in data.categories().items()}
+    assert (kinds["label"][0].name, kinds["label"][0].parent) == ("person", "")
+    assert list(kinds["points"][0].labels) == category["keypoints"]
+    assert {tuple(bone) for bone in kinds["points"][0].joints} == {tuple(bone) for bone in category["skeleton"]}
+
+
+def test_labels_come_back_from_cvat(labels, tmp_path):
+    """datumaro writes what CVAT exports, in an order of its own. CVAT drops the boxes; its version of datumaro, which
+    has skeletons, writes the extent of the joints instead.
+    """
+    dataset = pytest.importorskip("datumaro.components.dataset")
+    data = dataset.Dataset.import_from(str(labels / LABELS), "coco_person_keypoints")
+    for item in data:
+        if any(type(one).__name__ == "Skeleton" for one in item.annotations):
+            item.annotations = [one for one in item.annotations if type(one).__name__ != "Bbox"]
+    data.export(str(tmp_path / "cvat"), "coco_person_keypoints")
+    ours = {video.name: video.frames[0].people for video in read_coco(labels / LABELS, labels / "images")}
+    shutil.copy(tmp_path / "cvat" / LABELS, labels / LABELS)  # the archive is unpacked over the folder
+    theirs = {video.name: video.frames[0].people for video in read_coco(labels / LABELS, labels / "images")}
+    assert theirs.keys() == ours.keys()
+    for name, people in theirs.items():
+        for mine, yours in zip(ours[name], people, strict=True):
+            np.testing.assert_allclose(yours.joints, mine.joints, atol=1e-3)
+            seen = yours.joints[yours.joints[:, 2] > 0, :2]
+            assert (yours.box[:2] < seen.min(axis=0)).all()
+            np.testing.assert_allclose(yours.box, mine.box, atol=8)
+    found = evaluate(labels / LABELS, labels.parent / "r.json", metrics=["pckh"])
+    assert as_json(found)["pck"]["total"] == pytest.approx(100)
 
 
 def test_cvat_takes_the_label(labels):
