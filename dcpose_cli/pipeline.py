@@ -263,11 +263,12 @@ class _Pass:
         )
 
     def selection_warnings(self) -> list[str]:
-        """What to say of a selection that kept nobody."""
-        if self.people or not self.left_out:
-            return []
-        options = options_of(self._config.selection)
-        return [f"nobody in {printable(self._reader.info.path)} is chosen by {options}: the result is empty"]
+        """What to say of a selection that kept nobody, or not all tracks that it names."""
+        source = printable(self._reader.info.path)
+        if not self.people and self.left_out:
+            return [f"nobody in {source} is chosen by {options_of(self._config.selection)}: the result is empty"]
+        missing = [track for track in self._config.selection.tracks if track not in self.tracks]
+        return [f"no track {', '.join(map(str, missing))} among the chosen people of {source}"] if missing else []
 
     def _chosen(self, json: PoseTrackWriter, *, again: bool) -> Generator[tuple[Frame, FrameResult]]:
         """Every frame with its chosen people, already in `json`.

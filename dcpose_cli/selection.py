@@ -75,7 +75,8 @@ def select(
 ) -> list[FrameResult]:
     """The frames with the chosen people alone. size: of the picture, for `center`.
 
-    Raises UsageError for a selection of nobody among people, or one that cannot be carried out.
+    Raises UsageError for a selection of nobody among people, a track that is not there, or one that cannot be carried
+    out.
     """
     left = choose([frame.people for frame in frames], selection, size)
     return [replace(frame, people=tuple(people)) for frame, people in zip(frames, left, strict=True)]
@@ -167,7 +168,7 @@ def _all(people: Sequence[Sequence[P]]) -> Iterable[P]:
 
 def _require_tracks(known: set[int], selection: Selection) -> None:
     missing = [track for track in selection.tracks if track not in known]
-    if len(missing) < len(selection.tracks) or not selection.tracks:
+    if not missing:
         return
     some = ", ".join(str(track) for track in sorted(known)[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
     raise UsageError(f"no track {', '.join(map(str, missing))} in the result", hint=f"there are {some or 'none'}")

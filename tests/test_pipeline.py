@@ -27,6 +27,7 @@ from dcpose_cli import (
     export_json,
     read_posetrack,
 )
+from dcpose_cli.config import Selection
 from dcpose_cli.video.writer import VideoWriter
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
@@ -129,6 +130,13 @@ def test_range(two, clip, tmp_path, options, expected):
     corner = np.s_[-8:, -6:]
     for picture, index in zip(drawn, expected, strict=True):
         assert np.abs(picture[corner].astype(int) - plain[index][corner]).mean() < 25
+
+
+def test_a_track_that_never_came_is_said(two, clip, tmp_path):
+    out = tmp_path / "a.json"
+    done = dcpose_cli.export_json(clip, out, estimator=two, max_frames=3, selection=Selection(tracks=(0, 99)))
+    assert done.tracks == 1
+    assert [w for w in done.warnings if "no track" in w] == [f"no track 99 among the chosen people of {clip}"]
 
 
 def test_interval_reaches_the_network(tiny_folder, clip, tmp_path):

@@ -76,6 +76,7 @@ def test_what_needs_the_whole_video():
     ("selection", "says"),
     [
         (Selection(tracks=(7, 8)), "no track 7, 8 in the result; there are 0, 1, 2, 3"),
+        (Selection(tracks=(2, 8)), "no track 8 in the result; there are 0, 1, 2, 3"),
         (Selection(roi=(0, 0, 0, 5)), "width and height"),
         (Selection(roi=(0, 0, float("nan"), 5)), "width and height"),
         (Selection(roi=(500, 500, 5, 5)), "nobody in the result is chosen by --roi 500,500,5,5"),

@@ -18,7 +18,9 @@ from .labels import (
     box_of_joints,
     clip_box,
     joints_from,
+    listed_picture,
     parse,
+    picture_id,
     picture_of,
     require_pixels,
     slots_of,
@@ -50,7 +52,8 @@ def read_coco(path: Path, images: Path) -> list[LabelledVideo]:
 
     def build(data: Mapping[str, Any]) -> list[LabelledVideo]:
         found = people_by_picture(data, drawn_boxes=False)
-        frames = [_frame(image, found[image["id"]], images) for image in data["images"] if image["id"] in found]
+        shown = ((image, found.get(picture_id(image["id"]))) for image in data["images"])
+        frames = [_frame(image, people, images) for image, people in shown if people]
         return [LabelledVideo(frame.name, (frame,)) for frame in frames]
 
     return parse(path, "a COCO keypoints file", build)
@@ -101,16 +104,16 @@ def _is_person(category: Mapping[str, Any]) -> bool:
 
 def people_by_picture(
     data: Mapping[str, Any], default: Sequence[str] = COCO_NAMES, *, drawn_boxes: bool = True
-) -> dict[int, list[LabelledPerson]]:
-    """People of parsed COCO labels by the id of their picture: with a box inside it and at least one joint.
+) -> dict[str, list[LabelledPerson]]:
+    """People of parsed COCO labels by the id of their picture (labels.picture_id): with a box in it and some joint.
 
     default: names of the keypoints where the category has none. drawn_boxes: boxes are taken as they are; else those
     that are only the extent of the joints get a border. Raises KeyError, TypeError or ValueError.
     """
     by_category = _slots_by_category(data, default)
     listed = {int(c["id"]): c for c in data.get("categories", ()) if "id" in c}
-    sizes = {image["id"]: _size(image) for image in data["images"]}
-    found: dict[int, list[LabelledPerson]] = {}
+    sizes = {picture_id(image["id"]): _size(image) for image in data["images"]}
+    found: dict[str, list[LabelledPerson]] = {}
     for entry in data["annotations"]:
         category = int(entry.get("category_id", _DEFAULT_CATEGORY))
         slots, names = by_category.get(category), listed.get(category, {}).get("keypoints") or default
@@ -120,10 +123,10 @@ def people_by_picture(
             continue
         joints = joints_from(entry["keypoints"], slots)
         drawn = drawn_boxes or not _is_extent(entry["bbox"], entry["keypoints"])
-        box = clip_box(entry["bbox"] if drawn else box_of_joints(joints), sizes[entry["image_id"]])
+        box = clip_box(entry["bbox"] if drawn else box_of_joints(joints), listed_picture(entry, sizes))
         if box is not None and joints[:, 2].any():
             track = entry.get("track_id")
-            found.setdefault(entry["image_id"], []).append(
+            found.setdefault(picture_id(entry["image_id"]), []).append(
                 LabelledPerson(joints, box, None if track is None else int(track), _further(entry, names))
             )
     return found
@@ -168,10 +171,10 @@ def _frames_of(listed: Sequence[Mapping[str, Any]]) -> int:
 def _video(
     folder: PurePosixPath,
     listed: Sequence[Mapping[str, Any]],
-    found: Mapping[int, list[LabelledPerson]],
+    found: Mapping[str, list[LabelledPerson]],
     images: Path,
 ) -> LabelledVideo:
-    people = {int(PurePosixPath(image["file_name"]).stem): found.get(image["id"], []) for image in listed}
+    people = {int(PurePosixPath(image["file_name"]).stem): found.get(picture_id(image["id"]), []) for image in listed}
     example = PurePosixPath(listed[0]["file_name"])
     digits, count = len(example.stem), _frames_of(listed)
     if digits > _MOST_DIGITS:

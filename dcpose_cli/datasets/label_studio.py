@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from ..types import MOST_PEOPLE
 from .coco import people_by_picture
-from .labels import LabelledFrame, LabelledVideo, other_side, parse, picture_of, require_joints
+from .labels import LabelledFrame, LabelledVideo, other_side, parse, picture_id, picture_of, require_joints
 from .turned import upright
 
 #: Names in the labelling interface: of the picture, the rectangles with their label, and the points.
@@ -35,11 +35,11 @@ def read_label_studio(path: Path, images: Path) -> list[LabelledVideo]:
         found = people_by_picture(labels)
         videos = []
         for image in labels["images"]:
-            if image["id"] in found:
+            if people := found.get(picture_id(image["id"])):
                 name, size = image["file_name"], (image["width"], image["height"])
                 picture = picture_of(images, name)
-                people = tuple(upright(found[image["id"]], picture, size))
-                videos.append(LabelledVideo(name, (LabelledFrame(picture, name, people),)))
+                frame = LabelledFrame(picture, name, tuple(upright(people, picture, size)))
+                videos.append(LabelledVideo(name, (frame,)))
         return videos
 
     return parse(path, 'an export "JSON" of Label Studio', build)

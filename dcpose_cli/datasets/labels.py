@@ -26,6 +26,8 @@ _LIMBS: Final = frozenset(JOINT_NAMES[5:])
 _LARGEST: Final = 1e7
 #: Longest name of a keypoint, characters.
 _MOST_NAME: Final = 1_000
+#: Longest id of a picture, characters.
+_MOST_ID: Final = 1_000
 
 T = TypeVar("T")
 
@@ -69,6 +71,21 @@ def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not {what} ({reason})", path=path, hint="check [data] in the recipe") from error
+
+
+def picture_id(value: Any) -> str:
+    """The id of a picture as text: some tools write numbers, some names, and some both. Raises ValueError."""
+    if not isinstance(value, int | str) or isinstance(value, bool) or len(text := str(value)) > _MOST_ID:
+        raise ValueError(f"{value!r:.40} is no id of a picture")
+    return text
+
+
+def listed_picture(entry: Mapping[str, Any], pictures: Mapping[str, T]) -> T:
+    """What `pictures` has, by their ids, for the picture of an annotation. Raises ValueError where it has none."""
+    name = picture_id(entry["image_id"])
+    if name not in pictures:
+        raise ValueError(f"an annotation is of image {name:.40}, which is not in its list of images")
+    return pictures[name]
 
 
 def slots_of(names: Sequence[str]) -> list[int | None]:

@@ -103,6 +103,8 @@ class SwapIds:
         """See Edit."""
         for track in (self.one, self.other):
             _require_track(frames, track)
+        if not _is_there(frames, self.one, self.first, self.last):
+            _require_track(frames, self.other, self.first, self.last)
         return _changed(frames, _renamed({self.one: self.other, self.other: self.one}), self.first, self.last)
 
 
@@ -170,9 +172,13 @@ def _renamed(names: dict[int, int]) -> Callable[[tuple[Person, ...]], tuple[Pers
     return lambda people: tuple(replace(p, track_id=names.get(p.track_id, p.track_id)) for p in people)
 
 
+def _is_there(frames: _Frames, track: int, first: int, last: int) -> bool:
+    return any(p.track_id == track for f in frames if first <= f.index <= last for p in f.people)
+
+
 def _require_track(frames: _Frames, track: int, first: int = 0, last: int = END) -> None:
     """Raises UsageError unless the track is in one of these frames."""
-    if any(p.track_id == track for f in frames if first <= f.index <= last for p in f.people):
+    if _is_there(frames, track, first, last):
         return
     known = sorted({person.track_id for frame in frames for person in frame.people})
     if track in known:

@@ -16,9 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from ..datasets.coco import people_by_picture
-from ..datasets.labels import LabelledPerson
+from ..datasets.labels import LabelledPerson, picture_id
 from ..errors import InputError
 from ..results.foreign import read_result
+from ..results.other_tools import frame_numbers
 from ..skeleton import EAR_SLOTS, EVAL_SLOTS, JOINT_NAMES, standard_name
 from ..types import FrameResult, Person
 from .poseval_files import EVAL_JOINTS, EvalFrame, EvalPerson
@@ -53,9 +54,9 @@ def read_coco_pair(path: Path, data: Mapping[str, Any], predicted: Path, predict
     """Frames of COCO labels (`data`, parsed) in list order, and of their predictions. Raises InputError."""
     try:
         people = people_by_picture(data)
-        truth = [EvalFrame([_labelled(p) for p in people.get(image["id"], ())], []) for image in data["images"]]
+        ids = [picture_id(image["id"]) for image in data["images"]]
+        truth = [EvalFrame([_labelled(p) for p in people.get(name, ())], []) for name in ids]
         names = [str(image.get("file_name", "")) for image in data["images"]]
-        ids = [image["id"] for image in data["images"]]
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
         raise InputError(f"not COCO labels: {reason}", path=path, hint="check the file") from error
@@ -73,15 +74,18 @@ def result_frames(predicted: Path, count: int) -> list[EvalFrame]:
     return [EvalFrame([_predicted(p) for p in frames[i].people] if i in frames else [], []) for i in range(count)]
 
 
-def _by_id(frames: Sequence[FrameResult], prediction: Any, ids: Sequence[Any]) -> list[FrameResult | None] | None:
+def _by_id(frames: Sequence[FrameResult], prediction: Any, ids: Sequence[str]) -> list[FrameResult | None] | None:
     """Frames by the ids of a COCO result; None where they are not those of the truth."""
     if not isinstance(prediction, list):
         return None
-    numbers = sorted({entry["image_id"] for entry in prediction if isinstance(entry.get("image_id"), int)})
-    if len(numbers) != len(frames) or not set(numbers) <= set(ids):
+    given = {entry.get("image_id") for entry in prediction if isinstance(entry.get("image_id"), int | str)}
+    # As the readers order them: numbers by their value, names by the numbers in them.
+    plain = all(isinstance(one, int) for one in given)
+    names = [str(one) for one in sorted(given)] if plain else list(frame_numbers([str(one) for one in given]))
+    if len(names) != len(frames) or not set(names) <= set(ids):
         return None
-    known = dict(zip(numbers, frames, strict=True))
-    return [known.get(number) for number in ids]
+    known = dict(zip(names, frames, strict=True))
+    return [known.get(name) for name in ids]
 
 
 def _by_number(frames: Sequence[FrameResult], names: Sequence[str], path: Path) -> list[FrameResult | None]:

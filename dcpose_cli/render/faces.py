@@ -42,8 +42,11 @@ _WIDER_PER_SECOND: Final = 0.6
 _WIDEST: Final = 0.35
 #: Longest gap that needs no warning.
 SURE_SECONDS: Final = 1.0
-#: A box this near to the side of the picture, as a share of its height, may have passed it.
+#: A head this near to the side of the picture, as a share of the person's size, may have passed it.
 _EDGE_SHARE: Final = 0.05
+#: How far a head may be from where it was last seen, in sizes of the person: at once, and for each second in between.
+_REACH: Final = 0.5
+_REACH_PER_SECOND: Final = 1.0
 #: Spans that a warning lists.
 _MOST_LISTED: Final = 8
 
@@ -135,10 +138,10 @@ def coverage_warnings(frames: Sequence[FrameResult], size: tuple[int, int] | Non
                 bridged.append(f"track {track} from {before:.2f} to {after:.2f} s")
         (began, newcomer), (ended, leaver) = seen[0], seen[-1]
         if began - HOLD_SECONDS > first and _inside(newcomer, size):
-            earlier = [s[-1][0] + HOLD_SECONDS for s in tracks.values() if s[-1][0] < began]
+            earlier = [s[-1][0] + HOLD_SECONDS for s in tracks.values() if _may_continue(s[-1], seen[0])]
             bare.append((max(earlier, default=first), began - HOLD_SECONDS, f"before track {track}"))
         if ended + HOLD_SECONDS < last and _inside(leaver, size):
-            later = [s[0][0] - HOLD_SECONDS for s in tracks.values() if s[0][0] > ended]
+            later = [s[0][0] - HOLD_SECONDS for s in tracks.values() if _may_continue(seen[-1], s[0])]
             bare.append((ended + HOLD_SECONDS, min(later, default=last), f"after track {track}"))
     lines = []
     if bridged:
@@ -156,13 +159,26 @@ def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _may_continue(last: tuple[float, Person], first: tuple[float, Person]) -> bool:
+    """Whether the second of two sightings may be the person of the first under another id: later, and within reach."""
+    (ended, leaver), (began, newcomer) = last, first
+    if began <= ended:
+        return False
+    (x, y, _), (u, v, _) = head_circle(leaver), head_circle(newcomer)
+    size = max(float(value) for person in (leaver, newcomer) for value in person.bbox[2:])
+    return bool(np.hypot(x - u, y - v) <= size * (_REACH + _REACH_PER_SECOND * (began - ended)))
+
+
 def _inside(person: Person, size: tuple[int, int] | None) -> bool:
-    """Whether a box keeps away from the sides of the picture, so that the person cannot just have passed them."""
-    x, y, width, height = (float(value) for value in person.bbox)
+    """Whether a head keeps away from the sides of the picture, so that it cannot just have passed them.
+
+    The box does not tell: in a portrait it ends at the lower side as long as somebody sits there.
+    """
     if size is None:
         return True
-    margin = _EDGE_SHARE * max(width, height)
-    return x > margin and y > margin and x + width < size[0] - margin and y + height < size[1] - margin
+    x, y, radius = head_circle(person)
+    margin = radius + _EDGE_SHARE * max(float(value) for value in person.bbox[2:])
+    return margin < x < size[0] - margin and margin < y < size[1] - margin
 
 
 def _blur(image: NDArray[np.uint8], circle: _Circle) -> None:

@@ -15,6 +15,13 @@ from .validation import raw_person, scalar, whole
 HEAD_JOINTS: Final = ("head_bottom", "head_top")
 
 
+def is_coco(data: Any) -> bool:
+    """Whether parsed JSON is a list of COCO's entries; the empty list is one."""
+    return isinstance(data, list) and all(
+        isinstance(entry, dict) and {"image_id", "keypoints"} <= entry.keys() for entry in data
+    )
+
+
 def frames_of_coco(data: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[list[Person]]]:
     """The numbers of the frames that show people, and these; raises KeyError, TypeError, ValueError for other lists.
 

@@ -9,19 +9,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from .._text import one_line, printable
+from ..datasets.labels import listed_picture, picture_id
 from ..errors import InputError
 from ..files import complete_set
 from ..sequences import natural
 from ..skeleton import JOINT_NAMES
 from ..types import FrameResult, Person
 from .annolist import frames_of_annolist
-from .coco import frames_of_coco, triples, wholebody_lists
+from .coco import frames_of_coco, is_coco, triples, wholebody_lists
 from .deeplabcut import read_csv, read_hdf5
 from .other_tools import (
+    frames_by_picture,
     frames_of_alphapose,
     frames_of_mmpose,
     frames_of_openpose,
     is_alphapose,
+    is_alphapose_by_picture,
     is_mmpose,
     is_openpose,
     openpose_files,
@@ -30,7 +33,7 @@ from .reader import PoseTrackResult, load_json, own_result, require_known_schema
 from .schema import require_header
 from .skeletons import joints_of_names, with_one_skeleton
 from .trc import read_trc
-from .validation import foreign_header, numbered_frames, raw_person, require_crowds, require_order, scalar, whole
+from .validation import foreign_header, numbered_frames, raw_person, require_crowds, require_order, scalar
 
 #: Frame rate of files that say nothing about time.
 DEFAULT_FPS: Final = Fraction(25)
@@ -146,11 +149,13 @@ def _timed(frames: tuple[list[int], list[list[Person]]], fps: Fraction) -> PoseT
 def _foreign(data: Any, fps: Fraction) -> PoseTrackResult:
     if is_alphapose(data):
         return _timed(frames_of_alphapose(data), fps)
+    if is_alphapose_by_picture(data):
+        return _timed(frames_by_picture(data), fps)
     if is_mmpose(data):
         return _timed(frames_of_mmpose(data), fps)
     if is_openpose(data):
         return _timed(frames_of_openpose([("0", data)]), fps)
-    if isinstance(data, list):
+    if is_coco(data):
         indexes, people = frames_of_coco(data)
     elif isinstance(data, dict) and "annolist" in data:
         indexes, people = frames_of_annolist(data)
@@ -192,21 +197,22 @@ def _frames18(data: Mapping[str, Any]) -> list[list[Person]]:
     meant = joints_of_names(categories[0]["keypoints"])
     if not {*meant} >= _LIMBS:
         raise InputError("its category lacks some of the shoulders, elbows, wrists, hips, knees and ankles")
-    people: dict[int, list[Person]] = {whole(image["id"]): [] for image in data["images"]}
+    people: dict[str, list[Person]] = {picture_id(image["id"]): [] for image in data["images"]}
     others = {c["id"] for c in data["categories"] if c is not categories[0] and "id" in c}
     for entry in data["annotations"]:
         if entry.get("category_id") in others:
             continue  # a ball, a bicycle
-        persons = people[whole(entry["image_id"])]
+        persons = listed_picture(entry, people)
         person = _person18(entry, meant, len(persons))
         if person is not None:
             persons.append(person)
     ordered = sorted(data["images"], key=lambda image: natural(PurePosixPath(str(image.get("file_name", "")))))
-    return [people[whole(image["id"])] for image in ordered]
+    return [people[picture_id(image["id"])] for image in ordered]
 
 
 def _person18(entry: Mapping[str, Any], names: tuple[str, ...], number: int) -> Person | None:
-    values = [scalar(value) for value in entry["keypoints"]]
+    # A rectangle without joints; other tools write an empty list.
+    values = [scalar(value) for value in entry.get("keypoints") or [0] * (3 * len(names))]
     scores = [scalar(value) for value in entry.get("scores") or [1.0] * len(names)]
     if len(values) != 3 * len(names) or len(scores) != len(names):
         raise ValueError("keypoints and scores do not fit the category")

@@ -1,8 +1,9 @@
 """Reading results of AlphaPose, mmpose and OpenPose, by their layouts. They raise KeyError, TypeError or ValueError.
 
-AlphaPose   list of {"image_id": "0.jpg", "keypoints", "score", "box", "idx"}; 17 (COCO), 26 or 136 (Halpe) joints
+AlphaPose   list of {"image_id": "0.jpg", "keypoints", "score", "box", "idx"}; 17 (COCO), 26 or 136 (Halpe) joints; and
+            what it writes with `--format cmu` and `open`: {"0.jpg": {"bodies" or "people": [...]}}
 mmpose      the inferencer's list of {"frame_id", "instances"}, {"meta_info", "instance_info"} of its video demo, or the
-            `predictions` of the inferencer as they are in Python: a list of people per frame
+            `predictions` of the inferencer as they are in Python: a list of people per frame, perhaps in further lists
 OpenPose    a folder of `NAME_000000000012_keypoints.json`, BODY_25 or COCO-18, perhaps with face and hands
 
 Joints without a slot are further joints of the result (skeletons.py).
@@ -28,6 +29,29 @@ _OPENPOSE: Final = re.compile(r"(?!\._)(.*?)(\d{1,15})_keypoints\.json")  # ._: 
 _ALPHAPOSE_FRAME: Final = re.compile(r"(0|[1-9]\d*)\.jpg")
 
 
+def is_alphapose_by_picture(data: Any) -> bool:
+    """Whether parsed JSON is AlphaPose's object of pictures (`--format cmu` and `open`)."""
+    return (
+        isinstance(data, dict)
+        and bool(data)
+        and all(isinstance(one, dict) and isinstance(_bodies(one), list) for one in data.values())
+    )
+
+
+def frames_by_picture(data: Mapping[str, Mapping[str, Any]]) -> Frames:
+    """Frames of AlphaPose's object of pictures, as `frames_of_alphapose`."""
+    people: dict[str, list[Person]] = {}
+    for name, picture in data.items():
+        bodies = [{"pose_keypoints_2d": one.get("joints"), **one} for one in _bodies(picture)]
+        found = [_openpose_person(one, number) for number, one in enumerate(bodies)]
+        people[name] = [person for person in found if person is not None]
+    return _by_number(people, first=0 if all(map(_ALPHAPOSE_FRAME.fullmatch, people)) else None)
+
+
+def _bodies(picture: Mapping[str, Any]) -> Any:
+    return picture.get("bodies", picture.get("people"))
+
+
 def is_alphapose(data: Any) -> bool:
     """Whether parsed JSON is AlphaPose's list."""
     return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and isinstance(
@@ -51,6 +75,7 @@ def frames_of_alphapose(data: Sequence[Mapping[str, Any]]) -> Frames:
 
 def is_mmpose(data: Any) -> bool:
     """Whether parsed JSON is mmpose's, of its inferencer or its video demo."""
+    data = _predictions(data)
     if isinstance(data, dict):
         return "instance_info" in data
     if isinstance(data, list) and all(isinstance(frame, list) for frame in data):
@@ -61,6 +86,7 @@ def is_mmpose(data: Any) -> bool:
 
 def frames_of_mmpose(data: Any) -> Frames:
     """Frames by `frame_id`, counted from the first one; a list of people alone is one frame."""
+    data = _predictions(data)
     names: tuple[str, ...] | None = None
     if isinstance(data, dict):
         by_number = (data.get("meta_info") or {}).get("keypoint_id2name")
@@ -74,6 +100,20 @@ def frames_of_mmpose(data: Any) -> Frames:
     ids = [whole(frame.get("frame_id", number)) for number, frame in enumerate(data)]
     people = [_mmpose_people(frame["instances"], names) for frame in data]
     return [number - ids[0] for number in ids], people
+
+
+def _predictions(data: Any) -> Any:
+    """The frames in what the inferencer returns: one answer or a list of them, each with a list for every picture."""
+    answers = data if isinstance(data, list) else [data]
+    if answers and all(isinstance(one, dict) and isinstance(one.get("predictions"), list) for one in answers):
+        data = [one["predictions"] for one in answers]
+    if isinstance(data, list) and data and all(isinstance(one, list) and _is_of_pictures(one) for one in data):
+        return [people for answer in data for people in answer]
+    return data
+
+
+def _is_of_pictures(answer: Sequence[Any]) -> bool:
+    return bool(answer) and all(isinstance(people, list) for people in answer)
 
 
 def _mmpose_people(instances: Iterable[Mapping[str, Any]], names: tuple[str, ...] | None) -> list[Person]:
@@ -136,15 +176,23 @@ def _openpose_person(one: Mapping[str, Any], number: int) -> Person | None:
 
 
 def _by_number(people: Mapping[str, list[Person]], first: int | None = None) -> Frames:
-    """first: the number of the first frame; None for the least one that is there."""
-    numbers = {name: _LAST_NUMBER.search(Path(name).stem) for name in people}
-    found = {name: int(match[1]) for name, match in numbers.items() if match}
-    if len(set(found.values())) < len(people):
-        return list(range(len(people))), [people[name] for name in sorted(people)]
-    names = sorted(people, key=found.__getitem__)
+    numbers = frame_numbers(people, first)
+    return list(numbers.values()), [people[name] for name in numbers]
+
+
+def frame_numbers(names: Iterable[str], first: int | None = None) -> dict[str, int]:
+    """Names of pictures in the order of time, and the numbers of their frames: those in the names where all have one.
+
+    first: the number of the first frame; None for the least one that is there.
+    """
+    matches = {name: _LAST_NUMBER.search(Path(name).stem) for name in names}
+    found = {name: int(match[1]) for name, match in matches.items() if match}
+    if len(set(found.values())) < len(matches):
+        return {name: place for place, name in enumerate(sorted(matches))}
+    ordered = sorted(found, key=found.__getitem__)
     if first is None:
-        first = found[names[0]]
-    return [found[name] - first for name in names], [people[name] for name in names]
+        first = found[ordered[0]]
+    return {name: found[name] - first for name in ordered}
 
 
 def _flat(value: Any) -> Any:

@@ -110,6 +110,7 @@ def test_move():
         ("delete 0 from 105 to 103", "delete TRACK"),
         ("delete 1 from 106 to 107", "not there in frames 106 to 107"),
         ("swap-ids 1 1", "swap-ids TRACK TRACK"),
+        ("swap-ids 0 1 from 9999", "track 1 is not there from frame 9999 on"),
         ("swap-sides x", "swap-sides TRACK"),
         ("move 0 tail at 101 to 1 2", "unknown joint 'tail'"),
         ("move 0 nose at 101 to 1e9 2", "move TRACK JOINT"),

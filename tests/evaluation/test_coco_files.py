@@ -76,9 +76,13 @@ def test_pictures_are_frames_by_their_numbers(real: Path, tmp_path: Path, first,
         assert as_json(found)["pck"]["total"] == pytest.approx(100)
 
 
-def test_coco_results_with_the_ids_of_the_labels(real: Path, tmp_path: Path):
+@pytest.mark.parametrize("text", [False, True])
+def test_coco_results_with_the_ids_of_the_labels(real: Path, tmp_path: Path, text):
     pytest.importorskip("pycocotools")
     labels = labels_of(read_posetrack(real), names="photo{:d}a7.jpg")
+    if text:
+        for entry, key in [*((e, "id") for e in labels["images"]), *((e, "image_id") for e in labels["annotations"])]:
+            entry[key] = f"p{10_000_000_100 - entry[key]}_1"
     results = [
         {"image_id": e["image_id"], "category_id": 1, "keypoints": e["keypoints"], "score": 0.9} for e in
         reversed(labels["annotations"])

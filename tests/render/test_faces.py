@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,34 @@ def test_what_is_not_covered_is_said():
     [line] = coverage_warnings(two, (400, 400))
     assert "1.46 to 2.50 s (after track 0), 1.46 to 2.50 s (before track 4)" in line
     assert coverage_warnings([], None) == []
+
+
+def test_whoever_comes_elsewhere_does_not_cover_who_was_lost():
+    """A newcomer far away is somebody else: the face of track 0 may be bare all the same."""
+    lost = walking(range(25), speed=0.0)
+    for far, span in ((600, "1.46 to 3.96 s (after track 0)"), (60, None)):
+        newcomer = walking(range(30, 100), track=4, speed=0.0)
+        frames = [
+            replace(a, people=(*(aside(p, 60) for p in a.people), *(aside(p, 60 + far) for p in b.people)))
+            for a, b in zip(lost, newcomer, strict=True)
+        ]
+        said = coverage_warnings(frames, (1000, 400))
+        assert (span in said[0]) if span else said == []
+
+
+def aside(person, pixels):
+    return replace(
+        person,
+        bbox=person.bbox + np.array([pixels, 0, 0, 0], np.float32),
+        keypoints=person.keypoints + np.array([pixels, 0, 0], np.float32),
+    )
+
+
+def test_a_portrait_that_ends_at_the_lower_side_has_not_left_the_picture():
+    """The head is in the middle; only the box touches the side."""
+    frames = [replace(f, people=tuple(aside(p, 60) for p in f.people)) for f in walking(range(25), speed=0.0)]
+    [line] = coverage_warnings(frames, (400, 180))
+    assert "1.46 to 3.96 s (after track 0)" in line
 
 
 @pytest.mark.parametrize(

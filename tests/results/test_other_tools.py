@@ -136,6 +136,55 @@ def test_predictions_of_mmpose_as_they_are_in_python(tmp_path):
     np.testing.assert_allclose(result.frames[3].people[0].keypoints[0], [*place("nose", 3), 0.9], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda people: [[people]],
+        lambda people: {"predictions": [people], "visualization": []},
+        lambda people: [people],
+    ],
+)
+def test_answers_of_mmpose_in_a_list(tmp_path, answer):
+    """What `[r for r in inferencer(video)]` gives, or the predictions of it: a list of pictures for each."""
+    path = write(tmp_path, "mmpose list")
+    frames = [frame["instances"] for frame in json.loads(path.read_text())]
+    answers = [answer(people)[0] if isinstance(answer(people), list) else answer(people) for people in [[], *frames]]
+    path.write_text(json.dumps(answers))
+    assert [len(f.people) for f in read_result(path).frames] == [0, *[1] * 12]
+
+
+@pytest.mark.parametrize(("people", "joints"), [("bodies", "joints"), ("people", "pose_keypoints_2d")])
+def test_pictures_of_alphapose_in_the_forms_of_other_tools(tmp_path, people, joints):
+    """`--format cmu` and `--format open`."""
+    body = {joints: triples(OPENPOSE[:8] + OPENPOSE[9:12] + OPENPOSE[12:], 2, 18)}
+    assert len(body[joints]) == 54
+    path = tmp_path / "alphapose-results.json"
+    path.write_text(json.dumps({"10.jpg": {"version": "AlphaPose v0.3", people: []}, "2.jpg": {people: [body]}}))
+    result = read_result(path)
+    assert [(f.index, len(f.people)) for f in result.frames] == [(2, 1), (10, 0)]
+    np.testing.assert_allclose(result.frames[0].people[0].keypoints[0], [*place("nose", 2), 0.9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ids", [lambda n: f"a{11 - n}", lambda n: str(n), lambda n: n if n % 2 else str(n)])
+def test_pictures_whose_ids_are_text(tmp_path, ids):
+    path = write(tmp_path, "coco truth")
+    data = json.loads(path.read_text())
+    for entry, key in [*((e, "id") for e in data["images"]), *((e, "image_id") for e in data["annotations"])]:
+        entry[key] = ids(entry[key])
+    data["annotations"][0]["image_id"] = str(data["annotations"][0]["image_id"])
+    path.write_text(json.dumps(data))
+    result = read_result(path)
+    assert [f.people[0].keypoints[0, 0] for f in result.frames] == [place("nose", i)[0] for i in range(12)]
+
+
+def test_rectangles_with_an_empty_list_of_joints_are_nobody(tmp_path):
+    path = write(tmp_path, "coco truth")
+    data = json.loads(path.read_text())
+    data["annotations"][4] |= {"keypoints": [], "num_keypoints": 0}
+    path.write_text(json.dumps(data))
+    assert [len(f.people) for f in read_result(path).frames] == [1] * 4 + [0] + [1] * 7
+
+
 def test_labels_of_other_things_and_lists_out_of_order(tmp_path):
     path = write(tmp_path, "coco truth")
     data = json.loads(path.read_text())
@@ -168,6 +217,8 @@ def test_folders_of_openpose_that_a_mac_left_files_in_and_of_two_videos(tmp_path
         ("x.json", b'[{"image_id": "1.jpg", "keypoints": [1, 2, 3]}]', "1 joints are of no skeleton"),
         ("x.json", b'{"instance_info": [{"instances": 3}]}', "no result that dcpose can read"),
         ("x.json", b'{"people": [{}]}', "no result that dcpose can read"),
+        ("x.json", b'[{"name": "person", "box": {"x1": 1}}]', "layout is none that dcpose knows"),
+        ("x.json", b"[[1, 2], [3]]", "layout is none that dcpose knows"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path, name, content, says):
@@ -185,6 +236,15 @@ def test_folders_of_something_else_are_named(tmp_path):
     (tmp_path / "a_000000000000_keypoints.json").write_text('{"people": [3]}')
     with pytest.raises(InputError, match="none of OpenPose"):
         read_result(tmp_path)
+
+
+def test_an_annotation_of_a_picture_that_is_not_listed_is_named(tmp_path):
+    path = write(tmp_path, "coco truth")
+    data = json.loads(path.read_text())
+    data["annotations"][3]["image_id"] = 77
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="an annotation is of image 77, which is not in its list of images"):
+        read_result(path)
 
 
 def test_a_list_of_several_videos_is_refused(tmp_path):
