@@ -176,6 +176,19 @@ def test_readme_evaluates_the_clip_it_analysed():
     assert f"dcpose evaluate sample_videos/{analysed}.json result.json" in text
 
 
+def test_page_of_options_has_the_defaults_of_the_program():
+    """Rows of the table with one option and a plain default, and options in the text with a number in brackets."""
+    text = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\| `(--[a-z-]+)` \|.*\| `?(auto|none|person-n|[\d.]+)`?[^|]*\|$", text, re.MULTILINE))
+    said |= dict(re.findall(r"`(--[a-z-]+)` \(([\d.]+)", text))
+    real = {name: option.default for option in program().commands["estimate"].params for name in option.opts}
+    assert {"--conf", "--keep-conf", "--track-memory", "--engine", "--interval", "--smooth"} <= said.keys()
+    assert len(said) >= 14
+    for name, value in said.items():
+        default = real[name]
+        assert (float(value) == default) if value[0].isdigit() else (value == (default or "none")), name
+
+
 def test_page_of_the_result_file_has_every_key_of_the_header():
     """The keys that the docstring of dcpose_cli.results.posetrack lists."""
     from dcpose_cli.results import posetrack, schema
