@@ -30,6 +30,26 @@ def shortened(text: str, most: int = _LONGEST_REASON) -> str:
     return f"{text[: most // 2 - 2]}...{text[len(text) - most // 2 + 1 :]}"
 
 
+def reason_of(error: BaseException) -> str:
+    """What is wrong with the content of a file, from the exception that reading it raised; printable ASCII.
+
+    The text of a ValueError is a sentence; of the others Python's text says nothing of the file.
+    """
+    if isinstance(error, KeyError):
+        text = f"{error} is missing"
+    elif isinstance(error, IndexError):
+        text = "a list or a line of it is too short"
+    elif isinstance(error, TypeError | AttributeError):
+        text = "a value is of another kind than its layout has"
+    elif isinstance(error, OverflowError):
+        text = "a number is too large"
+    elif isinstance(error, RecursionError):
+        text = "it is nested too deeply"
+    else:
+        text = str(error) or type(error).__name__
+    return ascii(text)[1:-1]
+
+
 def one_line(error: BaseException, most: int = 300) -> str:
     """What an exception says, in one printable line of at most `most` characters; its type where it says nothing."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

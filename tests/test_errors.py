@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dcpose_cli import errors
-from dcpose_cli._text import whole_number
+from dcpose_cli._text import reason_of, whole_number
 from dcpose_cli.errors import DCPoseError, InputError, OutputError, WeightsError
 from dcpose_cli.files import output_error, require_free_target, sha256_of
 
@@ -96,3 +96,21 @@ def test_texts_that_are_no_whole_numbers(text):
     assert whole_number(text) is None
     assert whole_number("007") == 7
     assert whole_number("9" * 18) == 10**18 - 1
+
+
+@pytest.mark.parametrize(
+    ("read", "says"),
+    [
+        (lambda: {}["image_id"], "'image_id' is missing"),
+        (lambda: [][3], "a list or a line of it is too short"),
+        (lambda: int(None), "a value is of another kind than its layout has"),
+        (lambda: None.get("x"), "a value is of another kind than its layout has"),
+        (lambda: int(float("inf")), "a number is too large"),
+        (lambda: float("o\n1"), "could not convert string to float: 'o\\\\n1'"),
+        (lambda: next(iter(())), "StopIteration"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_without_pythons_words(read, says):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the kinds are in the table
+        read()
+    assert reason_of(caught.value) == says

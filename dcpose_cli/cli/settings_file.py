@@ -36,9 +36,13 @@ def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> Non
     every = CONFIG_OPTIONS | SELECTION_OPTIONS | MEASURE_OPTIONS
     kinds = {name: kind for name, kind in every.items() if name in values}
     passed: list[str] = []
+    given: dict[str, str] = {}
     settings = _of_result(path) if path.suffix.lower() == ".json" else _of_toml(path)
     for key, value in settings.items():
         name = {"track": "tracks"}.get(key, key).replace("-", "_")
+        if name in given:
+            raise UsageError(f"{given[name]} and {printable(key)} are one setting", path=path, hint="keep one of them")
+        given[name] = printable(key)
         if name in every and name not in kinds:
             passed.append(printable(key))
             continue

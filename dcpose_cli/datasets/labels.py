@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import reason_of
 from ..errors import InputError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS, standard_name
 from ..skeleton.sets import MOST_JOINTS
@@ -69,7 +70,7 @@ def parse(path: Path, what: str, build: Callable[[Any], T]) -> T:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not {what} ({reason})", path=path, hint="check [data] in the recipe") from error
 
 
@@ -88,9 +89,10 @@ def listed_picture(entry: Mapping[str, Any], pictures: Mapping[str, T]) -> T:
     return pictures[name]
 
 
-def slots_of(names: Sequence[str]) -> list[int | None]:
+def slots_of(names: Sequence[str], *, both_sides: bool = True) -> list[int | None]:
     """The PoseTrack slot of every named keypoint, in any common spelling; None for those we have no slot for.
 
+    both_sides: joints of one side alone are refused: labels of whole people have both.
     Raises ValueError for more names than any joint set has, and where no keypoint is known, one is named twice, one
     side of a pair is missing, or names are not understood while limbs are missing.
     """
@@ -109,7 +111,7 @@ def slots_of(names: Sequence[str]) -> list[int | None]:
         left = f"{len(set(found))} of {len(names)} remain"
         raise ValueError(f"these names of keypoints are not understood: {_some(strange)}; {left}; {wanted}")
     alone = [name for name in found if name in JOINT_NAMES and other_side(name) not in found]
-    if alone:
+    if alone and both_sides:
         raise ValueError(f"its keypoints name {_some(alone)} without the other side")
     return slots
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from .._text import reason_of
 from ..datasets.coco import people_by_picture
 from ..datasets.labels import LabelledPerson, picture_id
 from ..errors import InputError
@@ -58,7 +59,7 @@ def read_coco_pair(path: Path, data: Mapping[str, Any], predicted: Path, predict
         truth = [EvalFrame([_labelled(p) for p in people.get(name, ())], []) for name in ids]
         names = [str(image.get("file_name", "")) for image in data["images"]]
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not COCO labels: {reason}", path=path, hint="check the file") from error
     frames = read_result(predicted).frames
     by_id = _by_id(frames, prediction, ids)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import reason_of
 from ..errors import InputError
 from ..pictures import TarIndex
 from ..skeleton import FLIP_ORDER, JOINT_NAMES, NUM_JOINTS
@@ -95,7 +96,7 @@ def read_pictures(folder: Path, name: str = "heldout-dev") -> Iterator[Picture]:
             f"cannot read the held-out set: {error}", path=path, hint="give the folder that holds it"
         ) from error
     except (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError, RecursionError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not a held-out set: {reason}", path=path, hint="check the file") from error
 
 

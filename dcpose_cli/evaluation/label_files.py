@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import reason_of
 from ..errors import InputError
 from ..skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -28,7 +29,7 @@ def read_label_file(path: Path, parse: Callable[[Any, list[int]], T], wrong: str
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"{wrong}: {reason}", path=path, hint="check the file") from error
 
 

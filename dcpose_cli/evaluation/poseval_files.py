@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import reason_of
 from ..config import Selection
 from ..datasets.labels import require_pixels
 from ..errors import InputError, UsageError
@@ -67,7 +68,7 @@ def read_frames(path: Path) -> list[EvalFrame]:
     try:
         return frames_of(data)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import read_file
+from .._text import reason_of
 from ..errors import InputError
 from ..results.validation import scalar
 
@@ -71,7 +72,7 @@ def read_boxes(path: Path, least_score: float = LEAST_SCORE, *, names: Mapping[i
             if isinstance(frames, int) and not isinstance(frames, bool) and 0 < frames < 1_000_000:
                 lengths[name.parent] = max(frames, lengths.get(name.parent, 0))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+            reason = reason_of(error)
             raise InputError(
                 f"entry {number} of the boxes is wrong: {reason}", path=path, hint="check the file"
             ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._reading import read_file
+from .._text import reason_of
 from ..errors import InputError
 
 
@@ -51,7 +52,7 @@ def _read(path: Path) -> TruthFile:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path, hint="check the file") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not a PoseTrack annotation file: {reason}", path=path, hint="check the file") from error
     if not frames:
         raise InputError("has no frames", path=path, hint="check the file")

@@ -68,7 +68,11 @@ def read_csv(path: Path, fps: Fraction) -> PoseTrackResult:
         if line:
             names.append("/".join(line[:width]))
             values.append([float(cell) if cell.strip() else np.nan for cell in line[width:]])
-    return _result(names, np.array(values, np.float64).reshape(len(names), -1), columns, fps)
+    if not names:
+        raise ValueError("this table (CSV) has no rows of frames")
+    if any(len(row) != len(columns) for row in values):
+        raise ValueError("its rows and columns do not fit its header")
+    return _result(names, np.array(values, np.float64), columns, fps)
 
 
 def _lines(text: str) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from .._text import one_line, printable
+from .._text import one_line, printable, reason_of
 from ..datasets.labels import listed_picture, picture_id
 from ..errors import InputError
 from ..files import complete_set
@@ -101,7 +101,7 @@ def _read(path: Path, fps: Fraction | None) -> PoseTrackResult:
     except InputError as error:
         reason = str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = _reason(error)
+        reason = reason_of(error)
     raise InputError(f"it is no result that dcpose can read: {reason}", path=path, hint=_READABLE)
 
 
@@ -114,13 +114,8 @@ def _other_file(path: Path, fps: Fraction) -> PoseTrackResult:
     except OSError as error:
         reason = f"cannot be read: {error.strerror or one_line(error)}"
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = _reason(error)
+        reason = reason_of(error)
     raise InputError(reason, path=path, hint=_READABLE)
-
-
-def _reason(error: Exception) -> str:
-    """What a reader says of a file; the name of the exception only where its text is not a sentence of ours."""
-    return ascii(str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}")[1:-1]
 
 
 def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
@@ -135,7 +130,7 @@ def _openpose_folder(folder: Path, fps: Fraction) -> PoseTrackResult:
     try:
         return _timed(frames_of_openpose((path.name, load_json(path)) for path in files), fps)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = _reason(error)
+        reason = reason_of(error)
         raise InputError(f"its files are none of OpenPose: {reason}", path=folder, hint=_READABLE) from error
 
 

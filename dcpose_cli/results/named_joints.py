@@ -29,11 +29,11 @@ _LARGEST: Final = 1e7
 
 
 def joints_by_name(names: Sequence[str]) -> tuple[str, ...]:
-    """Our names of the joints, all different: the slots' where they are such. Raises ValueError as
-    datasets.labels.slots_of."""
+    """Our names of the joints, all different: the slots' where they are such. A table may have one side of a body, the
+    one that the camera sees. Raises ValueError as datasets.labels.slots_of."""
     letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
     ours = [place for place, word in enumerate(letters) if not _NONE_OF_OURS.fullmatch(word)]
-    known = slots_of([_ALSO.get(letters[place], names[place]) for place in ours])
+    known = slots_of([_ALSO.get(letters[place], names[place]) for place in ours], both_sides=False)
     slots = {place: JOINT_NAMES[slot] for place, slot in zip(ours, known, strict=True) if slot is not None}
     further = iter(joints_of_names([name for place, name in enumerate(names) if place not in slots]))
     return distinct([slots[place] if place in slots else next(further) for place in range(len(names))])

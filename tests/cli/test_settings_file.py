@@ -99,6 +99,7 @@ def test_one_file_serves_several_commands(dcpose, clip, tmp_path):
         ("x.toml", "start = [1]", 2, "start cannot be"),
         ("x.toml", "colour = 3", 2, "unknown setting 'colour'"),
         ("x.toml", 'conf = "much"', 2, "conf"),
+        ("x.toml", "max_people = 1\nmax-people = 2", 2, "max_people and max-people are one setting"),
         ("x.toml", "[estimate]\nconf = 0.3", 2, "is a table"),
         ("x.toml", "conf =", 3, "not valid TOML"),
         ("x.toml", "conf = " + "[" * 20_000, 3, "not valid TOML: it has too many levels"),

@@ -155,16 +155,36 @@ def test_a_file_that_would_run_code_runs_none(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_table_with_one_side_of_the_body(tmp_path):
+    """As a camera beside a treadmill gives it; the knee is missing in the first frame, and nobody is in the second."""
+    parts = ("LHip", "LKnee", "left ankle")
+    rows = [
+        "scorer" + ",net" * 9,
+        "bodyparts," + ",".join(p for p in parts for _ in range(3)),
+        "coords" + ",x,y,likelihood" * 3,
+    ]
+    rows += ["0,1,2,0.9,,,,5,6,0.8", "1" + "," * 9, "2,1,2,0.9,3,4,0.7,5,6,0.8"]
+    (tmp_path / "side.csv").write_text("\n".join(rows) + "\n")
+    result = read_result(tmp_path / "side.csv")
+    assert [len(f.people) for f in result.frames] == [1, 0, 1]
+    seen = [
+        {n for n, k in zip(result.joints, f.people[0].keypoints, strict=True) if k[2] > 0} for f in result.frames[::2]
+    ]
+    assert seen == [{"left_hip", "left_ankle"}, {"left_hip", "left_knee", "left_ankle"}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
         ("a.csv", "frame,time,track_id\n0,0,0\n", "none of DeepLabCut: its first row does not begin with 'scorer'"),
         ("a.csv", "", "none of DeepLabCut"),
-        ("a.csv", "scorer,n\rn\nbodyparts,nose\n", "StopIteration|KeyError"),
+        ("a.csv", "scorer,n\rn\nbodyparts,nose\n", "'coords' is missing"),
         ("a.csv", 'scorer,"' + "n" * 200_000, "field larger than field limit"),
         ("a.csv", "scorer,n,n\nbodyparts,snout,snout\ncoords,x,y\n0,1,2\n", r"none of its keypoints is known \(snout"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1,2\n0,3,4\n", "two of its rows are of one frame"),
-        ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1\n", "shape|inhomogeneous|reshape|fit its header"),
+        ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1\n", "fit its header"),
+        ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1,2\n1,3\n", "fit its header"),
+        ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n", "has no rows of frames"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,one,2\n", "could not convert"),
         ("a.csv", "scorer,n,n\nbodyparts,nose,nose\ncoords,x,y\n0,1e300,2\n", "out of range"),
         ("a.csv", "scorer,n\nbodyparts,nose\ncoords,x\n0,1\n", "nose has no column y"),

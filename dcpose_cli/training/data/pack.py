@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._reading import read_file
+from ..._text import reason_of
 from ...datasets.labels import require_pixels
 from ...errors import InputError
 from ...pictures import PictureFile, TarIndex
@@ -90,7 +91,7 @@ def named_part(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"cannot read the training part: {error.strerror}", path=path, hint="check --data") from error
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = ascii(f"{type(error).__name__}: {error}")[1:-1]
+        reason = reason_of(error)
         raise InputError(f"not a part of a training pack ({reason})", path=path, hint="check --data") from error
 
 
