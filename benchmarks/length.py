@@ -1,6 +1,6 @@
 """Whether a longer video costs more per frame, or more memory: a clip against itself many times over, in one run.
 
-    python benchmarks/length.py sample_videos/plaza.mp4 --times 10 --json length.json
+    python benchmarks/length.py crowd --times 10 --json length.json
 
 Each in a process of its own: milliseconds per frame of the whole program, networks loaded before, and the most memory
 the process ever held.
@@ -20,6 +20,7 @@ from typing import Any
 
 import av
 from accuracy import circumstances
+from speed_clips import SCENES, make_clip
 
 from dcpose_cli.files import write_atomic
 from dcpose_cli.video.reader import VideoReader
@@ -42,7 +43,7 @@ print(json.dumps({"frames": summary.frames, "people": summary.people, "seconds":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clip", type=Path, help=f"a video, or {' or '.join(SCENES)}")
     parser.add_argument("--times", type=int, default=10, help="how much longer (default: %(default)s)")
     parser.add_argument("--model", default="auto")
     parser.add_argument("--detector", default="person-n")
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the figures here too; an existing file is replaced")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
+        if str(options.clip) in SCENES:
+            options.clip = make_clip(str(options.clip), Path(folder))
         # Both are made here, so that they are coded alike.
         runs = [
             run(repeated(options.clip, times, Path(folder) / f"{times}.mp4"), options) for times in (1, options.times)

@@ -27,7 +27,12 @@ from dcpose_cli import (
     export_json,
     read_posetrack,
 )
+from dcpose_cli.chunks import CHUNK_FRAMES
 from dcpose_cli.config import Selection
+from dcpose_cli.pixels import ArrayPixels
+from dcpose_cli.sides import LAG_FRAMES
+from dcpose_cli.smooth import MAX_FRAMES
+from dcpose_cli.video import planes
 from dcpose_cli.video.writer import VideoWriter
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
@@ -333,3 +338,25 @@ def test_a_file_on_a_server_is_no_live_stream(two, tmp_path):
             thread.join()
     assert summary.frames == 40
     assert "live" not in json.loads((tmp_path / "out.json").read_text())["dcpose"]
+
+
+def test_frames_in_memory_do_not_grow_with_the_video(tiny_folder, tmp_path, monkeypatch):
+    alive, most = set(), 0
+
+    class Counted(ArrayPixels):
+        def __init__(self, image):
+            nonlocal most
+            super().__init__(image)
+            alive.add(id(self))
+            most = max(most, len(alive))
+
+        def __del__(self):
+            alive.discard(id(self))
+
+    monkeypatch.setattr(planes, "ArrayPixels", Counted)
+    clip = PRODUCT.make_clip(tmp_path / "long.mp4", frames=200)
+    estimate(clip, tmp_path / "out.mp4", estimator=with_crowd(tiny_folder, 1))
+    # Chunks: decoded ahead, detected, ahead of the network, in it, behind it, ahead of the encoder, and what is between
+    # them; the second in which gaps are filled; sides and smoothing.
+    assert 0 < most <= 7 * CHUNK_FRAMES + 25 + LAG_FRAMES + MAX_FRAMES
+    assert not alive
