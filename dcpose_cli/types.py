@@ -133,6 +133,19 @@ class Observation:
     appearances: list[NDArray[np.float32] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Reassignment:
+    """Boxes of the frames before that turned out to be another person's.
+
+    source, target: identities; the boxes of `source` are those of `target`. frames: of the last so many searched
+    frames, without the one that says so.
+    """
+
+    source: int
+    target: int
+    frames: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedBoxes:
     """People of one frame with identities.
@@ -142,6 +155,7 @@ class TrackedBoxes:
     between: nobody was looked for in this frame; the boxes lie between those of the frames before and after.
     cut: a new scene begins with this frame; nobody of the frames before has an id in it.
     filled: how many of the predicted, at their end, stand in a gap of their track: detected before and after.
+    reassigned: what this frame says of the frames before it (people/revision.py).
     """
 
     boxes: NDArray[np.float32]
@@ -151,6 +165,7 @@ class TrackedBoxes:
     between: bool = False
     cut: bool = False
     filled: int = 0
+    reassigned: tuple[Reassignment, ...] = ()
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -159,7 +174,7 @@ class TrackedBoxes:
         """Those who were detected in this frame."""
         count = len(self) - self.predicted
         boxes, scores, track_ids = self.boxes[:count], self.scores[:count], self.track_ids[:count]
-        return TrackedBoxes(boxes, scores, track_ids, between=self.between, cut=self.cut)
+        return TrackedBoxes(boxes, scores, track_ids, between=self.between, cut=self.cut, reassigned=self.reassigned)
 
     @staticmethod
     def empty() -> TrackedBoxes:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Detections, TrackedBoxes
+from ..types import Detections, Reassignment, TrackedBoxes
 from .appearance import Appearance, likeness, likenesses
-from .boxes import iou, pairwise_iou
+from .boxes import inside, iou, pairwise_iou
 from .correction import LEAST_LIKENESS, Meetings, exchange_gain
 from .motion import Motion, common_shift
 
@@ -146,10 +146,10 @@ class AssociationTracker:
         memory = max(self._memory, self._least_reach())
         self._tracks = [track for track in self._tracks if self._age(track) <= memory]
         owners = self._assign(detections, appearances)
-        self._correct(detections, appearances, owners)
+        reassigned = self._correct(detections, appearances, owners)
         self._start(detections, appearances, owners)
         self._update(detections, appearances, owners)
-        return self._result(detections, owners, frame_size or (0, 0), cut)
+        return replace(self._result(detections, owners, frame_size or (0, 0), cut), reassigned=reassigned)
 
     def _advance(self, time: float | None) -> None:
         """The clock goes on, by part of a frame at least; times that stand still or go back count as that."""
@@ -284,7 +284,9 @@ class AssociationTracker:
         gap = (box[:2] + box[2:] / 2) - (track.box[:2] + track.box[2:] / 2)
         return float(np.hypot(*gap)) <= reach
 
-    def _correct(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+    def _correct(
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]
+    ) -> tuple[Reassignment, ...]:
         """Exchanges identities, in place, where appearance says that motion mixed them up.
 
         Only detections decide that are strong and that nobody covers. What they are compared with was learnt from such
@@ -310,9 +312,11 @@ class AssociationTracker:
                 if better in owners:
                     owners[owners.index(better)] = mine
                 owners[number] = better
-        self._part(dets, appearances, owners)
+        return self._part(dets, appearances, owners)
 
-    def _part(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+    def _part(
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]
+    ) -> tuple[Reassignment, ...]:
         """Where one detection is left of two people who met, it goes to the one whom it looks like."""
         missed = [track for track in self._tracks if track not in owners and track.hits >= KNOWN_HITS]
         places = np.array([track.motion.predict(self._now or 0.0) for track in missed]).reshape(-1, 4)
@@ -321,7 +325,7 @@ class AssociationTracker:
             met[number] &= owner is not None and owner.hits >= KNOWN_HITS
             near = [self._in_reach(dets.boxes[number], track) for track in missed]
             met[number] &= np.array(near, np.bool_)
-        self._meetings.correct(owners, appearances, missed, met)
+        return self._meetings.correct(owners, appearances, missed, met)
 
     def _start(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
         """New tracks for the strong detections that are left; large boxes come first."""
@@ -374,7 +378,7 @@ class AssociationTracker:
             if not 0 < age <= EXPECT_SECONDS or seen < EXPECT_AFTER_SECONDS:
                 continue
             box = track.motion.predict(self._now or 0.0).astype(np.float32)
-            if _inside(box, size) >= EXPECT_INSIDE and (not boxes or iou(box, np.array(boxes)).max() < EXPECT_IOU):
+            if inside(box, size) >= EXPECT_INSIDE and (not boxes or iou(box, np.array(boxes)).max() < EXPECT_IOU):
                 boxes.append(box)
                 scores.append(np.float32(track.score * (1 - 0.5 * age / EXPECT_SECONDS)))
                 identities.append(track.identity)
@@ -392,9 +396,3 @@ def _covered(dets: Detections) -> NDArray[np.bool_]:
     """Which boxes overlap another one."""
     covered: NDArray[np.bool_] = (pairwise_iou(dets.boxes, dets.boxes) > COVERED_IOU).sum(axis=1) > 1
     return covered
-
-
-def _inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
-    """Share of an xywh box that lies in an image of this width and height."""
-    sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
-    return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))

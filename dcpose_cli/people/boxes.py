@@ -39,3 +39,9 @@ def areas(boxes: Boxes) -> NDArray[np.float64]:
 def from_corners(corners: Boxes) -> NDArray[np.float32]:
     """Boxes given by two corners, xyxy (N, 4), as xywh."""
     return np.concatenate([corners[:, :2], corners[:, 2:4] - corners[:, :2]], axis=1).astype(np.float32)
+
+
+def inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
+    """Share of an xywh box that lies in an image of this width and height."""
+    sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
+    return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..types import Reassignment
 from .appearance import Appearance, likeness
 
 #: Least likeness of a detection to the person whose identity it gets by appearance.
@@ -61,7 +62,8 @@ class Meetings:
     """Who is in one place with whom, and what has spoken for an exchange until now. For one scene."""
 
     def __init__(self) -> None:
-        self._evidence: dict[tuple[int, int], float] = {}
+        #: (identity of the owner, of the missed one) -> sum of the evidence, and in how many frames it was above 0.
+        self._evidence: dict[tuple[int, int], tuple[float, int]] = {}
 
     def correct(
         self,
@@ -69,13 +71,14 @@ class Meetings:
         appearances: Sequence[Appearance | None],
         missed: Sequence[T],
         met: NDArray[np.bool_],
-    ) -> None:
+    ) -> tuple[Reassignment, ...]:
         """Gives detections, in place, to the missed people whom they look like. To be called once per frame.
 
         owners: of the N detections, None where there is none. missed: the M people without a detection. met: (N, M),
-        whether a detection is where a missed one may be.
+        whether a detection is where a missed one may be. Returns what that says of the frames before: since the
+        evidence began to rise the box was the missed one's.
         """
-        evidence: dict[tuple[int, int], float] = {}
+        evidence: dict[tuple[int, int], tuple[float, int]] = {}
         moves: list[tuple[float, int, T]] = []
         for number, place in np.argwhere(met).tolist():
             owner, other = owners[number], missed[place]
@@ -83,16 +86,25 @@ class Meetings:
             if owner is None or gain is None:
                 continue
             pair = owner.identity, other.identity
-            evidence[pair] = max(0.0, self._evidence.get(pair, 0.0) + gain - MET_DRIFT)
-            if evidence[pair] > MET_LEAD:
-                moves.append((evidence[pair], number, other))
+            before, frames = self._evidence.get(pair, (0.0, 0))
+            value = before + gain - MET_DRIFT
+            if value <= 0:
+                continue
+            evidence[pair] = value, frames + 1
+            if value > MET_LEAD:
+                moves.append((value, number, other))
         moves.sort(key=lambda move: (-move[0], move[1], move[2].identity))
-        moved: set[int] = set()
+        moved: dict[int, Reassignment] = {}
         for _, number, other in moves:
-            if number not in moved and other not in owners:
+            owner = owners[number]
+            if number not in moved and other not in owners and owner is not None:
+                frames = evidence[owner.identity, other.identity][1] - 1
+                moved[number] = Reassignment(owner.identity, other.identity, frames)
                 owners[number] = other
-                moved.add(number)
-        self._evidence = {pair: value for pair, value in evidence.items() if value <= MET_LEAD}
+        # Evidence against an owner is about the box that was lost, and ends with it.
+        lost = {one.source for one in moved.values()}
+        self._evidence = {p: entry for p, entry in evidence.items() if entry[0] <= MET_LEAD and p[0] not in lost}
+        return tuple(one for one in moved.values() if one.frames)
 
 
 def _gain(seen: Appearance | None, owner: Looks, other: Looks) -> float | None:

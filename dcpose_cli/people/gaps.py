@@ -2,6 +2,7 @@
 
 Frames are known a little ahead of time, so a box lies between two detections and does not drift. A track that starts or
 returns is also continued backwards, by the weak detections just before: as a tracker continues it forwards.
+Frames that wait for this also take the identities that a later frame tells (revision.py).
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Detections, TrackedBoxes
+from ..types import Detections, Reassignment, TrackedBoxes
 from .appearance import Appearance, likeness
 from .boxes import iou, pairwise_iou
+from .revision import revised
 
 #: Longest gap that is filled, seconds.
 SECONDS: Final = 1.0
@@ -31,6 +32,8 @@ SAME_IOU: Final = 0.6
 EARLIER_LIKENESS: Final = 0.65
 
 T = TypeVar("T")
+#: A detection of somebody: number of the frame, box and score.
+_Seen = tuple[int, NDArray[np.float32], float]
 
 
 def gap_frames(fps: float, width: int, height: int) -> int:
@@ -65,26 +68,13 @@ def filled(
             return found
         return _alike(found, appearances(earlier), _look(box, detections(later), appearances(later)))
 
-    held: deque[_Held[T]] = deque()
-    seen: dict[int, tuple[int, NDArray[np.float32], float]] = {}
-    for number, (item, people) in enumerate(items):
-        if people.cut:
-            seen.clear()
-        for row in range(len(people) - people.predicted):
-            identity, box, score = int(people.track_ids[row]), people.boxes[row], float(people.scores[row])
-            before = seen.get(identity)
-            if fill and before is not None and 1 < number - before[0] <= longest + 1:
-                _close(held, number, before, (identity, box, score))
-            elif before is None and detections is not None and not people.cut:
-                matching = partial(candidates, later=item, box=box)
-                _continue_back(held, number, (identity, box, score), back, matching, fill=fill)
-            seen[identity] = number, box, score
-        seen = {identity: last for identity, last in seen.items() if number - last[0] <= longest}
-        held.append(_Held(item, people, {}, {}))
+    held: _Window[T] = _Window(longest, back if detections is not None else 0, candidates, fill=fill)
+    for item, people in items:
+        held.add(item, people)
         if len(held) > longest:
-            yield _result(held.popleft(), fill)
-    while held:
-        yield _result(held.popleft(), fill)
+            yield held.first()
+    while len(held):
+        yield held.first()
 
 
 @dataclass(slots=True)
@@ -103,28 +93,94 @@ class _Held(Generic[T]):
         return np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def _continue_back(
-    held: deque[_Held[T]],
-    number: int,
-    after: tuple[int, NDArray[np.float32], float],
-    back: int,
-    detections: Callable[[T], Detections],
-    *,
-    fill: bool,
-) -> None:
-    """Gives somebody the detections just before; number: of the frame `after` (identity, box, score) is in."""
-    identity, box, score = after
-    last = 0
-    for steps in range(1, min(back, len(held)) + 1):
-        entry = held[-steps]
-        found = _earlier(box, detections(entry.item), entry.taken())
-        if found is not None:
-            if fill and steps > last + 1:
-                _close(held, number - last, (number - steps, *found), (identity, box, score), last)
-            entry.earlier[identity] = box, score = found
-            last = steps
-        if entry.people.cut:
-            return
+class _Window(Generic[T]):
+    """Successive frames that wait until their gaps are closed.
+
+    longest, back, fill: as of `filled`. candidates: the detections of an earlier item that may be the person in a box
+    of a later one.
+    """
+
+    def __init__(
+        self,
+        longest: int,
+        back: int,
+        candidates: Callable[[T, T, NDArray[np.float32]], Detections],
+        *,
+        fill: bool,
+    ) -> None:
+        self._longest, self._back, self._candidates, self._fill = longest, back, candidates, fill
+        self._held: deque[_Held[T]] = deque()
+        self._start = 0  # number of the first frame that is held
+        #: The last detection of everybody, and that before the first frame that is held.
+        self._seen: dict[int, _Seen] = {}
+        self._past: dict[int, _Seen] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, item: T, people: TrackedBoxes) -> None:
+        """Takes the next frame. What it tells of the frames before it changes those that are held."""
+        if people.reassigned:
+            self._revise(people.reassigned)
+        self._held.append(_Held(item, people, {}, {}))
+        self._connect(len(self._held) - 1)
+
+    def first(self) -> tuple[T, TrackedBoxes]:
+        """Gives the first frame away."""
+        entry = self._held.popleft()
+        self._past = self._after(self._past, self._start, entry.people)
+        self._start += 1
+        return _result(entry, self._fill)
+
+    def _revise(self, reassigned: Sequence[Reassignment]) -> None:
+        for entry, people in zip(self._held, revised([e.people for e in self._held], reassigned), strict=True):
+            entry.people = people
+            entry.rows, entry.earlier = {}, {}
+        self._seen = dict(self._past)
+        for place in range(len(self._held)):
+            self._connect(place)
+
+    def _after(self, seen: dict[int, _Seen], number: int, people: TrackedBoxes) -> dict[int, _Seen]:
+        """The last detections, of the frames before this one, after it."""
+        now = {} if people.cut else seen
+        rows = range(len(people) - people.predicted)
+        now = now | {int(people.track_ids[k]): (number, people.boxes[k], float(people.scores[k])) for k in rows}
+        return {identity: last for identity, last in now.items() if number - last[0] <= self._longest}
+
+    def _connect(self, place: int) -> None:
+        """Fills the gaps that end in the frame at this place."""
+        entry, number = self._held[place], self._start + place
+        people = entry.people
+        for row in range(len(people) - people.predicted):
+            identity, box, score = int(people.track_ids[row]), people.boxes[row], float(people.scores[row])
+            before = None if people.cut else self._seen.get(identity)
+            if self._fill and before is not None and 1 < number - before[0] <= self._longest + 1:
+                self._close(identity, before, (number, box, score))
+            elif before is None and self._back and not people.cut:
+                self._continue_back(identity, place, box, score)
+        self._seen = self._after(self._seen, number, people)
+
+    def _continue_back(self, identity: int, place: int, box: NDArray[np.float32], score: float) -> None:
+        """Gives somebody who is in the frame at this place the detections just before."""
+        item, first, last = self._held[place].item, box, place
+        for earlier in range(place - 1, max(place - self._back, 0) - 1, -1):
+            entry = self._held[earlier]
+            found = _earlier(box, self._candidates(entry.item, item, first), entry.taken())
+            if found is not None:
+                if self._fill and earlier < last - 1:
+                    self._close(identity, (self._start + earlier, *found), (self._start + last, box, score))
+                entry.earlier[identity] = box, score = found
+                last = earlier
+            if entry.people.cut:
+                return
+
+    def _close(self, identity: int, before: _Seen, after: _Seen) -> None:
+        """Puts somebody into the held frames between two detections."""
+        (first, old_box, old_score), (number, new_box, new_score) = before, after
+        for middle in range(max(first + 1, self._start), number):
+            share = (middle - first) / (number - first)
+            box = (1 - share) * old_box + share * new_box
+            self._held[middle - self._start].rows[identity] = box, (1 - share) * old_score + share * new_score
 
 
 def _look(box: NDArray[np.float32], seen: Detections, appearances: Sequence[Appearance | None]) -> Appearance | None:
@@ -153,26 +209,6 @@ def _earlier(
     return (seen.boxes[best], float(seen.scores[best])) if overlap[best] >= EARLIER_IOU else None
 
 
-def _close(
-    held: deque[_Held[T]],
-    number: int,
-    before: tuple[int, NDArray[np.float32], float],
-    after: tuple[int, NDArray[np.float32], float],
-    last: int = 0,
-) -> None:
-    """Puts somebody into the held items since the last detection. before: its frame number, box and score.
-
-    number: of the frame of the next detection, which is `last` frames before the newest; after: identity, box and
-    score there.
-    """
-    first, old_box, old_score = before
-    identity, new_box, new_score = after
-    for place in range(first + 1, number):
-        share = (place - first) / (number - first)
-        box = (1 - share) * old_box + share * new_box
-        held[place - number - last].rows[identity] = box, (1 - share) * old_score + share * new_score
-
-
 def _result(held: _Held[T], fill: bool) -> tuple[T, TrackedBoxes]:
     """The item with its people: detected, then expected, then filled."""
     people = held.people
@@ -194,6 +230,7 @@ def _result(held: _Held[T], fill: bool) -> tuple[T, TrackedBoxes]:
         track_ids=np.array(identities, np.int64),
         predicted=len(identities) - detected - len(held.earlier),
         filled=len(held.rows),
+        reassigned=(),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from dcpose_cli.people.appearance import APPEARANCE_SIZE, Appearance, likeness
 from dcpose_cli.people.correction import Meetings
+from dcpose_cli.types import Reassignment
 
 
 @dataclass(eq=False)
@@ -62,3 +63,30 @@ def test_a_detection_goes_to_one_of_several_missed_people() -> None:
     owners: list[Someone | None] = [front, None]
     Meetings().correct(owners, [look(1), look(1)], [like, liker], np.ones((2, 2), bool))
     assert owners == [liker, None]
+
+
+def test_the_box_was_the_missed_ones_since_the_evidence_began_to_rise() -> None:
+    front, hidden = Someone(0, look(0)), Someone(1, look(1))
+    meetings = Meetings()
+    said = []
+    for seen in (0.2, 0.3, 0.54, 0.54, 0.54, 0.9):  # two frames speak for the owner
+        owners: list[Someone | None] = [front]
+        said.append(meetings.correct(owners, [look(seen)], [hidden], np.ones((1, 1), bool)))
+    assert said == [(), (), (), (), (Reassignment(0, 1, 2),), ()]
+
+
+def test_what_is_clear_at_once_says_nothing_of_the_frames_before() -> None:
+    owners: list[Someone | None] = [Someone(0, look(0))]
+    assert Meetings().correct(owners, [look(0.9)], [Someone(1, look(1))], np.ones((1, 1), bool)) == ()
+
+
+def test_evidence_against_somebody_ends_with_the_box_they_lose() -> None:
+    """A second missed person, for whom less speaks, does not take the owner's next box by it."""
+    front, like, liker = Someone(0, look(0)), Someone(1, look(1)), Someone(2, look(0.9))
+    meetings = Meetings()
+    found = []
+    for met in ([True, False], [True, True], [True, False]):  # in the second frame the box goes to the liker one
+        owners: list[Someone | None] = [front]
+        meetings.correct(owners, [look(0.54)], [like, liker], np.array([met]))
+        found.append(owners[0])
+    assert found == [front, liker, front]
