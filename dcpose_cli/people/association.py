@@ -346,9 +346,10 @@ class AssociationTracker:
     def _update(
         self, dets: Detections, appearances: Sequence[Appearance | None], owners: Sequence[_Track | None]
     ) -> None:
-        """What the tracks learn; appearance slowly, and not while somebody else covers the person."""
+        """What the tracks learn; appearance slowly, and not where somebody else covers the person or may be beneath."""
         assert self._now is not None
         covered = _covered(dets)
+        mixed = covered | self._meetings.shared
         for number, track in enumerate(owners):
             if track is None:
                 continue
@@ -358,7 +359,7 @@ class AssociationTracker:
             track.last = track.last if new is None or doubtful else new
             if new is None or before is None:
                 track.appearance = new if before is None else before
-            elif not covered[number] and (likeness(new, before) or 0.0) >= LEARNT_LIKENESS:
+            elif not mixed[number] and (likeness(new, before) or 0.0) >= LEARNT_LIKENESS:
                 track.appearance = (1 - LEARNT_SHARE) * before + LEARNT_SHARE * new
             if track.motion.time < self._now:
                 track.motion.update(dets.boxes[number], self._now, COVERED_NOISE if covered[number] else 1.0)

@@ -59,9 +59,13 @@ def exchange_gain(
 
 
 class Meetings:
-    """Who is in one place with whom, and what has spoken for an exchange until now. For one scene."""
+    """Who is in one place with whom, and what has spoken for an exchange until now. For one scene.
+
+    shared: (N,), of the detections of the last frame, whether a missed person may be where they are.
+    """
 
     def __init__(self) -> None:
+        self.shared: NDArray[np.bool_] = np.zeros(0, np.bool_)
         #: (identity of the owner, of the missed one) -> sum of the evidence, and in how many frames it was above 0.
         self._evidence: dict[tuple[int, int], tuple[float, int]] = {}
 
@@ -78,6 +82,7 @@ class Meetings:
         whether a detection is where a missed one may be. Returns what that says of the frames before: since the
         evidence began to rise the box was the missed one's.
         """
+        self.shared = np.asarray(met.any(axis=1), np.bool_)
         evidence: dict[tuple[int, int], tuple[float, int]] = {}
         moves: list[tuple[float, int, T]] = []
         for number, place in np.argwhere(met).tolist():

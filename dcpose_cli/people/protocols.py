@@ -54,6 +54,7 @@ class Tracker(Protocol):
 
         appearances: one vector per detection, None where nothing can be seen. frame_size: width and height, pixels.
         time: of the frame, seconds. cut: a new scene began after the frame before; nobody keeps an identity.
-        Returns the detections in their order, then people who were missed and are expected (`predicted`).
+        Returns the detections in their order, then people who were missed and are expected (`predicted`), and what this
+        frame says of the ones before (`reassigned`).
         """
         ...

@@ -8,7 +8,7 @@ import pytest
 from dcpose_cli.people.appearance import APPEARANCE_SIZE, likeness
 from dcpose_cli.people.association import AssociationTracker
 from dcpose_cli.people.motion import common_shift
-from dcpose_cli.types import Detections
+from dcpose_cli.types import Detections, Reassignment
 
 FPS = 25
 #: x, score and looks of a detection; boxes are 40 wide and 100 high.
@@ -154,6 +154,27 @@ def test_of_two_who_met_the_one_is_left_whom_the_box_looks_like(value: float, id
     for number in range(6):
         identities = step(tracker, now + number / FPS, (124, 0.9, looks(value)))
     assert identities == [identity]
+
+
+def test_nobody_learns_the_looks_of_a_box_that_may_hold_somebody_else() -> None:
+    """Over ten frames the box of two looks a little more like the missed one: its owner must not become like it."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)), (132, 0.9, looks(0.45)))
+    found = [step(tracker, now + number / FPS, (106, 0.9, looks(0.83))) for number in range(10)]
+    assert found[0] == [0]
+    assert [1] in found
+
+
+def test_a_later_frame_says_whose_the_box_was() -> None:
+    """One box is left, where the first one was expected; in the second frame it is clear whose it is."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.9, looks(1)), (132, 0.9, looks(0.45)))
+    box = np.array([[106, 100, 40, 100]], np.float32)
+    said = []
+    for number in range(4):
+        found = Detections(box, np.array([0.9], np.float32))
+        said.append(tracker.follow(found, [looks(0.8)], (1280, 360), time=now + number / FPS).reassigned)
+    assert said == [(), (Reassignment(0, 1, 1),), (), ()]
 
 
 @pytest.mark.parametrize(("value", "identity"), [(0.99, 0), (0.8, 2)])

@@ -73,6 +73,7 @@ def test_frames_that_were_passed_on_stay_as_they_are() -> None:
     stream = [people((1, 50)), *[people((0, 10))] * 5, people((1, 10), said=said)]
     assert [frame for frame, _ in result(stream, 2, fill=False)] == [{1: 50}, *[{0: 10}] * 3, *[{1: 10}] * 3]
     assert list(filled(enumerate(stream), 0)) == list(enumerate(stream))  # a live source waits for nothing
+    assert stream[-1].detected().reassigned == said  # as with --no-fill
 
 
 @pytest.mark.parametrize("seed", range(20))
