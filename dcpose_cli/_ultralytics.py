@@ -120,8 +120,6 @@ def _load() -> None:
         with scratch_folder() as folder:
             os.environ["YOLO_CONFIG_DIR"] = str(folder)
             import ultralytics.nn.tasks  # noqa: F401
-
-            import dcpose_cli._torchvision  # noqa: F401 - first, for its clean import
         logger = logging.getLogger("ultralytics")
         logger.handlers = [logging.NullHandler()]
 

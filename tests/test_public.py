@@ -144,3 +144,11 @@ def test_help_is_quick():
         "print(used.ru_utime + used.ru_stime)"
     )
     assert sorted(float(python("-c", code).stdout) for _ in range(5))[2] < 0.5
+
+
+def test_the_cpu_needs_no_torchvision(dcpose, clip, tmp_path):
+    """Its import takes as long as torch's and loads torch's compiler."""
+    before = "import atexit, sys\natexit.register(lambda: print('loaded:', 'torchvision' in sys.modules))"
+    ended = dcpose.process("estimate", clip, "--out", tmp_path / "out.mp4", *dcpose.models, before=before)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.rstrip().endswith("loaded: False")

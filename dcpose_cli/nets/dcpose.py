@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._torchvision import ops
+from .._torchvision import torchvision
 from .backbones import HeatmapConfig, heatmap_net
 from .blocks import ResidualSteps, residual_chain
 from .hrnet import HRNetConfig
@@ -95,7 +95,7 @@ def deform(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
     with torch.autocast(device_type=x.device.type, enabled=False):
         if x.device.type != "cuda":
             return sample_deformed(x, offset, mask, weight, bias, dilation)
-        out: Tensor = ops.deform_conv2d(
+        out: Tensor = torchvision().ops.deform_conv2d(
             x,
             offset.float().contiguous(),
             weight,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .._torchvision import models
+from .._torchvision import torchvision
 from .hrnet import ExchangeModule, HRNet, HRNetConfig, init_weights
 
 _RESNET_PARTS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -21,7 +21,7 @@ class ResNet50Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        whole = models.resnet50(weights=None)
+        whole = torchvision().models.resnet50(weights=None)
         for name in _RESNET_PARTS:
             self.add_module(name, getattr(whole, name))
 

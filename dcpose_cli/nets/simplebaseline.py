@@ -5,25 +5,18 @@ State names follow the published checkpoints: torchvision's ResNet, `deconv_laye
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from .._torchvision import BasicBlock, Bottleneck, models
+from .._torchvision import torchvision
 from ..skeleton import NUM_JOINTS
 
 #: The name of this backbone in recipes and headers, where it stands beside HRNets.
 KIND: Final = "simplebaseline"
-_DEPTHS: Final[dict[int, Callable[..., Any]]] = {
-    18: models.resnet18,
-    34: models.resnet34,
-    50: models.resnet50,
-    101: models.resnet101,
-    152: models.resnet152,
-}
+_DEPTHS: Final = (18, 34, 50, 101, 152)
 _PARTS: Final = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
@@ -53,7 +46,7 @@ class SimpleBaseline(nn.Module):
     def __init__(self, config: SimpleBaselineConfig) -> None:
         super().__init__()
         self.config = config
-        whole = _DEPTHS[config.depth](weights=None)
+        whole = getattr(torchvision().models, f"resnet{config.depth}")(weights=None)
         for name in _PARTS:
             self.add_module(name, getattr(whole, name))
         layers: list[nn.Module] = []
@@ -83,11 +76,12 @@ def init_simplebaseline(net: SimpleBaseline) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    resnet = torchvision().models.resnet
     with torch.no_grad():
         for module in net.modules():
-            if isinstance(module, BasicBlock):
+            if isinstance(module, resnet.BasicBlock):
                 module.bn2.weight.zero_()
-            elif isinstance(module, Bottleneck):
+            elif isinstance(module, resnet.Bottleneck):
                 module.bn3.weight.zero_()
             elif isinstance(module, nn.ConvTranspose2d):
                 module.weight.normal_(0.0, 0.001)

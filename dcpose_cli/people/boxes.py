@@ -45,3 +45,20 @@ def inside(box: NDArray[np.float32], size: tuple[int, int]) -> float:
     """Share of an xywh box that lies in an image of this width and height."""
     sides = np.minimum(box[:2] + box[2:], size) - np.maximum(box[:2], 0)
     return float(np.prod(np.clip(sides, 0, None)) / max(float(box[2] * box[3]), 1e-6))
+
+
+def not_suppressed(corners: Boxes, iou: float) -> NDArray[np.int64]:
+    """Non-maximum suppression: which boxes xyxy (N, 4), best first, overlap no better kept one by more than `iou`.
+
+    In the precision of `corners`. Returns ascending indices.
+    """
+    extent = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    kept, left = [], np.arange(len(corners))
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        low, high = np.maximum(corners[best, :2], corners[left, :2]), np.minimum(corners[best, 2:], corners[left, 2:])
+        inter = np.prod(np.clip(high - low, 0, None), axis=1)
+        # As a product: boxes without area have a union of 0.
+        left = left[inter <= iou * (extent[best] + extent[left] - inter)]
+    return np.array(kept, np.int64)

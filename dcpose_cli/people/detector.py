@@ -19,11 +19,11 @@ from torch import nn
 from dcpose_cli._cores import cores_for, on_cores
 from dcpose_cli._memory import is_out_of_memory
 from dcpose_cli._text import one_line
-from dcpose_cli._torchvision import ops
 from dcpose_cli._ultralytics import rows_only
 from dcpose_cli.engines.parts import Setup, computed
 from dcpose_cli.errors import DeviceError
 from dcpose_cli.nets.fused import fused_units
+from dcpose_cli.people.boxes import not_suppressed
 from dcpose_cli.people.detector_files import (
     FORMAT_VERSION,
     METADATA_KEY,
@@ -225,9 +225,9 @@ def select(rows: torch.Tensor, person: int, conf: float, iou: float) -> tuple[ND
     order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
     xyxy, scores = xyxy[order], scores[order]
     if rows.shape[1] != 6:
-        keep = ops.nms(xyxy, scores, iou)
-        keep = keep[torch.from_numpy(_not_nested(xyxy[keep].numpy()))]
-        xyxy, scores = xyxy[keep], scores[keep]
+        keep = not_suppressed(xyxy.numpy(), iou)
+        keep = keep[_not_nested(xyxy.numpy()[keep])]
+        xyxy, scores = xyxy[torch.from_numpy(keep)], scores[torch.from_numpy(keep)]
     return xyxy[:_MAX_PEOPLE].numpy(), scores[:_MAX_PEOPLE].numpy()
 
 

@@ -114,7 +114,8 @@ def test_no_temporary_folder(tmp_path, monkeypatch):
 
 def test_import_of_torchvision_leaves_no_folder(dcpose, tmp_path):
     """Torch's compiler makes one in the temporary folder, and names it in the environment of child processes."""
-    code = "import os; import dcpose_cli.nets; print([v for v in os.environ if 'INDUCTOR' in v])"
+    code = "import os; from dcpose_cli import _torchvision; _torchvision.torchvision()"
+    code += "; print([v for v in os.environ if 'INDUCTOR' in v])"
     env = {k: v for k, v in dcpose.environment(TMPDIR=tmp_path).items() if not k.startswith("TORCHINDUCTOR")}
     ended = subprocess.run([sys.executable, "-c", code], check=True, env=env, capture_output=True, text=True)
     assert ended.stdout.strip() == "[]"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torchvision.ops import nms
 
-from dcpose_cli.people.boxes import areas, from_corners, iou, pairwise_intersection, pairwise_iou
+from dcpose_cli.people.boxes import areas, from_corners, iou, not_suppressed, pairwise_intersection, pairwise_iou
 
 BOX = np.array([0, 0, 10, 10], np.float32)
 OTHERS = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [20, 20, 5, 5], [2, 2, 2, 5]], np.float32)
@@ -32,3 +34,15 @@ def test_areas_and_corners():
     corners = np.array([[5, 0, 15, 10]], np.float32)
     assert from_corners(corners).tolist() == [[5, 0, 10, 10]]
     assert from_corners(NONE).shape == (0, 4)
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.45, 0.7, 1.0])
+def test_suppression_equals_torchvision(limit):
+    torch.manual_seed(0)
+    corners = torch.rand(400, 4) * 90
+    corners[:, 2:] = corners[:, :2] + torch.rand(400, 2) * 60 * (torch.arange(400)[:, None] % 50 > 0)  # some are empty
+    corners[7] = corners[3]
+    scores = torch.linspace(1, 0.1, 400)
+    kept = not_suppressed(corners.numpy(), limit)
+    assert kept.tolist() == nms(corners, scores, limit).tolist()
+    assert not_suppressed(NONE, limit).tolist() == []
