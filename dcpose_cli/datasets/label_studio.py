@@ -30,7 +30,7 @@ def read_label_studio(path: Path, images: Path) -> list[LabelledVideo]:
 
     def build(tasks: Sequence[Mapping[str, Any]]) -> list[LabelledVideo]:
         if not isinstance(tasks, list):
-            raise TypeError("it is no list of tasks")
+            raise ValueError("it is no list of tasks")
         labels = _as_coco(tasks, images)
         found = people_by_picture(labels)
         videos = []

@@ -102,7 +102,7 @@ def _named(entry: Mapping[str, Any], names: Mapping[int, str] | None) -> Mapping
 def _entry(entry: Mapping[str, Any]) -> tuple[PurePosixPath, list[float], float]:
     text = entry["image_name"]
     if not isinstance(text, str):
-        raise TypeError("image_name must be text")
+        raise ValueError("image_name must be text")
     name = PurePosixPath(text.replace("\\", "/"))
     if ".." in name.parts or "\0" in str(name) or not name.stem.isascii() or not name.stem.isdigit():
         raise ValueError(f"{str(name)!r:.80} is not the name of a numbered picture")
