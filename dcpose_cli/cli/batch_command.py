@@ -58,14 +58,14 @@ def _carry_out(
         names = ", ".join(printable(path.name) for path in plan.others[:_OTHERS])
         more = f" and {len(plan.others) - _OTHERS} more" if len(plan.others) > _OTHERS else ""
         message(f"dcpose: left out, not videos by their names: {names}{more}")
-    if dry_run:
-        _print_plan(plan)
-        return EXIT_OK
     for job in plan.jobs:
         if job.outdated:
             message(
                 f"dcpose: warning: {printable(job.target)} was made with other settings; --overwrite makes it again"
             )
+    if dry_run:
+        _print_plan(plan)
+        return EXIT_OK
     outcomes = _run(plan, config, workers, ray, quiet=quiet)
     if not quiet:
         _print_table(outcomes, len(plan.skipped))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import time
 from pathlib import Path
 from types import NoneType
@@ -11,6 +12,7 @@ from typing import Any, Final, get_args
 import typer
 
 from .._reading import read_toml
+from ..config import DEFAULTS
 from ..devices import PRECISIONS
 from ..errors import InputError, UsageError
 from ..files import printable
@@ -23,7 +25,10 @@ _PRECISIONS: Final = {number_type: name for name, number_type in PRECISIONS.item
 _SETTINGS: Final = (
     *("conf", "keep_conf", "interval", "share_crops", "detect_every", "detect_size", "tracker", "track_iou"),
     *("track_memory", "fill", "flip_test", "fix_swaps", "start", "end", "max_frames", "deinterlace", "engine"),
+    *("fps", "shot_fps"),
 )
+#: Settings of a header that are not taken from it: those of the machine.
+_OF_MACHINE: Final = frozenset({"device", "hwaccel", "precision"})
 
 
 def with_file(values: dict[str, Any], path: Path, context: typer.Context) -> None:
@@ -108,6 +113,13 @@ def _of_result(path: Path) -> dict[str, Any]:
 
     header = read_posetrack(path).header
     made = _table(header, "settings")
+    if not made:
+        raise InputError("it does not say which options made it", path=path, hint="use a result of dcpose, or TOML")
+    defaults = asdict(DEFAULTS)
+    unknown = made.keys() - {*_SETTINGS, *_OF_MACHINE}
+    lost = [printable(name) for name in sorted(unknown) if made[name] != defaults.get(name)]
+    if lost:
+        message(f"dcpose: warning: {printable(path)}: {', '.join(lost)}: not an option of this version, passed over")
     settings = {name: made[name] for name in _SETTINGS if made.get(name) is not None}
     if "detect_size" in settings:
         settings["detect_size"] = str(settings["detect_size"] or "auto")
@@ -117,12 +129,15 @@ def _of_result(path: Path) -> dict[str, Any]:
         name = _table(header, key).get("name")
         if isinstance(name, str):
             settings[key] = name
+    others = _table(header, "model").get("ensemble")
+    if isinstance(others, list):
+        settings["ensemble"] = ",".join(str(other.get("name")) for other in others if isinstance(other, dict))
     chosen = _table(header, "selection")
     settings |= {"track" if name == "tracks" else name: value for name, value in chosen.items() if name != "roi"}
     if isinstance(chosen.get("roi"), list):
         settings["roi"] = ",".join(f"{value:g}" for value in chosen["roi"])
     if header.get("shot_fps") is not None:
-        settings["shot_fps"] = header["shot_fps"]
+        settings.setdefault("shot_fps", header["shot_fps"])
     return settings
 
 

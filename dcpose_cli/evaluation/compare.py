@@ -25,8 +25,8 @@ from ..outputs import require_outputs
 from ..pose.network import resolve_device
 from ..results import read_posetrack
 from .jitter import jitter
-from .poseval import evaluate_videos
-from .poseval_files import EvalFrame, frames_of, read_frames
+from .poseval import evaluate_videos, require_head_boxes, require_no_result
+from .poseval_files import EvalFrame, frames_of, load, read_frames
 from .sample_clips import score_frames
 from .sample_truth import posetrack_ground_truth, read_truth
 from .side_by_side import write_side_by_side
@@ -186,7 +186,10 @@ def _truth(path: Path) -> tuple[Any, list[EvalFrame]]:
         people = read_truth(path)
     except InputError as error:
         try:
-            return None, read_frames(path)
+            labels = read_frames(path)
         except InputError:
             raise error from None
+        require_no_result(load(path), path)
+        require_head_boxes(labels, path)
+        return None, labels
     return people, frames_of(posetrack_ground_truth(people))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,9 +119,7 @@ def read_pair(truth: Path, prediction: Path) -> Video:
     predictions = load(prediction) if is_json(prediction) else None
     if is_coco_truth(labels):
         return read_coco_pair(truth, labels, prediction, predictions)
-    if isinstance(labels, dict) and isinstance(labels.get("dcpose"), dict) and "input" in labels["dcpose"]:
-        hint = "the ground truth comes first: labels of PoseTrack or COCO, or the truth of a sample clip"
-        raise InputError("is a result of dcpose, not ground truth", path=truth, hint=hint)
+    require_no_result(labels, truth)
     if isinstance(labels, list):
         hint = "the ground truth comes first: labels have images, annotations and categories"
         raise InputError("is a list of results, not ground truth", path=truth, hint=hint)
@@ -131,9 +129,21 @@ def read_pair(truth: Path, prediction: Path) -> Video:
     if len(pair[0]) != len(pair[1]):
         counts = f"{len(pair[1])} frames, its ground truth {len(pair[0])}"
         raise InputError(f"has {counts}", path=prediction, hint="list every frame, people or not")
-    if any(person.head_box is None for frame in pair[0] for person in frame.people):
-        raise InputError("has people without a head box: AP needs one for each", path=truth)
+    require_head_boxes(frames, truth)
     return pair
+
+
+def require_no_result(labels: Any, truth: Path) -> None:
+    """Raise InputError for the content of a file that is a result of dcpose, where ground truth is meant."""
+    if isinstance(labels, dict) and isinstance(labels.get("dcpose"), dict) and "input" in labels["dcpose"]:
+        hint = "the ground truth is labels of PoseTrack or COCO, or the truth of a sample clip"
+        raise InputError("is a result of dcpose, not ground truth", path=truth, hint=hint)
+
+
+def require_head_boxes(frames: Sequence[EvalFrame], truth: Path) -> None:
+    """Raise InputError where AP cannot be computed: somebody of the ground truth has no head box."""
+    if any(person.head_box is None for frame in frames for person in frame.people):
+        raise InputError("has people without a head box: AP needs one for each", path=truth)
 
 
 def evaluate_videos(videos: Iterable[Video]) -> ApResult:

@@ -86,6 +86,11 @@ class AudioTrack:
                     self._drop("there is no decoder for it")
                 return
             self._carrier = _carrier_for(stream, output)
+            count = len(self._input.streams.audio)
+            if count > 1:
+                self.warnings.append(
+                    f"sound of {printable(source)}: 1 of {count} tracks is kept, number {stream.index}"
+                )
             if since is not None:
                 self._seek(since - self._clock.shift)
             self._packets = self._read(self._input, stream)

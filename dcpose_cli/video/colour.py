@@ -29,6 +29,7 @@ _SCALING: Final = 0x2 | _EXACT
 _AVERAGING: Final = 0x20 | _EXACT
 _PICKING: Final = 0x10 | _EXACT
 _SWS_BT601 = 5
+_SWS_BT2020 = 9
 _UNSPECIFIED = 2
 _RGB_MATRIX = 0
 #: Pixels around a part that its colours are interpolated from, with room to spare; parts begin at multiples of it.
@@ -97,7 +98,7 @@ class ToRgb:
             width=width,
             height=height,
             format="gbrp16le" if hdr else "gbrp",
-            src_colorspace=None if hdr else _source_matrix(whole),
+            src_colorspace=_source_matrix(whole),
             src_color_range=FULL_RANGE if not hdr and whole.format.name.startswith("yuvj") else None,
             dst_color_range=FULL_RANGE,
             interpolation=how,
@@ -182,7 +183,10 @@ def is_as_encoded(frame: av.VideoFrame) -> bool:
 
 
 def _source_matrix(frame: av.VideoFrame) -> int | None:
-    """The matrix to assume, None for the one the frame names. Untagged video: BT.709 from HD sizes on, else BT.601."""
+    """The matrix to assume, None for the one the frame names. Untagged video: BT.2020 where it is HDR, BT.709 from HD
+    sizes on, else BT.601."""
     if frame.colorspace not in (_UNSPECIFIED, _RGB_MATRIX) or frame.format.is_rgb:
         return None
+    if frame.color_trc in HDR_TRANSFERS:
+        return _SWS_BT2020
     return BT709 if min(frame.width, frame.height) > 576 or max(frame.width, frame.height) >= 1280 else _SWS_BT601

@@ -29,16 +29,16 @@ def require_mode(mode: str) -> str:
 class Deinterlacer:
     """Passes decoded frames on, interlaced ones through FFmpeg's bwdif; one frame late from the first such frame on.
 
-    mode: one of MODES. frames: how many were deinterlaced so far.
+    mode: one of MODES. changed: whether the frame that was given last was deinterlaced.
     """
 
     def __init__(self, mode: str = "auto") -> None:
         self._mode = require_mode(mode)
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str] | None = None
-        self._waiting: deque[tuple[int | None, Fraction | None, bool]] = deque()
+        self._waiting: deque[tuple[int | None, Fraction | None, bool, bool]] = deque()
         self._pushed = 0
-        self.frames = 0
+        self.changed = False
 
     def __call__(self, items: Iterator[_Item]) -> Iterator[_Item]:
         """(frame, damaged) pairs, in order, to as many pairs."""
@@ -51,8 +51,7 @@ class Deinterlacer:
             if shape != self._shape:
                 yield from self._flush()
                 self._begin(picture, shape)
-            self.frames += interlaced
-            yield from self._push(picture, damaged)
+            yield from self._push(picture, damaged, interlaced)
         yield from self._flush()
 
     def _begin(self, picture: av.VideoFrame, shape: tuple[int, int, str]) -> None:
@@ -70,9 +69,9 @@ class Deinterlacer:
         graph.configure()
         self._graph, self._shape = graph, shape
 
-    def _push(self, picture: av.VideoFrame, damaged: bool) -> Iterator[_Item]:
+    def _push(self, picture: av.VideoFrame, damaged: bool, interlaced: bool) -> Iterator[_Item]:
         assert self._graph is not None
-        self._waiting.append((picture.pts, picture.time_base, damaged))
+        self._waiting.append((picture.pts, picture.time_base, damaged, interlaced))
         # Times of the file may be missing or out of order; the filter gets a count.
         picture.pts, picture.time_base = self._pushed, _TICK
         self._pushed += 1
@@ -86,7 +85,7 @@ class Deinterlacer:
             except (av.BlockingIOError, av.EOFError):
                 return
             assert isinstance(frame, av.VideoFrame)
-            pts, time_base, damaged = self._waiting.popleft()
+            pts, time_base, damaged, self.changed = self._waiting.popleft()
             frame.pts = pts
             if time_base is not None:
                 frame.time_base = time_base
@@ -96,4 +95,4 @@ class Deinterlacer:
         if self._graph is not None:
             self._graph.push(None)
             yield from self._pull()
-            self._graph = None
+            self._graph, self.changed = None, False

@@ -88,11 +88,17 @@ def describe_input(
 
 
 def picture_warnings(reader: VideoReader | LiveReader, *, given: bool) -> list[str]:
-    """What to say of pictures that were read, and of their frame rate. given: the user named one."""
+    """What to say of pictures that were read, of their frame rate, and of video streams that were not read. given: the
+    user named a rate."""
     source = printable(reader.info.path)
     if not isinstance(reader, PictureReader):
         hint = "for slow motion give --shot-fps, the rate the camera recorded with"
-        return [f"--fps is not used: {source} has times of its own; {hint}"] if given else []
+        said = [f"--fps is not used: {source} has times of its own; {hint}"] if given else []
+        if isinstance(reader, VideoReader) and reader.probed.others:
+            count, info = reader.probed.others + 1, reader.info
+            which = f"number {info.stream_index}, {info.width}x{info.height}"
+            said.append(f"{source}: 1 of {count} video streams is read ({which})")
+        return said
     if given or reader.info.frame_count == 1:
         return reader.warnings
     return [*reader.warnings, f"{source} has no frame rate: {reader.info.fps} frames/s are assumed, set --fps"]

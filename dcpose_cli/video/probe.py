@@ -19,6 +19,8 @@ from dcpose_cli.video.orientation import Orientation
 from dcpose_cli.video.source import MAX_PIXELS, open_input
 
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
+#: Codecs of single pictures: beside another video stream they are its cover, whatever the container says.
+_PICTURES = frozenset({"mjpeg", "png", "apng", "bmp", "gif", "webp", "tiff"})
 _MICROSECONDS = 1_000_000
 _TS_DISCONT = 0x200  # AVFMT_TS_DISCONT
 
@@ -28,6 +30,7 @@ class Probe:
     """VideoInfo and what the reader needs besides.
 
     stored_width, stored_height: pixels before turning upright. discontinuous: the container allows clocks to jump.
+    others: video streams that are not read.
     """
 
     info: VideoInfo
@@ -35,6 +38,7 @@ class Probe:
     stored_width: int
     stored_height: int
     discontinuous: bool = False
+    others: int = 0
 
 
 def probe(path: str | os.PathLike[str], *, allow_network: bool = False) -> VideoInfo:
@@ -60,21 +64,31 @@ def probe_fully(path: str | os.PathLike[str], *, allow_network: bool = False) ->
 
 
 def choose_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
-    """The video stream to process: no cover art, the default one if marked, then the largest, then the first.
+    """The video stream to process: no cover art, pictures only where there is nothing else, the default one if marked,
+    then the largest, then the first.
 
     Raises InputError when there is none that can be decoded, or its frames are too large.
     """
-    videos = [s for s in container.streams.video if not s.disposition & _STILLS]
+    videos = _videos(container)
     if not videos:
         raise InputError("no video stream", path=path, hint="give a file with moving pictures")
     decodable = [s for s in videos if s.codec_context is not None and s.codec_context.width and s.codec_context.height]
     if not decodable:
         raise InputError("the video stream cannot be decoded", path=path, hint="convert it to H.264 first")
-    best = max(decodable, key=lambda s: (bool(s.disposition & Disposition.default), _area(s), -s.index))
+    best = max(decodable, key=_worth)
     if _area(best) > MAX_PIXELS:
         size = f"{best.codec_context.width}x{best.codec_context.height}"
         raise InputError(f"frames are too large ({size} pixels)", path=path, hint="scale it down to 8K or less")
     return best
+
+
+def _videos(container: InputContainer) -> list[VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & _STILLS]
+
+
+def _worth(stream: VideoStream) -> tuple[bool, bool, int, int]:
+    moving = stream.codec_context.name not in _PICTURES
+    return moving, bool(stream.disposition & Disposition.default), _area(stream), -stream.index
 
 
 def _area(stream: VideoStream) -> int:
@@ -117,7 +131,7 @@ def describe(
         start_pts=first_pts,
     )
     jumps = bool(container.format.flags & _TS_DISCONT)
-    return Probe(info, orientation, first.width, first.height, jumps)
+    return Probe(info, orientation, first.width, first.height, jumps, len(_videos(container)) - 1)
 
 
 def _positive(value: Fraction | None) -> Fraction | None:

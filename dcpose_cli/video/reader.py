@@ -73,7 +73,7 @@ class VideoReader:
         self._gpu = gpu
         size = self.probed.stored_width, self.probed.stored_height
         self.decoded_by: Choice = choose_decoder(path, hwaccel, *size, gpu=gpu)
-        self._frames = self._damaged = self._errors = self._unread = 0
+        self._frames = self._damaged = self._errors = self._unread = self._deinterlaced = 0
         self._container: InputContainer | None = None
         self._switching: SwitchingDecoder | None = None
         self._used = False
@@ -94,10 +94,10 @@ class VideoReader:
 
     @property
     def conversions(self) -> dict[str, str | int]:
-        """What was done to the pictures so far: "tone_mapped" ("PQ", "HLG"), "deinterlaced" (frames). Empty without."""
+        """What was done to the frames given so far: "tone_mapped" ("PQ", "HLG"), "deinterlaced" (how many)."""
         done: dict[str, str | int] = {
             "tone_mapped": self._to_rgb.tone_mapped,
-            "deinterlaced": self._deinterlacer.frames,
+            "deinterlaced": self._deinterlaced,
         }
         return {key: value for key, value in done.items() if value}
 
@@ -156,6 +156,7 @@ class VideoReader:
                 continue
             self._frames += 1
             self._damaged += frame.damaged
+            self._deinterlaced += self._deinterlacer.changed
             yield frame
             if self._container is None or self._frames == self._max_frames:
                 return None

@@ -111,3 +111,16 @@ def test_one_video_takes_one_device(dcpose, product, clip, tmp_path):
         assert result.returncode == 2
         assert "dcpose batch" in product.one_line(result)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_which_results_have_other_settings(dcpose, product, tmp_path):
+    (tmp_path / "in").mkdir()
+    product.make_clip(tmp_path / "in" / "a.mp4", frames=2)
+    batch = ("batch", tmp_path / "in", "-o", tmp_path / "out", *dcpose.models)
+    done = dcpose(*batch)
+    assert done.returncode == 0, done.stderr
+    for more, warnings in (((), 0), (("--conf", "0.5"), 1)):
+        planned = dcpose(*batch, "--dry-run", *more)
+        assert planned.returncode == 0
+        assert planned.stderr.count("a.mp4 was made with other settings") == warnings
+        assert planned.stderr.count("finished: ") == 1

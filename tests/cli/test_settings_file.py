@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
+import cv2
+import numpy as np
 import pytest
 
 
@@ -52,6 +55,57 @@ def test_a_result_repeats_itself_by_its_own_options(dcpose, product, clip, tmp_p
     done = dcpose(*again, "-o", tmp_path / "c.json")
     assert done.returncode == 2
     assert "share_crops" in product.one_line(done)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--shot-fps", "240"),
+        ("--shot-fps", "239.76"),
+        ("--shot-fps", "30000/1001", "--largest", "--roi", "1.5,0,90,64"),
+        ("--ensemble", "{second}"),
+        ("--detect-size", "96", "--start", "0.1", "--end", "0:00.4", "--max-people", "1"),
+    ],
+)
+def test_a_result_names_every_option_that_made_it(dcpose, clip, tiny_folder, tmp_path, monkeypatch, given):
+    """Models by names that lead to them, as those of the product do."""
+    shutil.copytree(tiny_folder, tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    options = [*dcpose.models[2:], "--model", "tiny"]
+    given = [part.format(second="tiny:single") for part in given]
+    done = dcpose("export-json", clip, "-o", "a.json", *options, *given)
+    assert done.returncode == 0, done.stderr
+    done = dcpose("export-json", clip, "-o", "b.json", *dcpose.models[2:], "--config", "a.json")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+
+
+def test_a_result_of_pictures_repeats_their_rate(dcpose, tmp_path):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 96, 3), 60 * number, np.uint8))
+    for out, given in (("a.json", ("--fps", "10")), ("b.json", ("--config", tmp_path / "a.json"))):
+        done = dcpose("export-json", tmp_path / "%d.png", "-o", tmp_path / out, *dcpose.models, *given)
+        assert done.returncode == 0, done.stderr
+    assert header(tmp_path / "b.json")["fps"] == "10/1"
+    assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+
+
+def test_what_a_result_says_and_no_option_can_repeat_is_named(dcpose, product, clip, tmp_path):
+    done = dcpose("export-json", clip, "-o", tmp_path / "a.json", *dcpose.models)
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "a.json").read_text())
+    made["dcpose"]["settings"] |= {"box_scale": 1.5, "of_later": True}
+    (tmp_path / "a.json").write_text(json.dumps(made))
+    given = (clip, *dcpose.models, "--config", tmp_path / "a.json")
+    done = dcpose("export-json", *given, "-o", tmp_path / "b.json")
+    assert done.returncode == 0, done.stderr
+    assert "a.json: box_scale, of_later: not an option of this version, passed over" in done.stderr
+    del made["dcpose"]["settings"]
+    (tmp_path / "a.json").write_text(json.dumps(made))
+    done = dcpose("export-json", *given, "-o", tmp_path / "c.json")
+    assert done.returncode == 3
+    assert "a.json: it does not say which options made it" in product.one_line(done)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,13 @@ def test_what_cannot_be_is_said_before_anything_runs(here, clip, tiny_folder, tm
         compare(clip, [name], None, truth=_truth(tmp_path), config=replace(config, max_frames=3))
     with pytest.raises(InputError, match=r"none\.json"):
         compare(clip, [name], None, truth=tmp_path / "none.json", config=config)
+    for labels, says in (
+        (_labels_without_heads() | {"dcpose": {"input": {}}}, "is a result of dcpose, not ground truth"),
+        (_labels_without_heads(), "without a head box"),
+    ):
+        (tmp_path / "labels.json").write_text(json.dumps(labels))
+        with pytest.raises(InputError, match=says):
+            compare(clip, [name], None, truth=tmp_path / "labels.json", config=config)
     (tmp_path / "there.mp4").write_bytes(b"mine")
     with pytest.raises(OutputError, match="--overwrite"):
         compare(clip, [name], tmp_path / "there.mp4", config=config)
@@ -165,3 +172,14 @@ def _truth(folder):
     path = folder / "truth.json"
     path.write_text(json.dumps({"joints": [], "frames": []}))
     return path
+
+
+def _labels_without_heads():
+    """PoseTrack annotations of one person, whose head box nobody drew."""
+    from dcpose_cli.skeleton import JOINT_NAMES
+
+    names = list(JOINT_NAMES)
+    person = {"id": 1, "image_id": 1, "category_id": 1, "track_id": 0, "keypoints": [8, 8, 1] * len(names)}
+    images = [{"id": 1, "file_name": "000001.jpg", "width": 96, "height": 64, "is_labeled": True}]
+    category = {"id": 1, "name": "person", "keypoints": names, "skeleton": []}
+    return {"images": images, "annotations": [person | {"bbox": [4, 4, 20, 40]}], "categories": [category]}

@@ -36,25 +36,28 @@ def hdr_of(image, transfer):
     return np.round(signal(light, transfer) * 65535).astype(np.uint16)
 
 
-def save_hdr(path, images, transfer):
+def save_hdr(path, images, transfer, *, matrix=9):
     with av.open(str(path), "w") as out:
         stream = out.add_stream("ffv1", rate=25)
         context = stream.codec_context
         context.height, context.width, context.pix_fmt = *images[0].shape[:2], "yuv420p10le"
-        context.color_trc, context.color_primaries, context.colorspace, context.color_range = CODES[transfer], 9, 9, 1
+        context.color_trc, context.color_primaries, context.colorspace = CODES[transfer], 9, matrix
+        context.color_range = 1
         for index, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(hdr_of(image, transfer), format="rgb48le")
             frame = frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1, interpolation=0x42002)
             frame.pts, frame.time_base = index, Fraction(1, 25)
+            frame.colorspace = matrix
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
 
 
+@pytest.mark.parametrize("matrix", [9, 2], ids=["BT.2020", "no matrix named"])
 @pytest.mark.parametrize("transfer", CODES)
-def test_hdr_looks_like_its_sdr_version(clips, transfer):
+def test_hdr_looks_like_its_sdr_version(clips, transfer, matrix):
     images = [clips.picture(index) for index in range(3)]
-    with VideoReader(save_hdr(clips.folder / "hdr.mkv", images, transfer)) as video:
+    with VideoReader(save_hdr(clips.folder / "hdr.mkv", images, transfer, matrix=matrix)) as video:
         frames = list(video)
         assert video.conversions == {"tone_mapped": transfer}
     for frame, image in zip(frames, images, strict=True):
@@ -145,6 +148,13 @@ def test_frames_that_become_interlaced_midway_are_all_there(clips):
         assert video.conversions == {"deinterlaced": 6}
     assert [frame.index for frame in frames] == list(range(12))
     assert combs(frames[2].image) > 4 > 2 * combs(frames[9].image)
+
+
+def test_deinterlaced_frames_before_the_range_are_not_counted(clips):
+    source = save_interlaced(clips.folder / "in.mp4")
+    with VideoReader(source, start=0.2, end=0.36) as video:
+        assert [frame.index for frame in video] == [5, 6, 7, 8]
+        assert video.conversions == {"deinterlaced": 4}
 
 
 def test_an_unknown_mode_is_refused(clips):

@@ -11,6 +11,7 @@ import pytest
 
 from dcpose_cli.errors import InputError
 from dcpose_cli.video import probe
+from dcpose_cli.video.probe import probe_fully
 
 
 def test_plain_clip(clips):
@@ -100,6 +101,32 @@ def test_largest_real_stream_is_chosen_unless_one_is_default(clips):
         for stream in streams:
             out.mux(stream.encode(None))
     assert probe(path).width == 96
+    assert probe_fully(path).others == 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_cover_that_is_stored_as_a_video_stream_is_not_the_video(clips, dcpose, first):
+    """A picture of 300x300 beside 12 frames of 64x48, in a container that does not mark it as a cover."""
+    film, path = clips.make("film.mkv"), clips.folder / "covered.mkv"
+    with av.open(str(film)) as source, av.open(str(path), "w") as out:
+        copy = None if first else out.add_stream_from_template(source.streams.video[0])
+        cover = out.add_stream("mjpeg", rate=25)
+        cover.codec_context.width = cover.codec_context.height = 300
+        cover.codec_context.pix_fmt = "yuvj420p"
+        copy = copy or out.add_stream_from_template(source.streams.video[0])
+        frame = av.VideoFrame.from_ndarray(clips.picture(0, 300, 300)).reformat(format="yuvj420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        out.mux(cover.encode(frame))
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    info = probe(path)
+    assert (info.stream_index, info.width, info.height) == (int(first), 64, 48)
+    done = dcpose("export-json", path, "-o", clips.folder / "a.json", *dcpose.models)
+    assert done.returncode == 0, done.stderr
+    assert f"covered.mkv: 1 of 2 video streams is read (number {int(first)}, 64x48)" in done.stderr
+    assert "12 frames" in done.stderr
 
 
 @pytest.mark.shared
