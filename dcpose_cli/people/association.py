@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-import lap
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Detections, Reassignment, TrackedBoxes
 from .appearance import Appearance, likeness, likenesses
+from .assignment import assign
 from .boxes import inside, iou, pairwise_iou
-from .correction import LEAST_LIKENESS, Meetings, exchange_gain
+from .correction import Meetings, exchange_gain
 from .motion import Motion, common_shift
+from .recognition import Track, in_reach, likeness_to_owners, resembled
+from .split import Splits
 
 #: Seconds for which motion alone may bring a lost track back.
 MOTION_SECONDS: Final = 1.0
@@ -46,14 +48,6 @@ SUDDEN_IOU: Final = (0.4, 0.8)
 SUDDEN_LIKENESS: Final = (0.6, 0.5)
 LOST_SUDDEN_LIKENESS: Final = 0.55
 SURE_LIKENESS: Final = 0.8
-#: LEAST_LIKENESS brings a lost track back where boxes do not overlap, with this lead: strangers are alike too, by light
-#: and background. Who is seen elsewhere and looks so much more like themselves there (ELSEWHERE) is no rival.
-LIKENESS_LEAD: Final = 0.1
-ELSEWHERE_LEAD: Final = 0.2
-#: How far someone may have gone meanwhile: box heights at once, and more per second; and how their height may change.
-REACH_HEIGHTS: Final = 0.5
-REACH_PER_SECOND: Final = 1.0
-SIZE_CHANGE: Final = 1.35
 
 #: Someone seen for this long is expected to be there still for so long when a detection is missing.
 EXPECT_AFTER_SECONDS: Final = 0.4
@@ -84,21 +78,6 @@ LEAST_STEPS: Final = 2
 USUAL_STEPS: Final = 9
 
 
-@dataclass(slots=True, eq=False)
-class _Track:
-    """One identity. box: as last detected, xywh. score: of that detection. first: time of the first one, seconds.
-    appearance: learnt while nobody covered the person; last: of the last detection. hits: detections up to now."""
-
-    identity: int
-    motion: Motion
-    box: NDArray[np.float32]
-    score: float
-    first: float
-    appearance: Appearance | None
-    last: Appearance | None
-    hits: int = 0
-
-
 class AssociationTracker:
     """Gives identities to the people of one video, frame by frame in order.
 
@@ -125,9 +104,9 @@ class AssociationTracker:
         self._forget_everybody()
 
     def _forget_everybody(self) -> None:
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
         self._before = -np.inf
-        self._meetings = Meetings()
+        self._meetings, self._splits = Meetings(), Splits()
 
     def follow(
         self,
@@ -146,7 +125,7 @@ class AssociationTracker:
         memory = max(self._memory, self._least_reach())
         self._tracks = [track for track in self._tracks if self._age(track) <= memory]
         owners = self._assign(detections, appearances)
-        reassigned = self._correct(detections, appearances, owners)
+        reassigned = self._correct(detections, appearances, owners) + self._split(detections, appearances, owners)
         self._start(detections, appearances, owners)
         self._update(detections, appearances, owners)
         return replace(self._result(detections, owners, frame_size or (0, 0), cut), reassigned=reassigned)
@@ -165,17 +144,17 @@ class AssociationTracker:
         """Seconds that motion and memory reach at least."""
         return LEAST_STEPS * max(float(np.median(self._steps)), self._step) if self._steps else 0.0
 
-    def _age(self, track: _Track) -> float:
+    def _age(self, track: Track) -> float:
         assert self._now is not None
         return self._now - track.motion.time
 
-    def _is_fresh(self, track: _Track) -> bool:
+    def _is_fresh(self, track: Track) -> bool:
         """Whether it was seen in the frame before."""
         return track.motion.time >= self._before
 
-    def _assign(self, dets: Detections, appearances: Sequence[Appearance | None]) -> list[_Track | None]:
+    def _assign(self, dets: Detections, appearances: Sequence[Appearance | None]) -> list[Track | None]:
         """The track of every detection, None where it has none."""
-        owners: list[_Track | None] = [None] * len(dets)
+        owners: list[Track | None] = [None] * len(dets)
         if not self._tracks or not len(dets):
             return owners
         strong = np.flatnonzero(dets.scores >= self._start_score)
@@ -226,66 +205,34 @@ class AssociationTracker:
         benefit: NDArray[np.floating],
         allowed: NDArray[np.bool_],
         columns: NDArray[np.int64],
-        owners: list[_Track | None],
+        owners: list[Track | None],
     ) -> None:
         """Assigns these detections to tracks so that the sum of the benefits is largest; `owners` gets the result."""
         free = np.array([track not in owners for track in self._tracks])
         columns = np.array([column for column in columns if owners[column] is None], np.int64)
-        cost = np.where(allowed & free[:, None], -benefit, np.inf)[:, columns]
-        rows = np.flatnonzero(np.isfinite(cost).any(axis=1)) if cost.size else np.zeros(0, int)
-        if not len(rows):
-            return
-        cost = cost[rows] + 4.0  # every match is worth more than none
-        _, matches, _ = lap.lapjv(np.where(np.isfinite(cost), cost, 1e3), extend_cost=True, cost_limit=100.0)
-        for place, (row, column) in enumerate(zip(rows, matches, strict=True)):
-            if column >= 0 and np.isfinite(cost[place, column]):
-                owners[columns[column]] = self._tracks[row]
+        for row, column in assign(benefit[:, columns], (allowed & free[:, None])[:, columns]):
+            owners[columns[column]] = self._tracks[row]
 
     def _recognize(
         self,
         dets: Detections,
         appearances: Sequence[Appearance | None],
         candidates: NDArray[np.int64],
-        owners: list[_Track | None],
+        owners: list[Track | None],
     ) -> None:
         """Gives lost tracks back to those who look like them and are near enough; large boxes choose first."""
         sizes = dets.boxes[candidates, 2] * dets.boxes[candidates, 3]
-        sure = {t: likeness(look, t.appearance) for t, look in zip(owners, appearances, strict=True) if t is not None}
+        sure = likeness_to_owners(owners, appearances)
         for number in candidates[np.argsort(-sizes, kind="stable")]:
             if owners[number] is None:
-                owners[number] = self._alike(dets.boxes[number], appearances[number], owners, sure)
+                near = self._in_reach(dets.boxes[number])
+                owners[number] = resembled(appearances[number], self._tracks, owners, sure, near)
 
-    def _alike(
-        self,
-        box: NDArray[np.float32],
-        appearance: Appearance | None,
-        owners: Sequence[_Track | None],
-        sure: dict[_Track, float | None],
-    ) -> _Track | None:
-        ranked = []
-        for track in self._tracks:
-            value = likeness(appearance, track.appearance)
-            free = track not in owners
-            elsewhere = value is not None and (sure.get(track) or 0.0) >= value + ELSEWHERE_LEAD
-            if value is not None and not elsewhere and (not free or self._in_reach(box, track)):
-                ranked.append((-value, track.identity, free, track))
-        ranked.sort(key=lambda entry: entry[:2])
-        if not ranked or not ranked[0][2] or -ranked[0][0] < LEAST_LIKENESS:
-            return None
-        if len(ranked) > 1 and ranked[1][0] - ranked[0][0] < LIKENESS_LEAD:
-            return None
-        return ranked[0][3]
-
-    def _in_reach(self, box: NDArray[np.float32], track: _Track) -> bool:
-        low, high = sorted((float(box[3]), float(track.box[3])))
-        if high > SIZE_CHANGE * low:
-            return False
-        reach = (REACH_HEIGHTS + REACH_PER_SECOND * self._age(track)) * max(float(box[3]), float(track.box[3]))
-        gap = (box[:2] + box[2:] / 2) - (track.box[:2] + track.box[2:] / 2)
-        return float(np.hypot(*gap)) <= reach
+    def _in_reach(self, box: NDArray[np.float32]) -> set[Track]:
+        return {track for track in self._tracks if in_reach(box, track, self._age(track))}
 
     def _correct(
-        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[Track | None]
     ) -> tuple[Reassignment, ...]:
         """Exchanges identities, in place, where appearance says that motion mixed them up.
 
@@ -305,7 +252,7 @@ class AssociationTracker:
             gains = [
                 (exchange_gain(number, track, appearances, owners, clear), -track.identity, track)
                 for track in self._tracks
-                if track is not mine and self._in_reach(dets.boxes[number], track)
+                if track is not mine and in_reach(dets.boxes[number], track, self._age(track))
             ]
             gain, _, better = max(gains, key=lambda entry: entry[:2], default=(0.0, 0, mine))
             if gain > CORRECTION_LEAD:
@@ -315,7 +262,7 @@ class AssociationTracker:
         return self._part(dets, appearances, owners)
 
     def _part(
-        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[Track | None]
     ) -> tuple[Reassignment, ...]:
         """Where one detection is left of two people who met, it goes to the one whom it looks like."""
         missed = [track for track in self._tracks if track not in owners and track.hits >= KNOWN_HITS]
@@ -323,13 +270,43 @@ class AssociationTracker:
         met = pairwise_iou(dets.boxes, places) >= MET_IOU
         for number, owner in enumerate(owners):
             met[number] &= owner is not None and owner.hits >= KNOWN_HITS
-            near = [self._in_reach(dets.boxes[number], track) for track in missed]
+            near = [in_reach(dets.boxes[number], track, self._age(track)) for track in missed]
             met[number] &= np.array(near, np.bool_)
         return self._meetings.correct(owners, appearances, missed, met)
 
-    def _start(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[_Track | None]) -> None:
+    def _split(
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[Track | None]
+    ) -> tuple[Reassignment, ...]:
+        """Where one box became two, the person keeps the one that looks like them; a new track has the other one."""
+        now = self._now or 0.0
+        known = [track if track is not None and track.hits >= KNOWN_HITS else None for track in owners]
+        places = [np.full(4, np.nan) if track is None else track.motion.predict(now) for track in known]
+        missed = [track for track in self._tracks if track not in owners and track.hits >= KNOWN_HITS]
+        reassigned = []
+        for found in self._splits.find(dets.boxes, appearances, owners, np.array(places).reshape(-1, 4), missed):
+            mine = owners[found.left]
+            assert mine is not None
+            owners[found.free], owners[found.left] = mine, None
+            box, look = dets.boxes[found.left], appearances[found.left]
+            sure = likeness_to_owners(owners, appearances)
+            other = resembled(look, self._tracks, owners, sure, self._in_reach(box))
+            if other is None:
+                other = self._new(box, look)
+                other.hits = KNOWN_HITS  # it takes over detections of a known one
+            owners[found.left] = other
+            if found.frames:
+                reassigned.append(Reassignment(mine.identity, other.identity, found.frames))
+        return tuple(reassigned)
+
+    def _new(self, box: NDArray[np.float32], appearance: Appearance | None) -> Track:
+        now = self._now or 0.0
+        track = Track(self._next_id, Motion(box, now), box, 0.0, now, appearance, None)
+        self._tracks.append(track)
+        self._next_id += 1
+        return track
+
+    def _start(self, dets: Detections, appearances: Sequence[Appearance | None], owners: list[Track | None]) -> None:
         """New tracks for the strong detections that are left; large boxes come first."""
-        assert self._now is not None
         overlap = pairwise_iou(dets.boxes, dets.boxes)
         np.fill_diagonal(overlap, 0)
         owned = np.array([track is not None for track in owners], np.bool_)
@@ -337,14 +314,10 @@ class AssociationTracker:
         least = np.where(beside, max(self._start_score, BESIDE_SCORE), self._start_score)
         for number in np.argsort(-dets.boxes[:, 2] * dets.boxes[:, 3], kind="stable"):
             if owners[number] is None and dets.scores[number] >= least[number]:
-                box = dets.boxes[number]
-                track = _Track(self._next_id, Motion(box, self._now), box, 0.0, self._now, appearances[number], None)
-                owners[number] = track
-                self._tracks.append(track)
-                self._next_id += 1
+                owners[number] = self._new(dets.boxes[number], appearances[number])
 
     def _update(
-        self, dets: Detections, appearances: Sequence[Appearance | None], owners: Sequence[_Track | None]
+        self, dets: Detections, appearances: Sequence[Appearance | None], owners: Sequence[Track | None]
     ) -> None:
         """What the tracks learn; appearance slowly, and not where somebody else covers the person or may be beneath."""
         assert self._now is not None
@@ -367,7 +340,7 @@ class AssociationTracker:
             track.box, track.score = dets.boxes[number], float(dets.scores[number])
 
     def _result(
-        self, dets: Detections, owners: Sequence[_Track | None], size: tuple[int, int], cut: bool
+        self, dets: Detections, owners: Sequence[Track | None], size: tuple[int, int], cut: bool
     ) -> TrackedBoxes:
         """The detections with a track, then those who are missed for a moment; their score fades."""
         kept = [number for number, track in enumerate(owners) if track is not None]

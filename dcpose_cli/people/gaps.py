@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Detections, Reassignment, TrackedBoxes
-from .appearance import Appearance, likeness
+from .appearance import Appearance, likeness, likenesses
 from .boxes import iou, pairwise_iou
 from .revision import revised
 
@@ -30,6 +30,8 @@ SAME_IOU: Final = 0.6
 #: Likeness of an earlier detection and the first one of the track: the detections of two people who stand close to one
 #: another overlap too.
 EARLIER_LIKENESS: Final = 0.65
+#: Overlap with somebody else that makes it theirs if it looks more like them.
+BESIDE_IOU: Final = 0.1
 
 T = TypeVar("T")
 #: A detection of somebody: number of the frame, box and score.
@@ -62,11 +64,13 @@ def filled(
         yield from items
         return
 
-    def candidates(earlier: T, later: T, box: NDArray[np.float32]) -> Detections:
+    def candidates(earlier: T, later: T, box: NDArray[np.float32], taken: NDArray[np.float32]) -> Detections:
         found = detections(earlier) if detections else Detections.empty()
         if detections is None or appearances is None:
             return found
-        return _alike(found, appearances(earlier), _look(box, detections(later), appearances(later)))
+        seen = appearances(earlier)
+        others = [_look(other, found, seen) for other in taken]
+        return _alike(found, seen, _look(box, detections(later), appearances(later)), taken, others)
 
     held: _Window[T] = _Window(longest, back if detections is not None else 0, candidates, fill=fill)
     for item, people in items:
@@ -97,14 +101,14 @@ class _Window(Generic[T]):
     """Successive frames that wait until their gaps are closed.
 
     longest, back, fill: as of `filled`. candidates: the detections of an earlier item that may be the person in a box
-    of a later one.
+    of a later one, rather than somebody in the (M, 4) boxes of the earlier one.
     """
 
     def __init__(
         self,
         longest: int,
         back: int,
-        candidates: Callable[[T, T, NDArray[np.float32]], Detections],
+        candidates: Callable[[T, T, NDArray[np.float32], NDArray[np.float32]], Detections],
         *,
         fill: bool,
     ) -> None:
@@ -165,7 +169,8 @@ class _Window(Generic[T]):
         item, first, last = self._held[place].item, box, place
         for earlier in range(place - 1, max(place - self._back, 0) - 1, -1):
             entry = self._held[earlier]
-            found = _earlier(box, self._candidates(entry.item, item, first), entry.taken())
+            taken = entry.taken()
+            found = _earlier(box, self._candidates(entry.item, item, first, taken), taken)
             if found is not None:
                 if self._fill and earlier < last - 1:
                     self._close(identity, (self._start + earlier, *found), (self._start + last, box, score))
@@ -189,10 +194,23 @@ def _look(box: NDArray[np.float32], seen: Detections, appearances: Sequence[Appe
     return appearances[int(rows[0])] if len(rows) else None
 
 
-def _alike(seen: Detections, appearances: Sequence[Appearance | None], look: Appearance | None) -> Detections:
-    """The detections that look like this, or whose looks are unknown."""
+def _alike(
+    seen: Detections,
+    appearances: Sequence[Appearance | None],
+    look: Appearance | None,
+    taken: NDArray[np.float32],
+    others: Sequence[Appearance | None],
+) -> Detections:
+    """The detections that look like this, or whose looks are unknown; not those of somebody else whom they overlap.
+
+    A detection is somebody else's where it looks more like them than like this.
+
+    taken: (M, 4) boxes of the other people; others: how these look.
+    """
     values = [likeness(appearance, look) for appearance in appearances]
-    kept = np.array([value is None or value >= EARLIER_LIKENESS for value in values], np.bool_)
+    own = np.array([1.0 if value is None else value for value in values])
+    rivals = np.nan_to_num(likenesses(appearances, others)) * (pairwise_iou(seen.boxes, taken) > BESIDE_IOU)
+    kept = (own >= EARLIER_LIKENESS) & (own >= rivals.max(axis=1, initial=0))
     return Detections(seen.boxes[kept], seen.scores[kept])
 
 

@@ -187,3 +187,33 @@ def test_who_is_seen_elsewhere_is_no_rival_of_one_who_comes_back(value: float, i
     now += 10 / FPS
     other = looks((1 - value**2) ** 0.5)
     assert step(tracker, now, (58, 0.9, looks(0.75)), (300, 0.9, other)) == [identity, 1]
+
+
+def test_a_box_that_slides_to_the_person_behind_leaves_the_identity() -> None:
+    """One box held two people. It goes on with the one behind, while the first one gets a weak box of their own."""
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.6, looks(1)))
+    found = step(tracker, now, (116, 0.6, looks(0.6)), (92, 0.2, looks(0.98)))
+    assert found == [1, 0]
+    for number in range(1, 5):
+        assert step(tracker, now + number / FPS, (118, 0.6, looks(0.6)), (92, 0.2, looks(0.98))) == [1, 0]
+
+
+def test_a_box_that_slid_away_is_that_of_a_missed_person_who_looks_like_it() -> None:
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.6, looks(1)), (190, 0.6, looks(0.62)))
+    for number in range(10):
+        step(tracker, now + number / FPS, (100, 0.6, looks(1)))
+    assert step(tracker, now + 10 / FPS, (112, 0.6, looks(0.62)), (88, 0.2, looks(1))) == [1, 0]
+
+
+def test_the_frames_of_a_box_that_slid_away_get_a_new_identity() -> None:
+    tracker = AssociationTracker(FPS)
+    now = standing(tracker, (100, 0.6, looks(1)))
+    boxes = np.array([[112, 100, 40, 100], [96, 100, 40, 100]], np.float32)
+    said = []
+    for number in range(5):
+        found = Detections(boxes, np.array([0.6, 0.2], np.float32))
+        seen = [looks(0.9), looks(0.96)]
+        said += tracker.follow(found, seen, (1280, 360), time=now + number / FPS).reassigned
+    assert said == [Reassignment(0, 1, 2)]

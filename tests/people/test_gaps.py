@@ -136,3 +136,19 @@ def test_a_track_does_not_begin_with_somebody_who_looks_different():
     found = filled(items, 4, back=3, detections=lambda item: item[0], appearances=lambda item: item[1])
     places = [dict(zip(who.track_ids.tolist(), who.boxes[:, 0].tolist(), strict=True)) for _, who in found]
     assert places == [{}, {0: 40}, {0: 40}, {0: 41}]
+
+
+@pytest.mark.parametrize(("value", "begins"), [(0.9, True), (0.5, False)])
+def test_a_track_does_not_begin_with_a_box_that_looks_more_like_the_person_beside(value, begins):
+    def look(share):
+        out = np.zeros(APPEARANCE_SIZE, np.float32)
+        out[5], out[200] = share, 1 - share
+        return out
+
+    seen = [weak(30, 43), weak(30, 45)]
+    looks = [[look(0.3), look(value)], [look(0.3), look(1)]]
+    stream = [people((1, 30)), people((1, 30), (0, 45))]
+    items = zip(zip(seen, looks, strict=True), stream, strict=True)
+    found = filled(items, 4, back=3, detections=lambda item: item[0], appearances=lambda item: item[1])
+    first = next(found)[1]
+    assert (0 in first.track_ids.tolist()) == begins
