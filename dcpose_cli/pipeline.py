@@ -20,6 +20,7 @@ from .config_checks import require_config
 from .errors import UsageError
 from .files import printable
 from .outputs import NATIVE, Converted, NativeJson, output_paths
+from .pixels import NO_PIXELS
 from .render.people import draw_on, drawn_parts
 from .results.header import result_header
 from .results.posetrack import PoseTrackWriter
@@ -220,7 +221,7 @@ class _Pass:
 
     def write(self, json: PoseTrackWriter, video: VideoWriter | None) -> None:
         """Write everything into `json` and, where asked for, `video`; neither is finished."""
-        people = self._chosen(json, again=video is not None)
+        people = self._chosen(json, drawn=video is not None)
         if video is None:
             with closing(people):
                 for _ in people:
@@ -270,13 +271,14 @@ class _Pass:
         missing = [track for track in self._config.selection.tracks if track not in self.tracks]
         return [f"no track {', '.join(map(str, missing))} among the chosen people of {source}"] if missing else []
 
-    def _chosen(self, json: PoseTrackWriter, *, again: bool) -> Generator[tuple[Frame, FrameResult]]:
-        """Every frame with its chosen people, already in `json`.
+    def _chosen(self, json: PoseTrackWriter, *, drawn: bool) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with its chosen people, already in `json`; with pixels where it is to be `drawn`.
 
-        A selection that needs the whole video waits for its end; the frames are then read `again`, or not given.
+        A selection that needs the whole video waits for its end; frames that are drawn are then read again, others not
+        given.
         """
         selection, info = self._config.selection, self._reader.info
-        with closing(self._each()) as pairs:
+        with closing(self._each(drawn=drawn and not selection.needs_all)) as pairs:
             if not selection.needs_all:
                 for frame, result in pairs:
                     kept = replace(result, people=tuple(p for p in result.people if in_frame(p, selection)))
@@ -290,7 +292,7 @@ class _Pass:
         ):
             results[result.index] = replace(result, people=tuple(people))
             self._count(json, result, results[result.index])
-        if again:
+        if drawn:
             with (
                 closing(open_source(self._path, self._config, None)) as reader,
                 ReadAhead(reader, self._depth) as frames,
@@ -305,8 +307,8 @@ class _Pass:
         self.left_out += len(everybody.people) - len(kept.people)
         self.tracks.update(person.track_id for person in kept.people)
 
-    def _each(self) -> Generator[tuple[Frame, FrameResult]]:
-        """Every frame with everybody in it."""
+    def _each(self, *, drawn: bool) -> Generator[tuple[Frame, FrameResult]]:
+        """Every frame with everybody in it. drawn: with its pixels, which wait with it for the repair of sides."""
         info = self._reader.info
         total = _expected_frames(info, self._config)
         aspect = float(info.sample_aspect_ratio)
@@ -326,7 +328,8 @@ class _Pass:
                 **size,
             )
             with closing(analysis):
-                timed = analysis if self._scale == 1 else self._in_real_time(analysis)
+                seen = analysis if drawn else ((replace(frame, pixels=NO_PIXELS), found) for frame, found in analysis)
+                timed = seen if self._scale == 1 else self._in_real_time(seen)
                 for frame, result in repair_sides(timed) if self._config.repairs_sides else timed:
                     yield frame, result
                     self.delay = max(self.delay, live.age(frame) if live else 0.0)

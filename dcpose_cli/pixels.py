@@ -87,6 +87,10 @@ class ArrayPixels(Pixels):
         return thumb
 
 
+#: What is left of a frame that nobody will look at again.
+NO_PIXELS: Final = ArrayPixels(np.empty((0, 0, 3), np.uint8))
+
+
 def pixels_of(image: Image | Pixels) -> Pixels:
     """Pixels as they are, and an array (H, W, 3) uint8 RGB as pixels."""
     return image if isinstance(image, Pixels) else ArrayPixels(image)

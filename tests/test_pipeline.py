@@ -25,6 +25,7 @@ from dcpose_cli import (
     UsageError,
     estimate,
     export_json,
+    pipeline,
     read_posetrack,
 )
 from dcpose_cli.chunks import CHUNK_FRAMES
@@ -32,7 +33,7 @@ from dcpose_cli.config import Selection
 from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.sides import LAG_FRAMES
 from dcpose_cli.smooth import MAX_FRAMES
-from dcpose_cli.video import planes
+from dcpose_cli.video import planes, probe
 from dcpose_cli.video.writer import VideoWriter
 
 PRODUCT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "product.py")))
@@ -360,3 +361,22 @@ def test_frames_in_memory_do_not_grow_with_the_video(tiny_folder, tmp_path, monk
     # them; the second in which gaps are filled; sides and smoothing.
     assert 0 < most <= 7 * CHUNK_FRAMES + 25 + LAG_FRAMES + MAX_FRAMES
     assert not alive
+
+
+@pytest.mark.parametrize("choice", [Selection(), Selection(longest=True)], ids=["everybody", "longest"])
+def test_only_frames_that_are_drawn_wait_for_the_repair_of_sides(two, clip, tmp_path, monkeypatch, choice):
+    seen = []
+
+    def spy(pairs):
+        for frame, result in pairs:
+            seen.append(frame.pixels.shape)
+            yield frame, result
+
+    monkeypatch.setattr(pipeline, "repair_sides", spy)
+    export_json(clip, tmp_path / "a.json", estimator=two, selection=choice)
+    assert seen == [(0, 0, 3)] * 40
+    seen.clear()
+    estimate(clip, tmp_path / "b.mp4", estimator=two, selection=choice)
+    # A choice that needs the whole video waits for its end, and the frames are read again.
+    assert seen == [(0, 0, 3) if choice.needs_all else (64, 96, 3)] * 40
+    assert probe(tmp_path / "b.mp4").width == 96
