@@ -33,6 +33,7 @@ from .people.expected import frame_result
 from .people.gaps import filled, gap_frames
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
 from .people.protocols import Find
+from .people.spikes import spike_frames
 from .people.tracker import new_tracker
 from .pixels import Pixels
 from .pose.network import PoseNetwork
@@ -195,6 +196,7 @@ def track(
         stream.gap_frames,
         fill=settings.fill,
         back=stream.confirmation_frames,
+        spikes=spike_frames(stream.fps),
         detections=lambda item: item[1].detections,
         appearances=lambda item: item[1].appearances,
     )

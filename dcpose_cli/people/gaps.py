@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ..types import Detections, Reassignment, TrackedBoxes
 from .appearance import Appearance, likeness, likenesses
 from .boxes import iou, pairwise_iou
-from .revision import revised
+from .revision import revised, without
+from .spikes import spike_start
 
 #: Longest gap that is filled, seconds.
 SECONDS: Final = 1.0
@@ -49,6 +50,7 @@ def filled(
     *,
     fill: bool = True,
     back: int = 0,
+    spikes: int = 0,
     detections: Callable[[T], Detections] | None = None,
     appearances: Callable[[T], Sequence[Appearance | None]] | None = None,
 ) -> Iterator[tuple[T, TrackedBoxes]]:
@@ -58,6 +60,7 @@ def filled(
     `predicted`; they replace those whom the tracker expected there. Without `fill` gaps stay gaps: nobody is in a frame
     who was not detected in it, but in frames between detections (`between`). 0 frames: items pass unchanged.
     back: so many frames before a track starts or returns it may begin with weak detections, which nobody else has.
+    spikes: where somebody's box is far too high or low for at most so many frames, it is replaced as in a gap.
     detections: all of an item, weak ones among them. appearances: of those; who looks different is somebody else.
     """
     if longest < 1:
@@ -72,7 +75,8 @@ def filled(
         others = [_look(other, found, seen) for other in taken]
         return _alike(found, seen, _look(box, detections(later), appearances(later)), taken, others)
 
-    held: _Window[T] = _Window(longest, back if detections is not None else 0, candidates, fill=fill)
+    back = back if detections is not None else 0
+    held: _Window[T] = _Window(longest, back, candidates, spikes=spikes if fill else 0, fill=fill)
     for item, people in items:
         held.add(item, people)
         if len(held) > longest:
@@ -100,8 +104,8 @@ class _Held(Generic[T]):
 class _Window(Generic[T]):
     """Successive frames that wait until their gaps are closed.
 
-    longest, back, fill: as of `filled`. candidates: the detections of an earlier item that may be the person in a box
-    of a later one, rather than somebody in the (M, 4) boxes of the earlier one.
+    longest, back, spikes, fill: as of `filled`. candidates: the detections of an earlier item that may be the person in
+    a box of a later one, rather than somebody in the (M, 4) boxes of the earlier one.
     """
 
     def __init__(
@@ -110,9 +114,11 @@ class _Window(Generic[T]):
         back: int,
         candidates: Callable[[T, T, NDArray[np.float32], NDArray[np.float32]], Detections],
         *,
+        spikes: int,
         fill: bool,
     ) -> None:
         self._longest, self._back, self._candidates, self._fill = longest, back, candidates, fill
+        self._spikes = spikes
         self._held: deque[_Held[T]] = deque()
         self._start = 0  # number of the first frame that is held
         #: The last detection of everybody, and that before the first frame that is held.
@@ -162,7 +168,24 @@ class _Window(Generic[T]):
                 self._close(identity, before, (number, box, score))
             elif before is None and self._back and not people.cut:
                 self._continue_back(identity, place, box, score)
+            if self._spikes and before is not None:
+                self._smooth(identity, place)
         self._seen = self._after(self._seen, number, people)
+
+    def _smooth(self, identity: int, place: int) -> None:
+        """Replaces the boxes of somebody before the one in the frame at this place if they are a spike."""
+        known = []
+        for earlier in range(max(place - self._spikes - 1, 0), place + 1):
+            people = self._held[earlier].people
+            rows = np.flatnonzero(people.track_ids[: len(people) - people.predicted] == identity)
+            known += [(earlier, people.boxes[row], float(people.scores[row])) for row in rows]
+        start = spike_start([(number, float(box[3])) for number, box, _ in known], self._spikes)
+        if start is None:
+            return
+        for number, _, _ in known[start + 1 : -1]:
+            self._held[number].people = without(self._held[number].people, identity)
+        first, last = ((self._start + number, box, score) for number, box, score in (known[start], known[-1]))
+        self._close(identity, first, last)
 
     def _continue_back(self, identity: int, place: int, box: NDArray[np.float32], score: float) -> None:
         """Gives somebody who is in the frame at this place the detections just before."""

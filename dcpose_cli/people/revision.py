@@ -27,7 +27,7 @@ def revised(frames: Sequence[TrackedBoxes], reassigned: Sequence[Reassignment]) 
         for place in range(len(out) - 1, -1, -1):
             people = out[place]
             if people.between:
-                out[place] = _without(people, one.source) if not (inner and left) else _renamed(people, one)
+                out[place] = without(people, one.source) if not (inner and left) else _renamed(people, one)
                 continue
             if not left:
                 break
@@ -42,12 +42,13 @@ def _renamed(people: TrackedBoxes, one: Reassignment) -> TrackedBoxes:
     detected = people.track_ids[: len(people) - people.predicted]
     if one.source not in detected or one.target in detected:
         return people
-    people = _without(people, one.target)
+    people = without(people, one.target)
     identities = np.where(people.track_ids == one.source, one.target, people.track_ids)
     return replace(people, track_ids=identities)
 
 
-def _without(people: TrackedBoxes, identity: int) -> TrackedBoxes:
+def without(people: TrackedBoxes, identity: int) -> TrackedBoxes:
+    """The others of a frame."""
     kept = people.track_ids != identity
     return replace(
         people,

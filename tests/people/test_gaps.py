@@ -152,3 +152,29 @@ def test_a_track_does_not_begin_with_a_box_that_looks_more_like_the_person_besid
     found = filled(items, 4, back=3, detections=lambda item: item[0], appearances=lambda item: item[1])
     first = next(found)[1]
     assert (0 in first.track_ids.tolist()) == begins
+
+
+def heights(*values):
+    """Frames with one person of these heights, 20 wide; None: nobody."""
+    boxes = [np.array([] if h is None else [[40, 10, 20, h]], np.float32).reshape(-1, 4) for h in values]
+    return [TrackedBoxes(b, np.full(len(b), 0.9, np.float32), np.zeros(len(b), np.int64)) for b in boxes]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((50, 80, 78, 56), (50, 52, 54, 56)),
+        ((50, 80, 80, 80, 50), (50, 80, 80, 80, 50)),
+        ((50, None, 80, 56), (50, 52, 54, 56)),
+    ],
+    ids=["a spike", "longer than one", "with a gap"],
+)
+def test_boxes_that_are_too_high_for_a_moment_are_interpolated(given, expected):
+    found = [who for _, who in filled(enumerate(heights(*given)), 4, spikes=2)]
+    assert [who.boxes[:, 3].tolist() for who in found] == [[pytest.approx(h)] for h in expected]
+    assert [who.filled for who in found] == [int(h != g) for h, g in zip(expected, given, strict=True)]
+
+
+def test_without_filling_boxes_stay_as_detected():
+    found = [who for _, who in filled(enumerate(heights(50, 80, 50)), 4, spikes=2, fill=False)]
+    assert [who.boxes[0, 3] for who in found] == [50, 80, 50]
