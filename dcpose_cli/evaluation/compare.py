@@ -80,9 +80,12 @@ def compare(
     published together with the video. Raises DCPoseError.
     """
     settings = config or EstimateConfig()
+    outputs = [path for path in (out, json) if path is not None]
+    for output in outputs:
+        require_not_input(output, [video, *([truth] if truth is not None else [])])
     _require(video, models, out, truth, settings)
-    for output in filter(None, (out, json)):
-        require_not_input(output, [video, *([truth] if truth is not None else []), *map(find_weights, models)])
+    for output in outputs:
+        require_not_input(output, [*map(find_weights, models)])
     rows: list[MethodRow] = []
     with scratch_folder() as scratch:
         results = [(model, scratch / f"{number}.json") for number, model in enumerate(models)]

@@ -140,11 +140,9 @@ def test_subprocesses_import_nothing_from_the_working_folder(root):
 
 
 def test_compare_runs_no_code_of_the_working_folder(dcpose, clip, tiny_folder, tmp_path, monkeypatch):
-    shutil.copytree(tiny_folder, tmp_path / "other")
     (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    models = f"{tiny_folder},{tmp_path / 'other'}"
     monkeypatch.chdir(tmp_path)
-    result = dcpose("compare", clip, "--models", models, *dcpose.models[2:], "-o", "c.mp4")
+    result = dcpose("compare", clip, "--models", tiny_folder, *dcpose.models[2:], "-o", "c.mp4")
     assert result.returncode == 0, result.stderr
     assert not (tmp_path / "ran").exists()
 

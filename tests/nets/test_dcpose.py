@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import deform_conv2d
 
 from dcpose_cli.checkpoints.files import load_model
 from dcpose_cli.nets import DCPose, DCPoseConfig, HRNet, HRNetConfig
@@ -99,6 +98,8 @@ def test_sides_that_are_odd_at_stride_16():
 
 
 def test_sampling_equals_torchvision():
+    from torchvision.ops import deform_conv2d
+
     torch.manual_seed(0)
     x = torch.rand(2, 17, 20, 14)
     offset, mask = torch.randn(2, 306, 20, 14) * 4, torch.randn(2, 153, 20, 14)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import nms
 
 from dcpose_cli.people.boxes import areas, from_corners, iou, not_suppressed, pairwise_intersection, pairwise_iou
 
@@ -38,6 +37,8 @@ def test_areas_and_corners():
 
 @pytest.mark.parametrize("limit", [0.0, 0.45, 0.7, 1.0])
 def test_suppression_equals_torchvision(limit):
+    from torchvision.ops import nms
+
     torch.manual_seed(0)
     corners = torch.rand(400, 4) * 90
     corners[:, 2:] = corners[:, :2] + torch.rand(400, 2) * 60 * (torch.arange(400)[:, None] % 50 > 0)  # some are empty

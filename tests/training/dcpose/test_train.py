@@ -198,10 +198,12 @@ def same_file(net, other, folder):
     return files[0] == files[1]
 
 
-def test_killed_twice_and_resumed_is_the_same_model(recipe, trained, tiny_recipe, tiny_pack, tmp_path, root):
+@pytest.mark.parametrize("kills", [["writing"], pytest.param(["stage1", "writing"], marks=pytest.mark.slow)])
+def test_killed_and_resumed_is_the_same_model(recipe, trained, tiny_recipe, tiny_pack, tmp_path, root, kills):
     work = tmp_path / "run"
-    for where, left in (("stage1", {"stage1.ckpt"}), ("writing", {"stage1.ckpt", "stage2.ckpt", "stage2.part"})):
-        assert kill(where, tiny_recipe, tiny_pack, work, root) == left
+    left = {"stage1": {"stage1.ckpt"}, "writing": {"stage1.ckpt", "stage2.ckpt", "stage2.part"}}
+    for where in kills:
+        assert kill(where, tiny_recipe, tiny_pack, work, root) == left[where]
     assert (work / "stage2.part").read_bytes() == b"half a checkpoint"
     seen = []
     net = train(recipe, tiny_pack, work, threads=1, report=seen.append)
