@@ -2,8 +2,9 @@
 
 Between limbs (`left_knee` ...): 0..180, 180 is a straight limb.
 
-Flexions (`left_knee_flexion` ...): -180..180, the turn from one direction to another. Positive is flexion of a person
-who is seen from the side; facing right or left is taken from the head (`facing_of`).
+Flexions (`left_knee_flexion` ...): -90..270, the turn from one direction to another. Positive is flexion of a person
+who is seen from the side; facing right or left is taken from the head (`facing_of`). No joint bends back by 90
+degrees, and one that is bent as far as it can be does not jump from 180 to -180.
 
     knee       from the thigh (hip -> knee) to the shank (knee -> ankle); 0 straight, positive backwards
     hip        from the trunk (shoulder -> hip) to the thigh (hip -> knee); 0 straight, positive forwards
@@ -52,6 +53,8 @@ ANGLES: Final[dict[str, tuple[str, str, str]]] = {
     for side in ("left", "right")
 }
 _SIDES: Final = ("left", "right")
+#: Flexions lie between this and a whole turn more.
+LEAST_FLEXION: Final = -90.0
 #: Flexion -> start and end of the first direction, start and end of the second, and the sign of an anticlockwise turn
 #: of somebody who faces right.
 FLEXIONS: Final[dict[str, tuple[str, str, str, str, int]]] = {
@@ -166,7 +169,8 @@ def _angles(
     for a, b, c, d, sign in flexions.values():
         one, other = (_direction(points, known, joints, (start,), (end,)) for start, end in ((a, b), (c, d)))
         degrees = np.degrees(np.angle(other[0] * np.conj(one[0]))) * sign * np.asarray(facing, np.float64)
-        columns.append(_signed(np.where(one[2] & other[2], degrees, np.nan))[:, None])
+        degrees = np.where(degrees < LEAST_FLEXION, degrees + 360, degrees)
+        columns.append(np.where(one[2] & other[2], degrees, np.nan)[:, None])
         scores.append(np.where(one[2] & other[2], np.minimum(one[1], other[1]), 0.0)[:, None])
     for start, end in segments.values():
         vector, score, there = _direction(points, known, joints, start, end)

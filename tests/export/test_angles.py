@@ -77,6 +77,16 @@ def test_somebody_who_stands_upright() -> None:
         ("left_shoulder_flexion", 180, {"left_elbow": (0, -80)}),
         ("left_shoulder_flexion", -45, {"left_elbow": (-20, -35)}),
         ("right_elbow_flexion", 120, {"right_wrist": (25 * np.sin(np.radians(60)), -30 - 25 * np.cos(np.radians(60)))}),
+        (
+            "right_elbow_flexion",
+            200,
+            {"right_wrist": (-25 * np.sin(np.radians(20)), -30 - 25 * np.cos(np.radians(20)))},
+        ),
+        (
+            "left_shoulder_flexion",
+            190,
+            {"left_elbow": (-25 * np.sin(np.radians(10)), -55 - 25 * np.cos(np.radians(10)))},
+        ),
         ("left_thigh_segment", 180, {"left_knee": (40, 0)}),
         ("left_shank_segment", 45, {"left_ankle": (-40, 80)}),
         ("trunk_segment", 45, {"left_shoulder": (55, -55), "right_shoulder": (55, -55)}),
