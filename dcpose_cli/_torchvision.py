@@ -6,8 +6,6 @@ Networks on the CPU need nothing of it. The compiler's folder stays empty (_indu
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
 from typing import Any
 
 from dcpose_cli._inductor import compiler_folder
@@ -16,15 +14,8 @@ from dcpose_cli._inductor import compiler_folder
 @functools.cache
 def torchvision() -> Any:
     """The package, with its `models` and `ops`. Raises RuntimeError when it was built for another torch."""
-    with compiler_folder(_existing()):
+    with compiler_folder():
         import torchvision as package
         import torchvision.models
         import torchvision.ops
     return package
-
-
-def _existing() -> str:
-    try:
-        return tempfile.gettempdir()
-    except FileNotFoundError:  # there is no temporary folder
-        return os.curdir

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dcpose_cli._inductor import load_compiler
 from dcpose_cli._opencv import cv2
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._scratch import scratch_folder
@@ -171,6 +172,7 @@ def shapes_of(architecture: Mapping[str, Any], classes: int, most: int) -> dict[
     check_architecture(architecture)
     structure = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS} | {"nc": classes})
     _load()
+    load_compiler()
     with _restored(), limited_parts(most), torch.device("meta"):
         from ultralytics.nn.tasks import parse_model
 

@@ -112,13 +112,22 @@ def test_no_temporary_folder(tmp_path, monkeypatch):
     assert clean_folders([tmp_path]) == 0
 
 
-def test_import_of_torchvision_leaves_no_folder(dcpose, tmp_path):
-    """Torch's compiler makes one in the temporary folder, and names it in the environment of child processes."""
-    code = "import os; from dcpose_cli import _torchvision; _torchvision.torchvision()"
-    code += "; print([v for v in os.environ if 'INDUCTOR' in v])"
+#: What loads torch's compiler: the import of torchvision, and the first step of an optimiser.
+COMPILERS = {
+    "torchvision": "from dcpose_cli._torchvision import torchvision; torchvision()",
+    "training": "import torch; from dcpose_cli.training.engine.config import LoopConfig; "
+    "from dcpose_cli.training.engine.optimizers import build_optimizer; p = torch.nn.Parameter(torch.ones(2)); "
+    "o = build_optimizer([p], LoopConfig(steps=1, batch=1)); p.sum().backward(); o.step()",
+}
+
+
+@pytest.mark.parametrize("code", COMPILERS.values(), ids=COMPILERS)
+def test_compiler_of_torch_leaves_no_folder(dcpose, tmp_path, code):
+    """It makes one in the temporary folder, and names it in the environment of child processes."""
+    code += "; import os, sys; print('torch._dynamo' in sys.modules, [v for v in os.environ if 'INDUCTOR' in v])"
     env = {k: v for k, v in dcpose.environment(TMPDIR=tmp_path).items() if not k.startswith("TORCHINDUCTOR")}
     ended = subprocess.run([sys.executable, "-c", code], check=True, env=env, capture_output=True, text=True)
-    assert ended.stdout.strip() == "[]"
+    assert ended.stdout.strip() == "True []"
     assert list(tmp_path.iterdir()) == []
 
 

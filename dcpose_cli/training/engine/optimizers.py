@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..._inductor import load_compiler
 from .config import LoopConfig
 from .muon import Muon
 
 
 def build_optimizer(parameters: list[nn.Parameter], config: LoopConfig) -> torch.optim.Optimizer:
     """The optimizer of a stage; weight decay for matrices and kernels, none for vectors."""
+    load_compiler()
     matrices = [p for p in parameters if p.ndim > 1]
     vectors = [p for p in parameters if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
