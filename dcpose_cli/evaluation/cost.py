@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from .._inductor import load_compiler
 from ..pose.methods import method_of
 from ..pose.model import LoadedModel
 
@@ -29,6 +30,7 @@ def cost_of(model: LoadedModel) -> Cost:
     device = next(net.parameters()).device
     width, height = model.header.input_size
     crops = torch.zeros(len(method.frames), 1, 3, height, width, device=device)
+    load_compiler()
     with FlopCounterMode(display=False) as counter:
         method.run(crops, torch.ones(1, 2, dtype=torch.int64))
     parameters = sum(p.numel() for p in net.parameters())
