@@ -1,4 +1,7 @@
-"""Limits on what the detector of a file may ask for: found out on torch's meta device, before it has any memory."""
+"""The work of networks: how much one does, and limits on what the detector of a file may ask for.
+
+The limits are found out on torch's meta device, before the detector has any memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from dcpose_cli.errors import WeightsError
 
@@ -63,30 +66,51 @@ def limited_parts(most: int) -> Iterator[None]:
             hook.remove()
 
 
-@contextlib.contextmanager
-def limited_work() -> Iterator[None]:
-    """WeightsError as soon as what is computed inside needs more memory or time than a detector does."""
-    counter = FlopCounterMode(display=False)
-    with _Meter(), counter:
-        yield
-    if counter.get_total_flops() > 2 * _MAX_MULTIPLY_ADDS:
-        raise _refusal("work than a detector is")
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what is computed inside. multiply_adds: of convolutions, products and attention.
 
-
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the values that operators return, those inside of layers too."""
+    Not for inference mode, which passes operators that are made of others as one. torch's own counter of operations
+    would load torch's compiler, which takes as long as torch itself.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._operations = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False leaves `__torch_dispatch__` as it is; the wrapper that torch puts around it imports the compiler."""
+        return False
+
+    @property
+    def multiply_adds(self) -> int:
+        return self._operations // 2
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        self._operations += formula(*args, **kwargs, out_val=output) if formula is not None else 0
+        return output
+
+
+class LimitedWork(OperationCounter):  # type: ignore[no-untyped-call]
+    """WeightsError as soon as what is computed inside needs more memory or time than a detector does.
+
+    The values that operators return count, those inside of layers too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
         self._values = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
+        output = super().__torch_dispatch__(func, types, args, kwargs)
         for part in output if isinstance(output, list | tuple) else (output,):
             if isinstance(part, torch.Tensor):
                 self._values += part.numel()
                 if part.numel() > _MAX_ACTIVATION:
                     raise _refusal("memory than a detector needs")
-        if self._values > _MAX_VALUES:
+        if self._values > _MAX_VALUES or self.multiply_adds > _MAX_MULTIPLY_ADDS:
             raise _refusal("work than a detector is")
         return output

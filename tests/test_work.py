@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
 import torch
 
-from dcpose_cli import _ultralytics
+from dcpose_cli import _ultralytics, _work
 from dcpose_cli._ultralytics import shapes_of
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.people.detector_files import load_detector
@@ -83,6 +84,51 @@ def test_work_of_few_parameters_counts():
     assert shapes_of(architecture([full, full]), 1, 10**9)
 
 
-@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolov9e.yaml", "yolo12x.yaml"])
-def test_stock_detectors_are_within_the_limits(name):
-    assert shapes_of(_ultralytics._stock_architecture(name), 80, 10**8)
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolov9e.yaml", "yolo12x.yaml", "yolov8x-p2.yaml", "yolov3-spp.yaml"])
+def test_stock_detectors_are_within_the_limits(monkeypatch, name):
+    """With a margin: they are not tried when their file is read."""
+    stock = _ultralytics._stock_architecture(name)
+    assert _ultralytics._is_stock(stock)
+    for limit in ("_MAX_ACTIVATION", "_MAX_VALUES", "_MAX_MULTIPLY_ADDS"):
+        monkeypatch.setattr(_work, limit, getattr(_work, limit) // 2)
+    tried = []
+    monkeypatch.setattr(_ultralytics, "_is_stock", lambda _: tried.append(1))
+    assert shapes_of(stock, _ultralytics._STOCK_CLASSES, 10**8)
+    assert tried
+
+
+def test_what_differs_from_a_stock_detector_is_tried():
+    stock = _ultralytics._stock_architecture("yolov8n.yaml")
+    layers = [*stock["backbone"][:-1], LARGER]
+    for changed in (
+        {"scale": "y"},
+        {"scales": {"n": [0.33, 0.25, 2048]}},
+        {"width_multiple": 8},
+        {"reg_max": 8192},
+        {"backbone": layers},
+        {"head": stock["head"][1:]},
+    ):
+        assert not _ultralytics._is_stock(stock | changed)
+    for same in ({"nc": 3}, {"scale": "x"}, {"ch": 3, "channels": 3, "yaml_file": "x.yaml"}):
+        assert _ultralytics._is_stock(stock | same)
+
+
+#: Stock detectors, and the work of networks that have memory.
+WITHOUT = """
+from dcpose_cli import _ultralytics
+from dcpose_cli.checkpoints.files import open_model
+from dcpose_cli.evaluation.cost import cost_of
+from dcpose_cli.people.detector_files import load_detector
+import sys
+load_detector(sys.argv[1])
+cost_of(open_model(sys.argv[2]))
+print(sorted({"torch._dynamo", "sympy", "torchvision"} & set(sys.modules)))
+"""
+
+
+def test_no_compiler_of_torch_is_loaded_for_stock_detectors(dcpose):
+    """It takes longer to import than torch."""
+    model, detector = dcpose.models[1], dcpose.models[3]
+    args = [sys.executable, "-c", WITHOUT, detector, model]
+    ended = subprocess.run(args, env=dcpose.environment(), capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")

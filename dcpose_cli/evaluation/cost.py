@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from .._inductor import load_compiler
+from .._work import OperationCounter
 from ..pose.methods import method_of
 from ..pose.model import LoadedModel
 
@@ -30,8 +29,7 @@ def cost_of(model: LoadedModel) -> Cost:
     device = next(net.parameters()).device
     width, height = model.header.input_size
     crops = torch.zeros(len(method.frames), 1, 3, height, width, device=device)
-    load_compiler()
-    with FlopCounterMode(display=False) as counter:
+    with OperationCounter() as counter:
         method.run(crops, torch.ones(1, 2, dtype=torch.int64))
     parameters = sum(p.numel() for p in net.parameters())
-    return Cost(parameters, counter.get_total_flops() / 2e9, len(method.frames))
+    return Cost(parameters, counter.multiply_adds / 1e9, len(method.frames))

@@ -112,10 +112,10 @@ def test_no_temporary_folder(tmp_path, monkeypatch):
     assert clean_folders([tmp_path]) == 0
 
 
-#: What loads torch's compiler: counting of operations, the import of torchvision, the first step of an optimiser.
+#: What loads torch's compiler: layers without memory, the import of torchvision, the first step of an optimiser.
 COMPILERS = {
-    "counting": "import torch, dcpose_cli; from dcpose_cli.evaluation.cost import cost_of; "
-    "from dcpose_cli.checkpoints.files import open_model; cost_of(open_model('dcpose-s'))",
+    "a detector's limits": "from dcpose_cli._ultralytics import shapes_of; conv = [-1, 1, 'Conv', [8, 3, 2]]; "
+    "shapes_of({'nc': 1, 'backbone': [conv], 'head': [[[0], 1, 'Detect', ['nc']]]}, 1, 10**6)",
     "torchvision": "from dcpose_cli._torchvision import torchvision; torchvision()",
     "training": "import torch; from dcpose_cli.training.engine.config import LoopConfig; "
     "from dcpose_cli.training.engine.optimizers import build_optimizer; p = torch.nn.Parameter(torch.ones(2)); "
