@@ -5,8 +5,7 @@
     python benchmarks/identities.py --results FOLDER    the sample clips from result files FOLDER/plaza.json, ...
 
 Detections come once from person-n and serve every run. Everybody counts, hidden or not; for the crowd the second row
-leaves out people of whom less than VISIBLE is seen, and boxes that only fit such people. People whom a tracker merely
-expects count as they stand, without the check of their joints that `dcpose estimate` makes.
+leaves out people of whom less than VISIBLE is seen, and boxes that only fit such people.
 """
 
 from __future__ import annotations

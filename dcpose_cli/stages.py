@@ -188,7 +188,8 @@ def track(
     def follow(item: tuple[T, Observation]) -> TrackedBoxes:
         seen, size = item[1], (stream.width, stream.height)
         people = tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
-        return people if settings.fill else people.detected()
+        # Where frames wait, later detections tell whether somebody missed is in a gap or gone: nobody need be guessed.
+        return people if settings.fill and not stream.gap_frames else people.detected()
 
     searched = ((item, item[1].searched) for item in observed)
     complete = filled(

@@ -114,6 +114,80 @@ def test_without_filling_nobody_is_where_no_detection_is_near(settings, together
     assert [number for number, who in people.items() if not len(who)] == list(empty)
 
 
+def frames_of_somebody(settings, missed, *, count=40, every=1, cut=None, stream=STREAM):
+    """{identity: frames that have them}, of somebody who walks and is not detected in the frames `missed`."""
+
+    def observed():
+        for number in range(count):
+            begins = cut if cut is not None and number >= cut else 0
+            searched = (number - begins) % every == 0
+            boxes = np.array([[0.3 * number, 4, 20, 30]] * (searched and number not in missed), np.float32)
+            found = Detections(boxes.reshape(-1, 4), np.full(len(boxes), 0.9, np.float32))
+            yield number, Observation(number / 25, number == cut, searched, found, [None] * len(found))
+
+    frames = {}
+    for number, who in track(observed(), stream, settings):
+        for identity in who.track_ids.tolist():
+            frames.setdefault(identity, []).append(number)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("missed", "expected"),
+    [
+        (range(11, 40), [*range(11)]),
+        (range(11, 15), [*range(40)]),
+        ([*range(11, 15), *range(20, 40)], [*range(20)]),
+        (range(37, 40), [*range(37)]),
+    ],
+    ids=["ends", "missed for a moment", "missed for a moment and ends", "missed at the end of the clip"],
+)
+def test_a_track_ends_with_its_last_detection(settings, missed, expected):
+    assert frames_of_somebody(settings, missed) == {0: expected}
+
+
+def test_boxes_of_somebody_missed_for_a_moment_lie_between_the_detections(settings):
+    def observed():
+        for number in range(40):
+            boxes = np.array([[0.3 * number, 4, 20, 30]] * (number not in range(11, 15)), np.float32).reshape(-1, 4)
+            found = Detections(boxes, np.full(len(boxes), 0.9, np.float32))
+            yield number, Observation(number / 25, False, True, found, [None] * len(boxes))
+
+    people = [who for _, who in track(observed(), STREAM, settings)]
+    assert [who.boxes[0, 0] for who in people] == pytest.approx([0.3 * number for number in range(40)], abs=1e-4)
+    assert [number for number, who in enumerate(people) if who.filled] == [11, 12, 13, 14]
+
+
+@pytest.mark.parametrize(
+    ("every", "missed", "last"),
+    [
+        (4, range(17, 40), 18),  # until halfway to frame 20, where the detector finds nobody
+        (3, range(16, 40), 16),
+        (4, range(33, 40), 34),
+        (4, range(37, 40), 39),  # searched last in frame 36, where they were
+        (16, range(1, 40), 8),
+    ],
+)
+def test_a_track_ends_before_the_next_frame_that_was_searched(settings, every, missed, last):
+    assert frames_of_somebody(settings, missed, every=every) == {0: [*range(last + 1)]}
+
+
+def test_a_person_missed_in_one_searched_frame_stays(settings):
+    assert frames_of_somebody(settings, [20], every=4) == {0: [*range(40)]}
+
+
+@pytest.mark.parametrize(("every", "missed", "last"), [(1, range(17, 24), 16), (4, range(17, 24), 18), (4, [], 23)])
+def test_a_scene_ends_as_a_clip_does(settings, every, missed, last):
+    assert frames_of_somebody(settings, missed, every=every, cut=24) == {0: [*range(last + 1)], 1: [*range(24, 40)]}
+
+
+def test_a_live_source_expects_people_for_a_moment(settings):
+    """No later frame is waited for, so whether a missed person is in a gap or gone is not known."""
+    live = replace(STREAM, together=1)
+    assert frames_of_somebody(settings, range(17, 40), stream=live) == {0: [*range(25)]}
+    assert frames_of_somebody(replace(settings, fill=False), range(17, 40), stream=live) == {0: [*range(17)]}
+
+
 @pytest.mark.parametrize("every", [1, 4])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_scenes_of_few_frames_have_their_people(settings, every, count):

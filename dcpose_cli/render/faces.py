@@ -1,9 +1,9 @@
 """Faces made unrecognisable, from the head keypoints of a result.
 
-What is blurred is what the result knows: everybody in it, at any confidence, from HOLD_SECONDS before somebody is first
-seen until HOLD_SECONDS after they were last seen. In a gap of a track the mosaic moves on from the one sighting to the
-next and is wider. A person whom the detector never found stays as filmed; `coverage_warnings` says which seconds are in
-doubt.
+What is blurred is what the result knows: everybody in it, at any confidence, from HOLD_SECONDS before somebody is
+first seen until HOLD_SECONDS after they were last seen; there the mosaic reaches on in the direction of their motion.
+In a gap of a track it moves on from the one sighting to the next and is wider. A person whom the detector never found
+stays as filmed; `coverage_warnings` says which seconds are in doubt.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ HOLD_SECONDS: Final = 0.5
 #: In a gap the radius grows by this share of the person's height per second from the nearest sighting, up to a share.
 _WIDER_PER_SECOND: Final = 0.6
 _WIDEST: Final = 0.35
+#: Where somebody went to, or came from, is told by their last, or first, sightings within so many seconds.
+_MOTION_SECONDS: Final = 0.3
 #: Longest gap that needs no warning.
 SURE_SECONDS: Final = 1.0
 #: A head this near to the side of the picture, as a share of the person's size, may have passed it.
@@ -111,8 +113,10 @@ class FaceBlur:
 def _circle_at(sightings: Sequence[_Sighting], time: float) -> _Circle:
     """What covers a head at a time: where it was seen, or on the way between two sightings, wider there."""
     place = bisect_right(sightings, time, key=lambda sighting: sighting.time)
-    before = sightings[max(place - 1, 0)]
-    if place in (0, len(sightings)) or before.time == time:
+    if place in (0, len(sightings)):
+        return _circle_beyond(sightings if place else sightings[::-1], time)
+    before = sightings[place - 1]
+    if before.time == time:
         return before.circle
     after = sightings[place]
     share = (time - before.time) / (after.time - before.time)
@@ -120,6 +124,24 @@ def _circle_at(sightings: Sequence[_Sighting], time: float) -> _Circle:
     # The head need not go straight: the farther the next sighting, the more of the surroundings may be the face.
     wider = min(min(time - before.time, after.time - time) * _WIDER_PER_SECOND, _WIDEST)
     return x, y, radius + wider * max(before.size, after.size)
+
+
+def _circle_beyond(sightings: Sequence[_Sighting], time: float) -> _Circle:
+    """What covers a head before the first or after the last sighting: from there to where its motion leads.
+
+    sightings: that one comes last.
+    """
+    end = sightings[-1]
+    start = next(one for one in sightings if abs(end.time - one.time) <= _MOTION_SECONDS)
+    x, y, radius = end.circle
+    if start is end:
+        return end.circle
+    share = (time - end.time) / (end.time - start.time)
+    dx, dy = share * (x - start.circle[0]), share * (y - start.circle[1])
+    way = float(np.hypot(dx, dy))
+    part = min(1.0, 2 * _WIDEST * end.size / way) / 2 if way else 0.0
+    # The head may have stopped, too: the circle holds both places.
+    return x + part * dx, y + part * dy, radius + part * way
 
 
 def coverage_warnings(frames: Sequence[FrameResult], size: tuple[int, int] | None) -> list[str]:

@@ -81,6 +81,16 @@ def walking(times, *, track=0, speed=20.0, swing=0.0):
     return frames
 
 
+def require_hidden(blur, seen, truth):
+    """The head of the true person is coarse in this frame."""
+    plain = np.full((200, 160, 3), 100, np.uint8) + TEXTURE // 2
+    out = blur(plain, seen)
+    x, y, _ = head_circle(truth.people[0])
+    face = (slice(int(y) - 8, int(y) + 9), slice(int(x) - 8, int(x) + 9))
+    coarse, fine = (np.abs(np.diff(image[face].astype(float), axis=0)).mean() for image in (out, plain))
+    assert coarse < 0.3 * fine, seen.index
+
+
 @pytest.mark.parametrize("gap", [range(10, 12), range(10, 55), range(5, 95)])
 def test_no_bare_face_in_a_gap_of_a_track(gap):
     """The head of the true walk is covered in every frame of the gap, though it also goes up and down."""
@@ -88,14 +98,27 @@ def test_no_bare_face_in_a_gap_of_a_track(gap):
     result = walking([i for i in range(100) if i not in gap], swing=12)
     blur = FaceBlur(result)
     for index in gap:
-        out = blur(np.full((200, 160, 3), 100, np.uint8) + TEXTURE // 2, result[index])
-        plain = np.full((200, 160, 3), 100, np.uint8) + TEXTURE // 2
-        x, y, _ = head_circle(truth[index].people[0])
-        face = (slice(int(y) - 8, int(y) + 9), slice(int(x) - 8, int(x) + 9))
-        assert (
-            np.abs(np.diff(out[face].astype(float), axis=0)).mean()
-            < 0.3 * np.abs(np.diff(plain[face].astype(float), axis=0)).mean()
-        ), index
+        require_hidden(blur, result[index], truth[index])
+
+
+@pytest.mark.parametrize(("seen", "lost"), [(range(15), range(15, 27)), (range(18, 30), range(6, 18))])
+def test_no_bare_face_where_somebody_walks_on_unseen(seen, lost):
+    """Two thirds of their height per second, until the moment after the last and before the first sighting is over."""
+    truth, result = walking(range(100), speed=100.0), walking(seen, speed=100.0)
+    blur = FaceBlur(result)
+    for index in lost:
+        require_hidden(blur, result[index], truth[index])
+
+
+def test_whoever_stops_unseen_is_hidden_and_the_mosaic_is_bounded():
+    result = walking(range(12), speed=100.0)
+    blur = FaceBlur(result)
+    for index in range(12, 24):
+        require_hidden(blur, result[index], result[11])
+    fast = walking([0, 1], speed=1e5)[:2]
+    radius = head_circle(fast[1].people[0])[2]
+    sightings = FaceBlur(fast)._seen[0]
+    assert _circle_at(sightings, fast[1].time + HOLD_SECONDS)[2] <= radius + 0.35 * 150 + 1e-6
 
 
 def test_a_moment_before_the_first_sighting_is_hidden():
