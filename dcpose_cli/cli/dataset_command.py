@@ -51,5 +51,5 @@ def label_frames(
         message(f"dcpose: warning: {warning}")
     if not quiet:
         count = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
-        why = ", ".join(f"{reason} in {number}" for reason, number in summary.reasons.items())
-        message(f"{printable(summary.folder)}: {count}, {summary.people} people" + (f" ({why})" if why else ""))
+        why = ", ".join(f"{reason} in {number} of the frames" for reason, number in summary.reasons.items())
+        message(f"{printable(summary.folder)}: {count}, {summary.people} people" + (f"; {why}" if why else ""))

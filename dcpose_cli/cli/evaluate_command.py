@@ -21,7 +21,7 @@ from .terminal import message, say, show
 #: Ends the name of a row without the people marked `interpolated`.
 DETECTED: Final = ", detected"
 #: What the metrics that need a package give.
-_FIGURES: Final = {"oks": "OKS-AP needs", "tracking": "MOTA and IDF1 need"}
+_FIGURES: Final = {"oks": "OKS-AP (needs", "tracking": "MOTA and IDF1 (need"}
 
 
 def evaluate_results(
@@ -51,8 +51,8 @@ def evaluate_results(
         _say_other_clip(truth, predicted)
         lacking = [name for name in METRICS if wanted is None and name not in available_metrics()]
         if lacking:
-            needed = ", ".join(f"{_FIGURES[name]} {METRICS[name]}" for name in lacking)
-            message(f"dcpose: {needed}: pip install 'dcpose[evaluate]'")
+            needed = ", ".join(f"{_FIGURES[name]} {METRICS[name]})" for name in lacking)
+            message(f"dcpose: left out: {needed}; to have them: pip install 'dcpose[evaluate]'")
     if json is not None:
         write_atomic(json, json_module.dumps(as_json(result), indent=1, allow_nan=False) + "\n", overwrite=overwrite)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +39,21 @@ def test_table_of_a_known_result(root, tmp_path, bent):
     left, right = table["mean absolute error of the knee angle, left and right (degrees)"][0].split(", ")
     assert right == "0.0"
     assert (float(left) > 1) == bent
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_guide_has_the_table_that_the_command_prints(root):
+    """A degree apart at most, and no frame: processors round differently."""
+    printed = subprocess.run(
+        [sys.executable, root / "benchmarks/gait.py"], capture_output=True, text=True, check=True
+    ).stdout
+    page = rows("\n".join(re.findall(r"^\|.*\|$", (root / "docs/guides/gait.md").read_text("utf-8"), re.MULTILINE)))
+    assert list(page) == list(rows(printed))
+    for name, cells in rows(printed).items():
+        for said, found in zip(page[name], cells, strict=True):
+            if "degrees" not in name:
+                assert said == found, name
+            elif found:
+                numbers = [float(number) for number in found.split(", ")]
+                assert [float(number) for number in said.split(", ")] == pytest.approx(numbers, abs=1), name

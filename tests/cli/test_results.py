@@ -258,9 +258,9 @@ def test_missing_packages_are_one_line(dcpose, product, root, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     done = dcpose("evaluate", golden / "gt", golden / "pred17")
     assert done.returncode == 0
-    assert (
-        done.stderr
-        == "dcpose: OKS-AP needs pycocotools, MOTA and IDF1 need motmetrics: pip install 'dcpose[evaluate]'\n"
+    assert done.stderr == (
+        "dcpose: left out: OKS-AP (needs pycocotools), MOTA and IDF1 (need motmetrics); "
+        "to have them: pip install 'dcpose[evaluate]'\n"
     )
     asked = dcpose("evaluate", golden / "gt", golden / "pred17", "--metrics", "tracking")
     assert asked.returncode == 2

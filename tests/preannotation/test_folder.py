@@ -198,10 +198,21 @@ def test_the_command(dcpose, product, result, clip, tmp_path):
     args = ("dataset", "from-result", result, clip, "--out", tmp_path / "out", "--frames", 2)
     done = dcpose(*args, "--other", result)
     assert done.returncode == 0, done.stderr
-    assert f"{tmp_path / 'out'}: 2 frames, 4 people" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"{tmp_path / 'out'}: 2 frames, 4 people"
     again = dcpose(*args)
     assert again.returncode == 4
     assert "--overwrite" in product.one_line(again)
     assert dcpose(*args, "--overwrite", "--track", 9).returncode == 2
     assert dcpose(*args[:2], tmp_path / "none.json", *args[3:]).returncode == 4  # the folder is looked at first
     assert dcpose(*args[:2], tmp_path / "none.json", *args[3:], "--overwrite").returncode == 3
+
+
+def test_the_command_counts_the_doubtful_frames(dcpose, result, clip, tmp_path):
+    read = json.loads(result.read_text())
+    for person in read["annotations"]:
+        if person["image_id"] == read["images"][1]["id"]:
+            person["scores"] = [0.1] * len(person["scores"])
+    result.write_text(json.dumps(read))
+    done = dcpose("dataset", "from-result", result, clip, "--out", tmp_path / "out", "--frames", 2)
+    said = f"{tmp_path / 'out'}: 2 frames, 4 people; low confidence in 1 of the frames"
+    assert done.stderr.splitlines()[-1] == said
