@@ -28,7 +28,7 @@ from dcpose_cli.pose.heatmaps import DECODERS
 from dcpose_cli.training.data.batches import plain_batch
 from dcpose_cli.training.data.readers import read_samples
 from dcpose_cli.training.dcpose.recipe import Recipe
-from dcpose_cli.training.dcpose.validation import SURE, truth_side
+from dcpose_cli.training.dcpose.validation import SURE, chunks, truth_side
 from dcpose_cli.training.recipes import load_recipe
 
 WITHIN = (0.1, 0.05, 0.02)
@@ -38,19 +38,18 @@ WITHIN = (0.1, 0.05, 0.02)
 def measure(net: DCPose, data: Path, recipe: Recipe) -> dict[str, dict[str, list[float]]]:
     """Frames looked at -> decoder -> shares, in the order of WITHIN. Stills are triplets of the same picture."""
     samples = read_samples(data, recipe.data, split="val", limit=None)
-    size = net.config.input_size
+    shape = recipe.shape()
     errors: dict[str, dict[str, list[float]]] = {w: {name: [] for name in DECODERS} for w in ("single", "three")}
     for pictures in (1, 3):
         group = [s for s in samples if len(s.pictures) == pictures]
-        for first in range(0, len(group), 32):
-            chunk = group[first : first + 32]
-            batch = plain_batch(chunk, size, recipe.augment.enlarge)
+        for chunk in chunks(group, shape, 32):
+            batch = plain_batch(chunk, shape)
             frames = torch.cat(batch.images.split(3, dim=1)).contiguous(memory_format=torch.channels_last)
             current, *others = net.backbone(frames).chunk(pictures)
             previous, following = others or (current, current)
             final = net.head(current, previous, following, batch.margin).final
             truth = batch.joints.numpy()
-            side = truth_side(chunk, size, recipe.augment.enlarge)[:, None]
+            side = truth_side(chunk, shape)[:, None]
             for which, seen in (("single", current), ("three", final)):
                 for name, decoder in DECODERS.items():
                     error = np.linalg.norm(decoder(seen).numpy()[..., :2] - truth[..., :2], axis=2) / side

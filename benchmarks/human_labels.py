@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first: dict[str, NDArray[np.float64]] = {}
     for named in options.nets:
         forward = forward_of(load_backbone(named, recipe), options.flip_test)
-        _, people = find(forward, samples, (width, height), recipe.augment.enlarge, decoder, device)
+        _, people = find(forward, samples, recipe.shape((width, height)), decoder, device)
         entry: dict[str, Any] = {"net": named, "groups": {}}
         print(named)
         for group in recipe.data.measure:

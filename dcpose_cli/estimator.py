@@ -291,6 +291,7 @@ class PoseEstimator:
                 "joints": network.model.header.joints,
                 "input_size": list(network.input_size),
                 **({} if network.model.header.kind == "dsta" else {"decoding": network.model.header.decoding}),
+                **({} if network.shape.margin is None else {"crop_margin": network.shape.margin}),
             }
             for network in (self.network, *self.network.others)
         )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dcpose_cli.files import output_error
 from dcpose_cli.pose.crop import box_to_center_scale
+from dcpose_cli.pose.crop_shape import CropShape
 from dcpose_cli.training.data.augment import Crops, plain_crops, random_crops
 from dcpose_cli.training.data.batches import STRIDE, collate
 from dcpose_cli.training.data.damage import cover, motion_blur, motion_direction
@@ -140,7 +141,7 @@ def held_out_crops(
     """The windows as inference sees them, the current frame damaged as `condition` says."""
 
     def make(k: int) -> tuple[Crops, NDArray[np.bool_]]:
-        crops = plain_crops(samples[k], size, enlarge)
+        crops = plain_crops(samples[k], CropShape(size, enlarge))
         seen = crops.joints[1][crops.joints[1, :, 2] > 0, :2]
         if condition == "plain" or len(seen) < 2:
             return crops, np.zeros(crops.joints.shape[1], bool)

@@ -11,6 +11,7 @@ from damage import KINDS, damaged
 from numpy.typing import NDArray
 
 from dcpose_cli.evaluation.sample_truth import TruePerson, read_truth
+from dcpose_cli.pose.crop_shape import CropShape
 from dcpose_cli.training.data.augment import plain_crops
 from dcpose_cli.training.data.damage import motion_direction
 from dcpose_cli.training.data.pack import PoseSample, is_held_out, read_parts
@@ -91,7 +92,7 @@ def prepare(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float
     """Crops of every window, the current one in every condition. Windows without a torso to measure by are left out."""
     out = []
     for number, sample in enumerate(samples):
-        crops = plain_crops(sample, size, enlarge)
+        crops = plain_crops(sample, CropShape(size, enlarge))
         joints = crops.joints[1].copy()
         joints[:, 2] = joints[:, 2] >= 0.99
         torso = float(np.hypot(*(joints[5, :2] - joints[12, :2])))

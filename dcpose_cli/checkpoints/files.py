@@ -26,6 +26,7 @@ from ..errors import InputError, UsageError, WeightsError
 from ..files import output_error, sha256_of, sha256_since, write_atomic
 from ..nets import DCPose, PoseWarper
 from ..nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
+from ..pose.crop_shape import MOST_MARGIN
 from ..pose.heatmaps import DECODERS
 from ..pose.methods import KINDS
 from ..pose.model import JOINT_ORDERS, LoadedModel, ModelHeader, PoseConfig, PoseNet
@@ -238,6 +239,11 @@ def _check(header: ModelHeader) -> None:
     _require_outputs(network, len(header.channels))
     if header.decoding not in DECODERS:
         raise ValueError(f"decoding is {header.decoding!r:.40}, known are {', '.join(DECODERS)}")
+    if header.crop_margin is not None:
+        if not 0 <= header.crop_margin <= MOST_MARGIN:
+            raise ValueError(f"crop_margin must be in 0..{MOST_MARGIN}")
+        if not KINDS[header.kind].any_size or DECODERS[header.decoding].udp:
+            raise ValueError("crop_margin is for networks that take crops of any size, and not with the decoding udp")
     if any(not 1 <= side <= MAX_CROP_SIDE or side % 16 for side in header.input_size):
         raise ValueError(f"input_size must be multiples of 16 up to {MAX_CROP_SIDE}")
     require_buildable(network, "network.", crop=header.input_size)
@@ -270,6 +276,7 @@ class _HeaderFields:
     source: Annotated[str, Text(1_000)] = ""
     decoding: str = "quarter"
     names: tuple[Annotated[str, Text(60)], ...] = ()
+    crop_margin: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -316,13 +323,14 @@ def save_model(
     input_size: tuple[int, int] = (288, 384),
     source: str = "",
     decoding: str = "quarter",
+    crop_margin: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write `folder`/model.safetensors, the architecture in its metadata; returns the file.
 
     dtype: how floating tensors are stored; one whose values it cannot hold stays as it is. input_size: crop of a
-    network of single frames (the others know their own). joints, names, decoding: see ModelHeader. predicts: None for
-    all channels. Raises OutputError.
+    network of single frames (the others know their own). joints, names, decoding, crop_margin: see ModelHeader.
+    predicts: None for all channels. Raises OutputError.
     """
     config, channels = net.config, names or JOINT_SETS[joints].channels
     size = getattr(config, "input_size", input_size)
@@ -337,6 +345,8 @@ def save_model(
         "decoding": decoding,
         "network": asdict(config),
     } | ({"names": list(names)} if names else {})
+    if crop_margin is not None:
+        header["crop_margin"] = crop_margin
     tensors = {
         k: _stored(v.detach().cpu(), dtype).contiguous()
         for k, v in net.state_dict().items()

@@ -51,6 +51,8 @@ def show_model(model: str) -> None:
         rows.append(("joints", _joints(loaded.header)))
         if loaded.header.kind != "dsta":  # has no heatmaps
             rows.append(("decoding", loaded.header.decoding))
+        if loaded.header.crop_margin is not None:
+            rows.append(("margin", f"crops end {loaded.header.crop_margin:g} of the person's longer side beyond them"))
         rows.append(("network", str(loaded.header.network)))
         rows.append(("source", loaded.header.source or "trained by dcpose"))
     for name, value in rows:

@@ -58,12 +58,19 @@ class Setup:
 
 
 def with_engine(
-    net: nn.Module, setup: Setup, example: Callable[[nn.Module], object], *, dtype: torch.dtype, cores: int
+    net: nn.Module,
+    setup: Setup,
+    example: Callable[[nn.Module], object],
+    *,
+    dtype: torch.dtype,
+    cores: int,
+    any_size: bool = False,
 ) -> nn.Module:
     """A folded pose network on the CPU -> the same with its parts computed by an engine; `net` is used up.
 
     example: runs the network on anything of the right shapes. dtype: what torch computes
-    offsets of the deformable step in. cores: threads that call it at a time.
+    offsets of the deformable step in. cores: threads that call it at a time. any_size: whether crops of other sizes
+    than the example's will come.
     Raises UsageError for a network that the engine does not take, OutputError where a file cannot be stored.
     """
     shapes = _shapes(net, example)
@@ -72,7 +79,7 @@ def with_engine(
         if name not in shapes:  # it is not used
             return part
         shape = torch.zeros(2, *shapes[name][1:])
-        return computed(part, setup, shape, free=(0,), cores=cores)
+        return computed(part, setup, shape, free=(0, 2, 3) if any_size else (0,), stride=None, cores=cores)
 
     out = with_parts(net, made)
     return with_warps_fused(out, dtype) if available() else out
@@ -101,11 +108,19 @@ def _shapes(net: nn.Module, example: Callable[[nn.Module], object]) -> dict[str,
     return {name: inputs[0].shape for name, inputs in found.items() if inputs}
 
 
-def computed(net: nn.Module, setup: Setup, example: Tensor, *, free: tuple[int, ...], cores: int) -> Computed:
+def computed(
+    net: nn.Module,
+    setup: Setup,
+    example: Tensor,
+    *,
+    free: tuple[int, ...],
+    cores: int,
+    stride: int | None = _STRIDE,
+) -> Computed:
     """A network of one tensor, computed by an engine.
 
-    example: an input. free: its sides that may change: the batch (0), height and width (2, 3) in steps of 32 pixels.
-    Others and errors as in `with_engine`.
+    example: an input. free: its sides that may change: the batch (0), height and width (2, 3) in steps of `stride`,
+    or any that the network takes. Others and errors as in `with_engine`.
     """
     engine = setup.engine
     assert engine.loaded is not None
@@ -113,7 +128,7 @@ def computed(net: nn.Module, setup: Setup, example: Tensor, *, free: tuple[int, 
     path = data_dir() / "engines" / f"{_fingerprint(net, engine, shape)}.{engine.name}"
 
     def convert() -> bytes:
-        return _converted(net, engine, example, shape)
+        return _converted(net, engine, example, shape, stride)
 
     try:
         with _MAKING:
@@ -159,8 +174,10 @@ def _read(path: Path) -> bytes | None:
     return data[size:] if hashlib.sha256(data[size:]).digest() == data[:size] else None
 
 
-def _converted(net: nn.Module, engine: Engine, example: Tensor, shape: tuple[int | None, ...]) -> bytes:
-    sides = {side: _side(side) for side, size in enumerate(shape) if size is None}
+def _converted(
+    net: nn.Module, engine: Engine, example: Tensor, shape: tuple[int | None, ...], stride: int | None
+) -> bytes:
+    sides = {side: _side(side, stride) for side, size in enumerate(shape) if size is None}
 
     def convert() -> bytes:
         assert engine.converted is not None
@@ -172,10 +189,12 @@ def _converted(net: nn.Module, engine: Engine, example: Tensor, shape: tuple[int
     return data
 
 
-def _side(number: int) -> object:
+def _side(number: int, stride: int | None) -> object:
     if number == 0:
         return torch.export.Dim("batch", min=1, max=_MOST_BATCH)
-    return _STRIDE * torch.export.Dim(f"side{number}", min=1, max=_MOST_STRIDES)
+    if stride is None:
+        return torch.export.Dim.DYNAMIC
+    return stride * torch.export.Dim(f"side{number}", min=1, max=_MOST_STRIDES)
 
 
 def _fingerprint(net: nn.Module, engine: Engine, shape: tuple[int | None, ...]) -> str:

@@ -121,10 +121,10 @@ def sample_pixels(
     return out.permute(0, 3, 1, 2)
 
 
-def crop_parts(affines: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.int64]:
+def crop_parts(affines: NDArray[np.float64], size: ArrayLike) -> NDArray[np.int64]:
     """(N, 4) x0, y0, x1, y1 in whole pixels, from 0 on: the parts of a frame that crops show, and are interpolated
-    from. affines: (N, 2, 3) from image to crop. size: crop width and height."""
-    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size], np.float64) - 1
+    from. affines: (N, 2, 3) from image to crop. size: crop width and height, of all (2,) or of each (N, 2)."""
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * np.reshape(np.asarray(size, np.float64), (-1, 1, 2)) - 1
     found = apply_affine(invert_affine(affines), np.broadcast_to(corners, (len(affines), 4, 2)))
     low, high = np.floor(found.min(axis=1)) - 1, np.ceil(found.max(axis=1)) + 2
     return np.asarray(np.clip(np.concatenate([low, high], axis=1), 0, _OPENCV_LIMIT), np.int64)

@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .crop_shape import CropShape
+
 #: How far a shared box may lie from the box of any of its frames, in shares of the width and height of the latter
 #: grown to the crop's aspect; and how much larger or smaller it may be. The crop has room for that around the person
 #: (`box_scale`). A crop aside of the person costs a network little; one in which the person is smaller costs it a lot.
@@ -24,56 +26,69 @@ class CropPlan:
     """Crops, and the windows made of them.
 
     frames: (V,) int64, the frame of each crop. boxes: (V, 4) float32 xywh, before they are enlarged.
-    rows: (N, F) int64, the crops of each window, in the order of the network's frames. order: (N,) int64, the windows
-    in the order in which they are best done: those that share crops one after the other.
+    rows: (N, F) int64, the crops of each window, in the order of the network's frames; all of one size. order: (N,)
+    int64, the windows in the order in which they are best done: those of one size, and of them those that share crops,
+    one after the other. sizes: (V, 2) int64, width and height of the part of each crop that is looked at.
     """
 
     frames: NDArray[np.int64]
     boxes: NDArray[np.float32]
     rows: NDArray[np.int64]
     order: NDArray[np.int64]
+    sizes: NDArray[np.int64]
 
     @property
     def shared(self) -> bool:
         """Whether any crop serves more than one place of a window."""
         return len(self.frames) < self.rows.size
 
+    def size(self, window: int) -> tuple[int, int]:
+        """Width and height of the part of a window's crops that is looked at."""
+        width, height = self.sizes[self.rows[window, 0]].tolist()
+        return width, height
 
-def own_crops(windows: NDArray[np.int64], boxes: NDArray[np.float32]) -> CropPlan:
+    def next_part(self, first: int, most: int) -> NDArray[np.int64]:
+        """Up to `most` windows of one size, from place `first` of `order` on."""
+        part = self.order[first : first + most]
+        sizes = self.sizes[self.rows[part, 0]]
+        return part[: int(np.logical_and.accumulate((sizes == sizes[0]).all(axis=1)).sum())]
+
+
+def own_crops(windows: NDArray[np.int64], boxes: NDArray[np.float32], shape: CropShape) -> CropPlan:
     """Every window cuts its frames with its own box. windows: (N, F) frames; boxes: (N, 4) xywh."""
     count, depth = windows.shape
     rows = np.arange(count * depth, dtype=np.int64).reshape(depth, count).T
-    return CropPlan(windows.T.reshape(-1), np.tile(boxes, (depth, 1)), rows, np.arange(count))
+    sizes = shape.sizes(boxes, boxes)
+    order = np.lexsort((sizes[:, 1], sizes[:, 0]))
+    return CropPlan(windows.T.reshape(-1), np.tile(boxes, (depth, 1)), rows, order, np.tile(sizes, (depth, 1)))
 
 
 def shared_crops(
-    windows: NDArray[np.int64], boxes: NDArray[np.float32], tracks: NDArray[np.int64], size: tuple[int, int]
+    windows: NDArray[np.int64], boxes: NDArray[np.float32], tracks: NDArray[np.int64], shape: CropShape
 ) -> CropPlan:
     """Windows of a person that follow one another cut their frames with one box, as long as it fits all of them.
 
     windows: (N, F) frames, each person's in the order of time. boxes: (N, 4) xywh. tracks: (N,) who it is.
-    size: crop width and height; boxes are compared after they have grown to its aspect, and shared ones have it.
+    Boxes are compared after they have grown to the aspect of whole crops, and shared ones have it.
     """
-    grown = _grown(boxes, size)
+    grown = _grown(boxes, shape.size)
+    runs = [run for track in dict.fromkeys(tracks.tolist()) for run in _runs(np.flatnonzero(tracks == track), grown)]
+    shown = np.array([_shared(grown[run]) for run in runs], np.float32).reshape(-1, 4)
+    run_sizes = shape.sizes(np.array([_around(boxes[run]) for run in runs], np.float32).reshape(-1, 4), shown)
     frames: list[int] = []
-    cut: list[NDArray[np.float32]] = []
+    cut: list[int] = []
     rows = np.zeros(windows.shape, np.int64)
-    order: list[int] = []
-    for track in dict.fromkeys(tracks.tolist()):
-        for run in _runs(np.flatnonzero(tracks == track), grown):
-            box = _shared(grown[run])
-            found: dict[int, int] = {}
-            for window in run:
-                for place, frame in enumerate(windows[window].tolist()):
-                    if frame not in found:
-                        found[frame] = len(frames)
-                        frames.append(frame)
-                        cut.append(box)
-                    rows[window, place] = found[frame]
-            order.extend(run)
-    return CropPlan(
-        np.array(frames, np.int64), np.array(cut, np.float32).reshape(-1, 4), rows, np.array(order, np.int64)
-    )
+    for number, run in enumerate(runs):
+        found: dict[int, int] = {}
+        for window in run:
+            for place, frame in enumerate(windows[window].tolist()):
+                if frame not in found:
+                    found[frame] = len(frames)
+                    frames.append(frame)
+                    cut.append(number)
+                rows[window, place] = found[frame]
+    order = [window for number in np.lexsort((run_sizes[:, 1], run_sizes[:, 0])).tolist() for window in runs[number]]
+    return CropPlan(np.array(frames, np.int64), shown[cut], rows, np.array(order, np.int64), run_sizes[cut])
 
 
 def _runs(members: NDArray[np.int64], boxes: NDArray[np.float32]) -> list[list[int]]:
@@ -102,6 +117,12 @@ def _shared(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     size = np.sqrt(sizes.min(axis=0) * sizes.max(axis=0))
     center = (centers.min(axis=0) + centers.max(axis=0)) / 2
     return np.concatenate([center - size / 2, size]).astype(np.float32)
+
+
+def _around(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The box (4,) xywh around boxes (N, 4)."""
+    low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    return np.concatenate([low, high - low])
 
 
 def _grown(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

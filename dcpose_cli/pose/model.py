@@ -36,7 +36,7 @@ class ModelHeader:
     predicts: channels that mean something; the others are written as absent. joints: see JOINT_ORDERS. names: of the
     channels, in their order, where `joints` is NAMED.
     network: the architecture. source: where the weights came from. decoding: how joints are read from heatmaps, see
-    heatmaps.DECODERS; as published where a file says nothing.
+    heatmaps.DECODERS; as published where a file says nothing. crop_margin: see crop_shape.CropShape.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class ModelHeader:
     source: str = ""
     decoding: str = "quarter"
     names: tuple[str, ...] = ()
+    crop_margin: float | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from ..nets.fused import fused
 from ..pixels import Image, Pixels, pixels_of
 from .crop import crop_affines, crop_parts, sample_crops, sample_pixels
 from .crop_plan import CropPlan, own_crops, shared_crops
+from .crop_shape import CropShape
 from .heatmaps import to_image
 from .methods import method_of, reach_of
 from .model import LoadedModel
@@ -113,6 +114,8 @@ class PoseNetwork:
         if device.type == "cpu":
             keep_freed_memory()
         self.input_size = model.header.input_size
+        #: What part of its crops the network looks at.
+        self.shape = CropShape(self.input_size, box_scale, model.header.crop_margin)
         #: Crops that went through the backbone so far; with a flip test their mirror images, too.
         self.encoded = 0
         #: Names of the joints that `poses` returns: the 17 slots, and behind them those that have no slot.
@@ -121,7 +124,10 @@ class PoseNetwork:
         try:
             net = laid_out(folded(model.net).to(device))
             if engine is not None:
-                self._net = with_engine(net, engine, self._example, dtype=self.precision, cores=self._cores)
+                self._net = with_engine(
+                    net, engine, self._example, dtype=self.precision, cores=self._cores,
+                    any_size=self.shape.margin is not None,
+                )  # fmt: skip
             else:
                 self._net = fused(net, self.precision) if device.type == "cpu" else net
         except RuntimeError as error:  # a device that is busy, broken or full says so at its first use
@@ -182,16 +188,16 @@ class PoseNetwork:
             raise ValueError(f"windows hold {windows.shape[1]} frames, {2 * self.reach + 1} are looked at")
         wanted = np.stack([windows[:, middle + offset] for offset in self.method.frames], axis=1)
         if tracks is None or wanted.shape[1] == 1:  # a single frame has nothing to share
-            plan = own_crops(wanted, square)
+            plan = own_crops(wanted, square, self.shape)
         else:
-            plan = shared_crops(wanted, square, tracks, self.input_size)
+            plan = shared_crops(wanted, square, tracks, self.shape)
         shown = [pixels_of(frame) for frame in frames]
         work = _Work(self._upload(shown) if self.whole_frames else shown, plan, pixel_aspect)
         if not self.whole_frames:
             self._look_at(shown, plan, pixel_aspect)
         first = 0
         while first < len(plan.order):
-            part = plan.order[first : first + self.batch * self._cores]
+            part = plan.next_part(first, self.batch * self._cores)
             found = self._try(work, part, margins[part])
             if found is not None:
                 out[part[:, None], list(self._places.values())] = found[:, list(self._places)]
@@ -236,15 +242,16 @@ class PoseNetwork:
     def _pass(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Keypoints in square pixels of the frame."""
         rows = work.plan.rows[part]
-        codes = self._codes(work, rows)
+        codes, size = self._codes(work, rows), work.plan.size(int(part[0]))
 
         def decode(some: NDArray[np.int64]) -> NDArray[np.float32]:
             with self._computing():
-                points = self.method.decode(codes[:, some], torch.from_numpy(margins[some]), self.input_size)
+                points = self.method.decode(codes[:, some], torch.from_numpy(margins[some]), size)
                 return np.asarray(points.cpu().numpy(), np.float32)
 
         points = np.concatenate(on_cores(decode, self._pieces(np.arange(len(part)), PEOPLE_AT_ONCE), self._cores))
         work.forget(part)
+        points[..., :2] += self.shape.offset(size)
         boxes = work.plan.boxes[rows[:, self.method.frames.index(0)]]
         return to_image(points, boxes, self.input_size, self.box_scale, udp=self.method.udp)
 
@@ -266,30 +273,35 @@ class PoseNetwork:
         return torch.stack([torch.stack([work.codes[crop] for crop in column]) for column in rows.T.tolist()])
 
     def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
+        """The codes of crops of one size."""
+        width, height = work.plan.sizes[crops[0]].tolist()
+        size = width, height
+
         def encode(some: NDArray[np.int64]) -> Tensor:
-            affines = self._affines(work.plan.boxes[some], work.pixel_aspect)
+            affines = self._affines(work.plan, some, work.pixel_aspect)
             index = torch.from_numpy(work.plan.frames[some])
             with self._computing():
                 if isinstance(work.pixels, Tensor):
-                    pixels = sample_crops(work.pixels, index, affines, self.input_size)
+                    pixels = sample_crops(work.pixels, index, affines, size)
                 else:
-                    pixels = sample_pixels(work.pixels, index, affines, self.input_size)
+                    pixels = sample_pixels(work.pixels, index, affines, size)
                 return self.method.encode(pixels.contiguous(memory_format=torch.channels_last))
 
         parts = on_cores(encode, self._pieces(crops, CROPS_AT_ONCE), self._cores)
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _affines(self, boxes: NDArray[np.float32], pixel_aspect: float) -> NDArray[np.float64]:
-        """(N, 2, 3) from frame to crop, of boxes in square pixels."""
-        affines = crop_affines(boxes, self.input_size, self.box_scale, udp=self.method.udp)
+    def _affines(self, plan: CropPlan, crops: NDArray[np.int64] | slice, pixel_aspect: float) -> NDArray[np.float64]:
+        """(N, 2, 3) from frame to the part of a crop that is looked at; boxes are in square pixels."""
+        affines = crop_affines(plan.boxes[crops], self.input_size, self.box_scale, udp=self.method.udp)
         affines[:, :, 0] *= pixel_aspect
+        affines[:, :, 2] -= (np.array(self.input_size) - plan.sizes[crops]) / 2
         return affines
 
     def _look_at(self, frames: Sequence[Pixels], plan: CropPlan, pixel_aspect: float) -> None:
         """Convert what all crops show of each large frame at once."""
         if not frames[0].is_large:
             return
-        parts = crop_parts(self._affines(plan.boxes, pixel_aspect), self.input_size)
+        parts = crop_parts(self._affines(plan, slice(None), pixel_aspect), plan.sizes)
         for frame in np.unique(plan.frames).tolist():
             low, high = parts[plan.frames == frame, :2].min(axis=0), parts[plan.frames == frame, 2:].max(axis=0)
             frames[frame].region((*low.tolist(), *high.tolist()))

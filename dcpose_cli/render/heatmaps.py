@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from dcpose_cli._opencv import cv2
 
@@ -44,6 +45,8 @@ from .redraw import (
 #: Height of each panel, pixels.
 PANEL_HEIGHT: Final = 384
 _NAMES: Final = ("previous", "current", "next", "merged (PTM)", "final")
+#: Pixels of a crop per pixel of its heatmaps.
+_STRIDE: Final = 4
 #: How much of the picture stays visible under the strongest heat.
 _OPACITY: Final = 0.75
 
@@ -113,13 +116,12 @@ class HeatmapPanels:
                 hint="choose another with --model",
             )
         self._net, self._slot = net, slot
-        self._device, self._size = estimator.device, estimator.network.input_size
-        self._scale = estimator.network.box_scale
+        self._device, self._shape = estimator.device, estimator.network.shape
         self._decoder = DECODERS[estimator.network.model.header.decoding]
 
     def __call__(self, window: Window, person: Person | None, pixel_aspect: float = 1.0) -> Image:
         """(PANEL_HEIGHT, 5 panels, 3) uint8 RGB; black where the person is not in the frame."""
-        width, height = self._size
+        width, height = self._shape.size
         shape = (round(PANEL_HEIGHT * width / height), PANEL_HEIGHT)
         if person is None:
             return beside_each_other([np.zeros((*shape[::-1], 3), np.uint8)] * len(_NAMES), _NAMES)
@@ -135,15 +137,20 @@ class HeatmapPanels:
         """Crops of current, previous, next as pictures; heatmaps of previous, current, next, merged, final."""
         images = [frame.image for frame in (window.current, window.previous, window.next)]
         box = person.bbox[None] * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
-        affine = crop_affines(box, self._size, self._scale, udp=self._decoder.udp)
-        affine[:, :, 0] *= pixel_aspect
+        whole = crop_affines(box, self._shape.size, self._shape.enlarge, udp=self._decoder.udp)
+        whole[:, :, 0] *= pixel_aspect
+        width, height = self._shape.sizes(box, box)[0].tolist()
+        aside = self._shape.offset((width, height))
+        affine = whole.copy()
+        affine[:, :, 2] -= aside
         frames = torch.from_numpy(np.stack(images)).to(self._device)
-        crops = sample_crops(frames, torch.arange(3), np.concatenate([affine] * 3), self._size)
+        crops = sample_crops(frames, torch.arange(3), np.concatenate([affine] * 3), (width, height))
         current, previous, following = self._net.backbone(crops.contiguous(memory_format=torch.channels_last)).split(1)
         maps = self._net.head(current, previous, following, torch.tensor([window.margin]))
         order = (maps.previous, maps.current, maps.next, maps.merged, maps.final)
-        heat = [one[0, self._slot].float().cpu().numpy() for one in order]
-        return [cv2.warpAffine(image, affine[0], self._size) for image in images], heat
+        x, y = (int(side) // _STRIDE for side in aside)
+        heat = [F.pad(one[0, self._slot].float(), (x, x, y, y)).cpu().numpy() for one in order]
+        return [cv2.warpAffine(image, whole[0], self._shape.size) for image in images], heat
 
 
 def _panel(view: Image, heat: NDArray[np.float32], shape: tuple[int, int], decoder: Decoder) -> Image:

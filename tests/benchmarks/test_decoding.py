@@ -44,9 +44,7 @@ def test_shares_of_every_decoder(benchmark, tiny_pack, tiny_recipe, tmp_path, ca
         return net(x if x.shape[1] == 9 else x.repeat(1, 3, 1, 1), margin)
 
     for name, decoder in DECODERS.items():
-        shares, _ = find(
-            forward, samples, recipe.model.input_size, recipe.augment.enlarge, decoder, torch.device("cpu")
-        )
+        shares, _ = find(forward, samples, recipe.shape(), decoder, torch.device("cpu"))
         found = dict(zip(report["within"], report["shares"]["three"][name], strict=True))
         assert found[WITHIN] == pytest.approx(shares["all"])
         assert found[0.1] >= found[0.05] >= found[0.02]

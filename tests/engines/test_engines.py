@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,45 @@ def test_parts_give_what_torch_gives(small_nets, exported, kind):
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert any(isinstance(module, engine_parts.Computed) for module in net.modules())
     assert not parts_of(net)
+
+
+def of_other_sizes(net, engine):
+    """What torch and the engine make of crops of three sizes, the parts having been made for one."""
+    ready = folded(net)
+    expected, found = [], []
+    other = method_of(
+        with_engine(deepcopy(ready), setup_of(engine), example, dtype=torch.float32, cores=1, any_size=True)
+    )
+    for height, width in ((64, 48), (96, 48), (64, 112)):
+        crops, margin = torch.randn(len(other.frames), 2, 3, height, width), torch.ones(2, 2, dtype=torch.int64)
+        with torch.inference_mode():
+            for method, out in ((method_of(ready), expected), (other, found)):
+                codes = method.encode(crops.flatten(0, 1))
+                out.append(method.predict(codes.view(*crops.shape[:2], *codes.shape[1:]), margin).float())
+    return expected, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hrnet", "dcpose"])
+def test_parts_take_crops_of_other_sizes_where_they_are_trimmed(small_nets, exported, kind):
+    expected, found = of_other_sizes(alive(small_nets.net(kind)), exported.engine)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_part_takes_pictures_of_any_size(exported):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU()).eval().requires_grad_(False)
+    part = computed(net, setup_of(exported.engine), torch.zeros(2, 3, 12, 44), free=(0, 2, 3), stride=None, cores=1)
+    for shape in ((1, 3, 12, 28), (3, 3, 10, 44)):
+        x = torch.randn(shape)
+        torch.testing.assert_close(part(x), net(x))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_engines_take_crops_of_other_sizes_where_they_are_trimmed(small_nets, name):
+    expected, found = of_other_sizes(alive(small_nets.net("dcpose")), installed(name))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,6 +51,25 @@ def test_the_final_heatmap_is_where_the_keypoint_came_from(people, made):
         place = to_image(peak, person.bbox[None], size, people.network.box_scale)[0, 0]
         np.testing.assert_allclose(place[:2], person.keypoints[joint_slot(joint), :2], atol=0.05)
         assert place[2] == pytest.approx(float(person.keypoints[joint_slot(joint), 2]), abs=1e-3)
+
+
+def test_heatmaps_of_trimmed_crops_lie_in_the_whole_one(people, made, tmp_path):
+    from dcpose_cli.checkpoints.files import save_model
+    from dcpose_cli.nets import DCPose
+
+    config = replace(people.network.model.header.network, input_size=(96, 128))
+    save_model(DCPose(config), tmp_path / "trimmed", name="trimmed", crop_margin=0.0)
+    trimmed = PoseEstimator(tmp_path / "trimmed", "cpu", detector=PRODUCT.Crowd(), precision="fp32")
+    frames = list(VideoReader(made / "clip.mp4", max_frames=3))
+    person = replace(
+        read_posetrack(made / "clip.json").frames[1].people[0], bbox=np.array([40, 10, 20, 80], np.float32)
+    )
+    crops, heat = HeatmapPanels(trimmed, 0)._maps(Window(*frames, (1, 1)), person, 1.0)
+    assert [crop.shape for crop in crops] == [(128, 96, 3)] * 3
+    assert all(one.shape == (32, 24) for one in heat)
+    assert not heat[0][:, :4].any()
+    assert not heat[0][:, -4:].any()
+    assert heat[0][:, 4:-4].all()
 
 
 def test_a_video_of_five_panels(people, made, tmp_path):

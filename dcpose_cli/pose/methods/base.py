@@ -17,12 +17,14 @@ from ..heatmaps import Decoder, unmirrored
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of pose network. name: as the header of a weights file has it. config: its frozen dataclass of
-    hyper-parameters, JSON values. network: makes it from a config and shows that as `config`. method: runs it."""
+    hyper-parameters, JSON values. network: makes it from a config and shows that as `config`. method: runs it.
+    any_size: whether the network takes crops of other sizes than its own."""
 
     name: str
     config: type[Any]
     network: Callable[[Any], Any]
     method: Callable[[Any, Decoder], Method]
+    any_size: bool = True
 
 
 class Method(ABC):

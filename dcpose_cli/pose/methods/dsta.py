@@ -44,4 +44,4 @@ class DSTAMethod(Method):
         return predicted * torch.tensor([*size, 1.0], device=predicted.device)
 
 
-KIND: Final = Kind("dsta", DSTAConfig, DSTA, DSTAMethod)
+KIND: Final = Kind("dsta", DSTAConfig, DSTA, DSTAMethod, any_size=False)

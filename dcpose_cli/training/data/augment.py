@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from dcpose_cli._opencv import cv2
 
 from ...pose.crop import SCALE_UNIT, box_to_center_scale, crop_affine
+from ...pose.crop_shape import CropShape
 from ...skeleton import FLIP_ORDER, UPPER_BODY
 from .config import AugmentConfig
 from .damage import body_box, damage, motion_direction
@@ -34,11 +36,26 @@ class Crops:
     joints: NDArray[np.float32]
 
 
-def plain_crops(sample: PoseSample, size: tuple[int, int], enlarge: float) -> Crops:
+def plain_crops(sample: PoseSample, shape: CropShape) -> Crops:
     """The crops of inference: the box of the current frame, no variation."""
-    center, scale = box_to_center_scale(sample.boxes[_current(sample)], size, enlarge)
-    matrix = crop_affine(center[0], scale[0], size)
+    center, scale = box_to_center_scale(sample.boxes[_current(sample)], shape.size, shape.enlarge)
+    size = plain_size(sample, shape)
+    matrix = _middle_part(crop_affine(center[0], scale[0], shape.size), shape, size)
     return _cut(sample.pictures, sample.joints, [matrix] * len(sample.pictures), size)
+
+
+def plain_size(sample: PoseSample, shape: CropShape) -> tuple[int, int]:
+    """Width and height of `plain_crops`."""
+    box = sample.boxes[_current(sample)][None]
+    width, height = shape.sizes(box, box)[0].tolist()
+    return width, height
+
+
+def _middle_part(matrix: NDArray[np.float64], shape: CropShape, size: tuple[int, int]) -> NDArray[np.float64]:
+    """From a picture to a whole crop (2, 3) -> to its middle part of that size."""
+    moved = matrix.copy()
+    moved[:, 2] -= shape.offset(size)
+    return moved
 
 
 def random_crops(
@@ -49,13 +66,17 @@ def random_crops(
     *,
     other: PoseSample,
     window: bool,
+    part: tuple[int, int] | None = None,
 ) -> Crops:
     """One random variation. other: another sample, used to occlude the body and to paste beside it.
 
     window: three frames are returned (previous, current, next), made out of a still by a small smooth motion where
-    the sample has only one; otherwise one frame, a random one of a window.
+    the sample has only one; otherwise one frame, a random one of a window. part: width and height of the middle part
+    of the crops that is returned, None for all.
     """
     geometry = draw_geometry(sample, size, config, rng, window=window)
+    if part is not None:
+        geometry, size = geometry.middle_part(size, part), part
     pictures = [sample.pictures[k] for k in geometry.frames]
     crops = _cut(pictures, geometry.joints, geometry.matrices, size, geometry.seen)
     if rng.random() < config.flip_prob:
@@ -73,13 +94,33 @@ def random_crops(
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
     """How the frames of one sample are cut. frames: which pictures of the sample, one per crop. joints: (K, 17, 3) in
-    pixels of those pictures. matrices: picture to crop, one per crop. seen: xyxy, the part of the pictures that is not
-    black, None for all."""
+    pixels of those pictures. matrices: picture to crop, one per crop. box: (4,) xywh, of the person in the current
+    picture, as far as it is seen. seen: xyxy, the part of the pictures that is not black, None for all."""
 
     frames: tuple[int, ...]
     joints: NDArray[np.float32]
     matrices: list[NDArray[np.float64]]
+    box: NDArray[np.float32]
     seen: Rectangle | None = None
+
+    def size(self, shape: CropShape) -> tuple[int, int]:
+        """Width and height of the middle part of the crops in which the person is seen with the margin of `shape`.
+
+        A person who is turned is as wide and as high as the ellipse in their box, turned.
+        """
+        matrix, sides = self.matrices[len(self.matrices) // 2], self.box[2:].astype(np.float64)
+        linear = matrix[:, :2]
+        middle = linear @ (self.box[:2] + sides / 2) + matrix[:, 2]
+        half = np.sqrt((linear**2) @ (sides / 2) ** 2) + np.abs(middle - np.array(shape.size) / 2)
+        if shape.margin is not None:
+            half += shape.margin * sides.max() * math.sqrt(abs(np.linalg.det(linear)))
+        width, height = shape.sizes_around(half[None])[0].tolist()
+        return (width, height) if shape.margin is not None else shape.size
+
+    def middle_part(self, size: tuple[int, int], part: tuple[int, int]) -> Geometry:
+        """The same for the middle part of crops of that size."""
+        shape = CropShape(size)
+        return replace(self, matrices=[_middle_part(matrix, shape, part) for matrix in self.matrices])
 
 
 def draw_geometry(
@@ -96,10 +137,11 @@ def draw_geometry(
     seen = None
     if config.cut_prob and rng.random() < config.cut_prob:
         seen = edge_of_frame(joints[current], boxes[current], sample.pictures[frames[current]].shape, rng)
+    box = boxes[current]
     if seen is None:
-        center, scale = _choose_box(joints[current], boxes[current], size, config, rng)
+        center, scale = _choose_box(joints[current], box, size, config, rng)
     else:
-        joints, box = _within(joints, seen), _overlap(boxes[current], seen)
+        joints, box = _within(joints, seen), _overlap(box, seen)
         center, scale = _choose_box(joints[current], box, size, replace(config, half_body_prob=0.0), rng)
     degrees = 0.0
     if rng.random() < config.rotation_prob:
@@ -110,8 +152,8 @@ def draw_geometry(
     matrix = crop_affine(center, scale, size, degrees)
     if window and len(frames) == 1:
         moving = _smooth_motion(matrix, size, rng, config.still_motion)
-        return Geometry(frames * 3, np.repeat(joints, 3, axis=0), moving, seen)
-    return Geometry(frames, joints, [matrix] * len(frames), seen)
+        return Geometry(frames * 3, np.repeat(joints, 3, axis=0), moving, box, seen)
+    return Geometry(frames, joints, [matrix] * len(frames), box, seen)
 
 
 def edge_of_frame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -12,13 +13,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pose.crop import normalise
-from .augment import Crops, plain_crops, random_crops
+from ...pose.crop_shape import CropShape
+from .augment import Crops, draw_geometry, plain_crops, random_crops
 from .config import AugmentConfig
 from .pack import PoseSample
 from .readers import draw_neighbours
 
 #: Pixels of the crop per pixel of the heatmap.
 STRIDE = 4
+#: Batches among which samples are shared out by the size of their crops.
+BLOCK = 16
+
+T = TypeVar("T")
+
+
+class Same(Generic[T]):
+    """A value that equals itself only, so that results can be remembered for it."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same value, not an equal one."""
+        return isinstance(other, Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Of the value's identity."""
+        return id(self.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +57,57 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How batches are drawn. samples: what of. batch: how many to a batch. shape: of their crops. seed: of everything.
+    window: three frames instead of one."""
+
+    samples: Same[Sequence[PoseSample]]
+    batch: int
+    shape: CropShape
+    config: AugmentConfig
+    seed: int
+    window: bool
+
+    def sample(self, position: int) -> tuple[int, PoseSample, int, np.random.Generator]:
+        """The sample at a position of the training, with its number; the number of another one, and the random numbers
+        of the crops."""
+        samples = self.samples.value
+        epoch, place = divmod(position, len(samples))
+        number = int(epoch_order_cached(len(samples), self.seed, epoch)[place])
+        sample = samples[number]
+        if sample.neighbours is not None:
+            sample = draw_neighbours(sample, np.random.default_rng([self.seed, 2, position]))
+        rng = np.random.default_rng([self.seed, 1, position])
+        return number, sample, int(rng.integers(len(samples))), rng
+
+    def members(self, step: int) -> tuple[list[int], tuple[int, int]]:
+        """The positions of a batch, and the width and height of its crops.
+
+        Where crops are trimmed, the samples of BLOCK batches are shared out anew, so that those of a batch need crops
+        of nearly one size.
+        """
+        if self.shape.margin is None:
+            return list(range(step * self.batch, (step + 1) * self.batch)), self.shape.size
+        block, place = divmod(step, BLOCK)
+        sizes = _sizes_of_block(self, block)
+        batches = np.lexsort((sizes[:, 1], sizes[:, 0])).reshape(BLOCK, self.batch)
+        chosen = np.sort(batches[np.random.default_rng([self.seed, 3, block]).permutation(BLOCK)[place]])
+        width, height = sizes[chosen].max(axis=0).tolist()
+        return (block * BLOCK * self.batch + chosen).tolist(), (width, height)
+
+
+@lru_cache(maxsize=4)
+def _sizes_of_block(draw: Draw, block: int) -> NDArray[np.int64]:
+    """(BLOCK * batch, 2) width and height that the crops of a block's samples need."""
+    count = BLOCK * draw.batch
+    sizes = []
+    for position in range(block * count, (block + 1) * count):
+        _, sample, _, rng = draw.sample(position)
+        sizes.append(draw_geometry(sample, draw.shape.size, draw.config, rng, window=draw.window).size(draw.shape))
+    return np.array(sizes, np.int64)
+
+
 def training_batch(
     samples: Sequence[PoseSample],
     step: int,
@@ -45,19 +117,16 @@ def training_batch(
     config: AugmentConfig,
     seed: int,
     window: bool,
+    margin: float | None = None,
 ) -> Batch:
-    """The batch of one step. window: three frames instead of one."""
+    """The batch of one step. window: three frames instead of one. margin: of trimmed crops, see CropShape."""
+    draw = Draw(Same(samples), batch, CropShape(size, config.enlarge, margin), config, seed, window)
+    positions, part = draw.members(step)
     crops: list[Crops] = []
     margins: list[tuple[int, int]] = []
-    for k in range(batch):
-        position = step * batch + k
-        epoch, place = divmod(position, len(samples))
-        sample = samples[int(epoch_order_cached(len(samples), seed, epoch)[place])]
-        rng = np.random.default_rng([seed, 1, position])
-        other = samples[int(rng.integers(len(samples)))]
-        if sample.neighbours is not None:
-            sample = draw_neighbours(sample, np.random.default_rng([seed, 2, position]))
-        crops.append(random_crops(sample, size, config, rng, other=other, window=window))
+    for position in positions:
+        _, sample, other, rng = draw.sample(position)
+        crops.append(random_crops(sample, size, config, rng, other=samples[other], window=window, part=part))
         margins.append(sample.margin)
     return collate(crops, margins)
 
@@ -66,9 +135,9 @@ def training_batch(
 epoch_order_cached = lru_cache(maxsize=4)(epoch_order)
 
 
-def plain_batch(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> Batch:
-    """Samples cropped as in inference, without augmentation."""
-    return collate([plain_crops(s, size, enlarge) for s in samples], [s.margin for s in samples])
+def plain_batch(samples: Sequence[PoseSample], shape: CropShape) -> Batch:
+    """Samples cropped as in inference, without augmentation; all need crops of one size."""
+    return collate([plain_crops(s, shape) for s in samples], [s.margin for s in samples])
 
 
 def collate(crops: Sequence[Crops], margins: Sequence[tuple[int, int]]) -> Batch:

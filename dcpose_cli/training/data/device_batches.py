@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pose.crop import normalise
+from ...pose.crop_shape import CropShape
 from ...skeleton import FLIP_ORDER
 from .augment import Rectangle, draw_geometry, moved_joints
-from .batches import STRIDE, Batch, epoch_order_cached
+from .batches import STRIDE, Batch, Draw, Same
 from .config import AugmentConfig
 from .damage import body_box, motion_direction
 from .device_damage import (
@@ -60,13 +61,23 @@ class DeviceBatches:
         self.pictures = DevicePictures(samples, device)
 
     def __call__(
-        self, step: int, *, batch: int, size: tuple[int, int], config: AugmentConfig, seed: int, window: bool
+        self,
+        step: int,
+        *,
+        batch: int,
+        size: tuple[int, int],
+        config: AugmentConfig,
+        seed: int,
+        window: bool,
+        margin: float | None = None,
     ) -> Batch:
         """The batch of a step, on the device."""
+        draw = Draw(Same(self.samples), batch, CropShape(size, config.enlarge, margin), config, seed, window)
+        positions, part = draw.members(step)
         plan = _Plan()
-        for k in range(batch):
-            self._draw(plan, step * batch + k, size, config, seed, window)
-        images = self._damaged(plan, self._coloured(plan, size), size)
+        for position in positions:
+            self._draw(plan, draw, position, part)
+        images = self._damaged(plan, self._coloured(plan, part), part)
         frames = 3 if window else 1
         h, w = images.shape[1:3]
         normal = normalise(images).reshape(batch, frames, 3, h, w)
@@ -75,18 +86,15 @@ class DeviceBatches:
         joints = np.stack(plan.joints)
         joints[..., :2] /= STRIDE
         device = self.pictures.device
-        margin = torch.tensor(plan.margins, dtype=torch.float32, device=device)
-        return Batch(normal.reshape(batch, 3 * frames, h, w), torch.from_numpy(joints).to(device), margin)
+        margins = torch.tensor(plan.margins, dtype=torch.float32, device=device)
+        return Batch(normal.reshape(batch, 3 * frames, h, w), torch.from_numpy(joints).to(device), margins)
 
-    def _draw(
-        self, plan: _Plan, position: int, size: tuple[int, int], config: AugmentConfig, seed: int, window: bool
-    ) -> None:
-        epoch, place = divmod(position, len(self.samples))
-        number = int(epoch_order_cached(len(self.samples), seed, epoch)[place])
-        sample = self.samples[number]
-        rng = np.random.default_rng([seed, 1, position])
-        other = int(rng.integers(len(self.samples)))
-        geometry = draw_geometry(sample, size, config, rng, window=window)
+    def _draw(self, plan: _Plan, draw: Draw, position: int, size: tuple[int, int]) -> None:
+        """size: width and height of the part of the crops that is made."""
+        number, sample, other, rng = draw.sample(position)
+        config = draw.config
+        geometry = draw_geometry(sample, draw.shape.size, config, rng, window=draw.window)
+        geometry = geometry.middle_part(draw.shape.size, size)
         matrices, joints = geometry.matrices, moved_joints(geometry.joints, geometry.matrices, size)
         if rng.random() < config.flip_prob:
             mirror = np.array([[-1.0, 0, size[0] - 1], [0, 1, 0]])

@@ -9,6 +9,7 @@ from typing import Annotated
 from ..._schema import Text
 from ...nets import DCPose, DCPoseConfig, DSTAConfig
 from ...nets.limits import MAX_CROP_SIDE, empty_network, require_buildable
+from ...pose.crop_shape import MOST_MARGIN, CropShape
 from ...skeleton import NUM_JOINTS
 from ..data.config import AugmentConfig, DataConfig, check_augment, check_data
 from ..engine.config import LoopConfig, check_loop, need, one_of
@@ -69,6 +70,8 @@ class Recipe:
     """A whole training. stage1: the backbone on single frames. stage2: the head on windows, backbone frozen.
     stage3: both together. A missing stage is left out; without stage1, training needs a model to start from.
     augment: of stage 1, and of the windows of stages 2 and 3 where `augment_windows` is missing.
+    crop_margin: crops end so far beyond the person, see pose.crop_shape.CropShape; missing for whole crops. The model
+    then looks at such crops, too.
     """
 
     kind: str = KIND
@@ -80,6 +83,7 @@ class Recipe:
     stage3: StageConfig | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     augment_windows: AugmentConfig | None = None
+    crop_margin: float | None = None
     seed: int = 0
 
     def augmentation(self, *, window: bool) -> AugmentConfig:
@@ -90,6 +94,10 @@ class Recipe:
         """The stages of the recipe, by number."""
         given = {1: self.stage1, 2: self.stage2, 3: self.stage3}
         return {number: stage for number, stage in given.items() if stage is not None}
+
+    def shape(self, size: tuple[int, int] | None = None) -> CropShape:
+        """Of crops without variation. size: of whole crops, the model's by default."""
+        return CropShape(size or self.model.input_size, self.augment.enlarge, self.crop_margin)
 
     @property
     def decoding(self) -> str:
@@ -106,6 +114,8 @@ class Recipe:
             check_augment("augment_windows", self.augment_windows)
         check_data(self.data)
         need(self.seed >= 0, "seed must not be negative")
+        margin = self.crop_margin
+        need(margin is None or 0 <= margin <= MOST_MARGIN, f"crop_margin must be in 0..{MOST_MARGIN:g}")
 
 
 #: Keys of a stage whose value is one of a few words.

@@ -166,14 +166,14 @@ def _validate_windows(
 ) -> Measured:
     """Shares of held-out windows, of the backbone alone on them, and of stills with human labels as windows."""
     three = [s for s in held if len(s.pictures) == 3]
-    size, enlarge, decoder = recipe.model.input_size, recipe.augment.enlarge, DECODERS[config.decoding]
-    out = _validate(stage, probe, three, size, recipe, config, run) if three else {}
+    shape, decoder = recipe.shape(), DECODERS[config.decoding]
+    out = _validate(stage, probe, three, shape.size, recipe, config, run) if three else {}
     if not out:
         return {}
-    single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, size, enlarge, decoder, run.device)
+    single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, shape, decoder, run.device)
     stills = [s for s in held if len(s.pictures) == 1 and s.human] if recipe.data.measure else []
     # A still stands for three equal frames.
-    _, people = find(lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin), stills, size, enlarge, decoder, run.device)
+    _, people = find(lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin), stills, shape, decoder, run.device)
     measured = human_measures(people, recipe.data.measure)
     return {"size": out["size"], "windows": out["windows"], "single": single["windows"], **measured}
 
@@ -189,7 +189,7 @@ def _maker(
     def batch(step: int) -> Batch:
         size, _ = config.crop_size(step, recipe.model.input_size)
         part, count = run.ranks.share(step, config.batch)
-        return make(part, batch=count, size=size, config=augment, seed=seed, window=window)
+        return make(part, batch=count, size=size, config=augment, seed=seed, window=window, margin=recipe.crop_margin)
 
     return batch
 
@@ -207,8 +207,9 @@ def _validate(
     config: StageConfig,
     run: Run,
 ) -> Measured:
-    shares, people = find(forward, held, size, recipe.augment.enlarge, DECODERS[config.decoding], run.device)
-    draw_worst(people, size, recipe.augment.enlarge, run.work / f"worst-{stage}.png")
+    shape = recipe.shape(size)
+    shares, people = find(forward, held, shape, DECODERS[config.decoding], run.device)
+    draw_worst(people, shape, run.work / f"worst-{stage}.png")
     if not shares:
         return {}
     return {"size": f"{size[0]}x{size[1]}", **shares, **human_measures(people, recipe.data.measure)}

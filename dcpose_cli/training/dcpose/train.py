@@ -56,7 +56,7 @@ def save(net: DCPose, recipe: Recipe, folder: Path, *, overwrite: bool) -> Path:
     """Write the network in float16 to `folder`; returns the file. Raises OutputError."""
     return save_model(
         net, folder, name=recipe.name, dtype=torch.float16, source="dcpose train", decoding=recipe.decoding,
-        overwrite=overwrite,
+        crop_margin=recipe.crop_margin, overwrite=overwrite,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from torch import Tensor
 from dcpose_cli._opencv import cv2
 
 from ...files import write_atomic
+from ...pose.crop_shape import CropShape
 from ...pose.heatmaps import Decoder
 from ...skeleton import EDGES, JOINT_GROUPS, JOINT_NAMES
-from ..data.augment import plain_crops
+from ..data.augment import plain_crops, plain_size
 from ..data.batches import STRIDE, plain_batch
 from ..data.config import MeasureConfig
 from ..data.pack import PoseSample
@@ -57,8 +58,7 @@ class Found:
 def find(
     forward: Forward,
     held: Sequence[PoseSample],
-    size: tuple[int, int],
-    enlarge: float,
+    shape: CropShape,
     decoder: Decoder,
     device: torch.device,
 ) -> tuple[dict[str, float], list[Found]]:
@@ -70,12 +70,11 @@ def find(
         ("stills", [s for s in held if len(s.pictures) == 1]),
         ("windows", [s for s in held if len(s.pictures) == 3]),
     ):
-        for first in range(0, len(group), 32):
-            chunk = group[first : first + 32]
-            batch = plain_batch(chunk, size, enlarge)
+        for chunk in chunks(group, shape, 32):
+            batch = plain_batch(chunk, shape)
             found = decoder(forward(batch.images.to(device), batch.margin.to(device)).float()).cpu().numpy()
             truth = batch.joints.numpy()
-            side = truth_side(chunk, size, enlarge)
+            side = truth_side(chunk, shape)
             near = np.linalg.norm(found[..., :2] - truth[..., :2], axis=2) <= WITHIN * side[:, None]
             seen = truth[..., 2] >= SURE
             hits[kind].extend(near[seen].tolist())
@@ -84,6 +83,15 @@ def find(
                 people.append(Found(sample, found[k], truth[k], float(side[k]), share))
     hits["all"] = [*hits["stills"], *hits["windows"]]
     return {name: float(np.mean(values)) for name, values in hits.items() if values}, people
+
+
+def chunks(samples: Sequence[PoseSample], shape: CropShape, most: int) -> Iterator[list[PoseSample]]:
+    """Up to `most` samples at a time whose crops have one size."""
+    by_size: dict[tuple[int, int], list[PoseSample]] = {}
+    for sample in samples:
+        by_size.setdefault(plain_size(sample, shape), []).append(sample)
+    for alike in by_size.values():
+        yield from (alike[first : first + most] for first in range(0, len(alike), most))
 
 
 def human_measures(people: Sequence[Found], groups: Sequence[MeasureConfig]) -> dict[str, float]:
@@ -119,36 +127,40 @@ def human_counts(person: Found) -> tuple[int, int, int, int]:
     return sum(bool(error[j] <= 0.2 * torso) for j in limbs), len(limbs), swapped, pairs
 
 
-def truth_side(samples: Sequence[PoseSample], size: tuple[int, int], enlarge: float) -> NDArray[np.float32]:
+def truth_side(samples: Sequence[PoseSample], shape: CropShape) -> NDArray[np.float32]:
     """Longer side of each current box, in heatmap pixels of its crop."""
     boxes = np.stack([s.boxes[len(s.boxes) // 2] for s in samples])
     w, h = boxes[:, 2], boxes[:, 3]
-    crop_w = np.maximum(w, h * size[0] / size[1]) * enlarge
-    side: NDArray[np.float32] = np.maximum(w, h) * (size[0] / STRIDE) / crop_w
+    width, height = shape.size
+    crop_w = np.maximum(w, h * width / height) * shape.enlarge
+    side: NDArray[np.float32] = np.maximum(w, h) * (width / STRIDE) / crop_w
     return side
 
 
-def draw_worst(people: Sequence[Found], size: tuple[int, int], enlarge: float, path: Path) -> None:
+def draw_worst(people: Sequence[Found], shape: CropShape, path: Path) -> None:
     """A PNG of the people with the smallest shares: labels green, found red. Raises OutputError."""
     worst = sorted((p for p in people if p.share == p.share), key=lambda p: p.share)[:WORST]
     if not worst:
         return
-    tiles = [_tile(person, size, enlarge) for person in worst]
+    tiles = [_tile(person, shape) for person in worst]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [np.concatenate(tiles[k : k + COLUMNS], axis=1) for k in range(0, len(tiles), COLUMNS)]
     data = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1].tobytes()
     write_atomic(path, data, overwrite=True)
 
 
-def _tile(person: Found, size: tuple[int, int], enlarge: float) -> NDArray[np.uint8]:
-    crops = plain_crops(person.sample, size, enlarge)
+def _tile(person: Found, shape: CropShape) -> NDArray[np.uint8]:
+    """A picture of the size of a whole crop."""
+    crops = plain_crops(person.sample, shape)
     middle = len(crops.images) // 2
     image = np.ascontiguousarray(crops.images[middle])
     truth = crops.joints[middle]
     draw_limbs(image, truth[:, :2], truth[:, 2] > 0, _TRUE)
     draw_limbs(image, person.points[:, :2] * STRIDE, truth[:, 2] > 0, _FOUND)
+    left, top = (round(side) for side in shape.offset((image.shape[1], image.shape[0])))
+    image = cv2.copyMakeBorder(image, top, top, left, left, cv2.BORDER_CONSTANT)
     cv2.putText(image, f"{100 * person.share:.0f}", (2, 11), cv2.FONT_HERSHEY_PLAIN, 0.8, (255, 255, 0), 1)
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def draw_limbs(

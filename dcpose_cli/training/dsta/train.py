@@ -20,6 +20,7 @@ from ...nets.dsta import DSTAPoses, init_head
 from ...nets.dsta_backbone import init_backbone
 from ...nets.realnvp import RealNVP
 from ...pose.crop import box_to_center_scale
+from ...pose.crop_shape import CropShape
 from ...skeleton import EAR_SLOTS, LABELLED_SLOTS
 from ..data.batches import STRIDE, Batch, plain_batch, training_batch
 from ..data.pack import PoseSample
@@ -212,7 +213,7 @@ def score(
         group = [s for s in held if len(s.pictures) == frames]
         for first in range(0, len(group), 32):
             chunk = group[first : first + 32]
-            batch = plain_batch(chunk, size, enlarge)
+            batch = plain_batch(chunk, CropShape(size, enlarge))
             poses = _predict(net, batch, device, frozen=True)
             found = poses.coordinates.cpu().numpy() * np.array(size, np.float32)
             truth = batch.joints.numpy()

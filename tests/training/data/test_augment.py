@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from dcpose_cli.pose.crop import box_to_center_scale, crop_affine
+from dcpose_cli.pose.crop_shape import CropShape
 from dcpose_cli.skeleton import FLIP_ORDER, FLIP_PAIRS
 from dcpose_cli.training.data import augment
-from dcpose_cli.training.data.augment import Crops, flip, half_body, plain_crops, random_crops
+from dcpose_cli.training.data.augment import Crops, flip, half_body, plain_crops, plain_size, random_crops
 from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.pack import PoseSample
 
@@ -95,13 +96,23 @@ def check_dots(crops, order=tuple(range(17)), tolerance=1.0):
 
 def test_plain_crops_are_those_of_inference():
     person = sample()
-    crops = plain_crops(person, SIZE, 1.25)
+    crops = plain_crops(person, CropShape(SIZE))
     center, scale = box_to_center_scale(person.boxes[0], SIZE, 1.25)
     matrix = crop_affine(center[0], scale[0], SIZE)
     wanted = person.joints[0, :, :2] @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(crops.joints[0, :, :2] - wanted).max() < 1e-3
     assert crops.images.shape == (1, 192, 144, 3)
     assert crops.images.dtype == np.uint8
+    assert check_dots(crops) == 17
+
+
+def test_plain_crops_are_trimmed_as_in_inference():
+    person, shape = sample(), CropShape((176, 224), margin=0.05)
+    size = plain_size(person, shape)
+    assert size == tuple(shape.sizes(person.boxes[:1], person.boxes[:1])[0])
+    assert size != shape.size
+    crops = plain_crops(person, shape)
+    assert crops.images.shape == (1, size[1], size[0], 3)
     assert check_dots(crops) == 17
 
 
@@ -178,7 +189,7 @@ def test_half_body_needs_joints():
 def test_joints_outside_the_crop_lose_their_weight():
     person = sample()
     zoomed = replace(person, boxes=np.array([[180, 100, 60, 80]], np.float32))
-    joints = plain_crops(zoomed, SIZE, 1.25).joints[0]
+    joints = plain_crops(zoomed, CropShape(SIZE)).joints[0]
     outside = (joints[:, :2] < 0).any(1) | (joints[:, 0] > 143) | (joints[:, 1] > 191)
     assert 3 < outside.sum() < 17
     assert np.array_equal(joints[:, 2] == 0, outside)

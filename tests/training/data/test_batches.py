@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from dcpose_cli.pose.crop import MEAN, STD
+from dcpose_cli.pose.crop_shape import CropShape
 from dcpose_cli.training.data.augment import Crops
-from dcpose_cli.training.data.batches import collate, epoch_order, plain_batch, training_batch
+from dcpose_cli.training.data.batches import BLOCK, Draw, Same, collate, epoch_order, plain_batch, training_batch
 from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.pack import read_parts
 
@@ -66,10 +67,69 @@ def test_the_order_of_frames_is_current_previous_next():
 
 def test_plain_batches_do_not_vary(samples):
     windows = [s for s in samples if len(s.pictures) == 3]
-    assert same(plain_batch(windows, SIZE, 1.25), plain_batch(windows, SIZE, 1.25))
-    batch = plain_batch(windows, SIZE, 1.25)
+    assert same(plain_batch(windows, CropShape(SIZE)), plain_batch(windows, CropShape(SIZE)))
+    batch = plain_batch(windows, CropShape(SIZE))
     assert batch.images.shape == (3, 9, 64, 48)
     # The box is centred, so the middle of the labelled joints is near the middle of the heatmap.
     labelled = batch.joints[:, [0, 1, 2, *range(5, 17)], :2]
     middle = (labelled.amax(dim=1) + labelled.amin(dim=1)) / 2
     assert (middle - torch.tensor([6.0, 8.0])).abs().max() < 1
+
+
+LARGE = (96, 128)
+
+
+def trimmed(samples, step, **changes):
+    return make(samples, step, **{"size": LARGE, "margin": 0.1, "batch": 2, **changes})
+
+
+def test_trimmed_batches_show_the_middle_of_whole_crops(samples):
+    calm = AugmentConfig(color=0.0, damage=0.0, neighbour_damage=0.0)
+    draw = Draw(Same(samples), 2, CropShape(LARGE, 1.25, 0.1), calm, 7, True)
+    sizes = set()
+    for step in range(2 * BLOCK):
+        positions, size = draw.members(step)
+        ours = trimmed(samples, step, config=calm)
+        assert ours.images.shape == (2, 9, size[1], size[0])
+        left, top = ((np.array(LARGE) - size) // 2).tolist()
+        sizes.add(size)
+        for row, position in enumerate(positions):
+            whole = make(samples, position, size=LARGE, config=calm, batch=1)
+            middle = whole.images[0, :, top : top + size[1], left : left + size[0]]
+            assert (ours.images[row] - middle).abs().max() < 0.08  # OpenCV rounds positions to 1/32 pixel
+            kept = ours.joints[row, :, 2] > 0
+            moved = whole.joints[0, :, :2] - torch.tensor([left, top]) / 4
+            assert torch.allclose(ours.joints[row, kept, :2], moved[kept], atol=1e-4)
+            assert torch.equal(ours.joints[row, kept, 2], whole.joints[0, kept, 2])
+    assert len(sizes) > 2
+    assert all((a - b) % 32 == 0 for size in sizes for a, b in zip(size, LARGE, strict=True))
+
+
+def test_trimmed_batches_hold_every_sample_of_a_block_once(samples):
+    draw = Draw(Same(samples), 3, CropShape(LARGE, 1.25, 0.1), AugmentConfig(), 7, True)
+    for block in range(2):
+        steps = range(block * BLOCK, (block + 1) * BLOCK)
+        seen = sorted(position for step in steps for position in draw.members(step)[0])
+        assert seen == list(range(block * BLOCK * 3, (block + 1) * BLOCK * 3))
+
+
+def test_trimmed_batches_are_a_function_of_seed_and_step(samples):
+    wanted = trimmed(samples, 5)
+    trimmed(samples, 40)
+    assert same(trimmed(samples, 5), wanted)
+    assert same(trimmed(list(samples), 5), wanted)
+    assert not same(trimmed(samples, 5, seed=8, margin=None), wanted)
+
+
+def test_the_part_of_a_crop_holds_the_labelled_joints(samples):
+    calm = AugmentConfig(rotation=20.0, half_body_prob=0.0)
+    lost = total = 0
+    for step in range(2 * BLOCK):
+        batch, whole = trimmed(samples, step, config=calm), 0
+        draw = Draw(Same(samples), 2, CropShape(LARGE, 1.25, 0.1), calm, 7, True)
+        for row, position in enumerate(draw.members(step)[0]):
+            whole = make(samples, position, size=LARGE, config=calm, batch=1).joints[0, :, 2] > 0
+            lost += int((whole & ~(batch.joints[row, :, 2] > 0)).sum())
+            total += int(whole.sum())
+    assert total > 200
+    assert lost <= 0.01 * total

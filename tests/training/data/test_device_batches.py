@@ -68,6 +68,19 @@ def test_geometry_is_that_of_the_other_path(samples, batches, window, config):
         assert (pixels(ours) - pixels(theirs)).abs().mean() < 1.5
 
 
+@pytest.mark.parametrize("window", [False, True])
+def test_trimmed_crops_are_those_of_the_other_path(samples, batches, window):
+    sizes = set()
+    for step in range(16):
+        ours = batches(step, **options(window=window, size=(96, 128), margin=0.1, batch=2))
+        theirs = training_batch(samples, step, **options(window=window, size=(96, 128), margin=0.1, batch=2))
+        assert ours.images.shape == theirs.images.shape
+        assert torch.allclose(ours.joints, theirs.joints, atol=1e-4)
+        assert (pixels(ours) - pixels(theirs)).abs().mean() < 1.5
+        sizes.add(tuple(ours.images.shape[2:]))
+    assert len(sizes) > 1
+
+
 def test_a_batch_is_a_function_of_seed_and_step(batches):
     wild = options(config=AugmentConfig(damage=1.0, neighbour_damage=0.5))
     first = batches(3, **wild)

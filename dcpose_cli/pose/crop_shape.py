@@ -1,0 +1,58 @@
+"""Which part of a crop a network looks at: the whole of it, or only the person and a margin around them.
+
+A crop has one aspect for everybody. Of a person who stands or lies it shows much to both sides that says nothing of
+them, and other people. A network of convolutions takes crops of any size: where a model was trained for it, what lies
+beyond the margin is cut off at both sides alike, and the scale stays the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .crop import SCALE_UNIT, box_to_center_scale
+
+#: Crops of one size are computed together: there are few sizes, so many pixels apart.
+STEP: Final = 32
+#: Largest margin that makes sense: beyond it no crop is trimmed.
+MOST_MARGIN: Final = 10.0
+#: No side becomes shorter than this, unless the whole crop is.
+LEAST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CropShape:
+    """size: width and height of a whole crop in pixels. enlarge: factor on the sides of a box. margin: what is kept
+    around the person, in shares of the longer side of their box; None for whole crops."""
+
+    size: tuple[int, int]
+    enlarge: float = 1.25
+    margin: float | None = None
+
+    def sizes(self, people: NDArray[np.float32], shown: NDArray[np.float32]) -> NDArray[np.int64]:
+        """(N, 2) width and height in pixels of the middle parts of crops that are looked at.
+
+        people: (N, 4) xywh, boxes around all of a person that a crop is to show. shown: (N, 4), the boxes that the
+        crops are cut with.
+        """
+        if self.margin is None or not len(people):
+            return np.tile(np.array(self.size, np.int64), (len(people), 1))
+        centers, scales = box_to_center_scale(shown, self.size, self.enlarge)
+        aside = np.abs(people[:, :2] + people[:, 2:] / 2 - centers)
+        half = people[:, 2:] / 2 + aside + self.margin * people[:, 2:].max(axis=1, keepdims=True)
+        return self.sizes_around(half * (self.size[0] / (scales[:, :1] * SCALE_UNIT)))
+
+    def sizes_around(self, half: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The same from half the width and height that must be seen around the middle of crops, (N, 2) crop pixels."""
+        size = np.array(self.size, np.int64)
+        most = np.maximum(size - LEAST, 0) // STEP
+        steps = np.clip(np.floor((size - 2 * half) / STEP), 0, most).astype(np.int64)
+        trimmed: NDArray[np.int64] = size - STEP * steps
+        return trimmed
+
+    def offset(self, size: tuple[int, int]) -> NDArray[np.float64]:
+        """(2,) where the first pixel of a middle part of that size lies in the whole crop, pixels."""
+        return (np.array(self.size, np.float64) - size) / 2
