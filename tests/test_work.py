@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -111,24 +110,3 @@ def test_what_differs_from_a_stock_detector_is_tried():
         assert not _ultralytics._is_stock(stock | changed)
     for same in ({"nc": 3}, {"scale": "x"}, {"ch": 3, "channels": 3, "yaml_file": "x.yaml"}):
         assert _ultralytics._is_stock(stock | same)
-
-
-#: Stock detectors, and the work of networks that have memory.
-WITHOUT = """
-from dcpose_cli import _ultralytics
-from dcpose_cli.checkpoints.files import open_model
-from dcpose_cli.evaluation.cost import cost_of
-from dcpose_cli.people.detector_files import load_detector
-import sys
-load_detector(sys.argv[1])
-cost_of(open_model(sys.argv[2]))
-print(sorted({"torch._dynamo", "sympy", "torchvision"} & set(sys.modules)))
-"""
-
-
-def test_no_compiler_of_torch_is_loaded_for_stock_detectors(dcpose):
-    """It takes longer to import than torch."""
-    model, detector = dcpose.models[1], dcpose.models[3]
-    args = [sys.executable, "-c", WITHOUT, detector, model]
-    ended = subprocess.run(args, env=dcpose.environment(), capture_output=True, text=True, check=False)
-    assert (ended.stdout, ended.stderr) == ("[]\n", "")

@@ -16,7 +16,7 @@ real_write = p.PoseTrackWriter.write
 def write(self, result):
     real_write(self, result)
     print(self._path.name, result.index, flush=True)
-    time.sleep(0.02)
+    time.sleep(0.03)
 p.PoseTrackWriter.write = write
 """
 
@@ -25,7 +25,7 @@ p.PoseTrackWriter.write = write
 def folder(product, tmp_path):
     (tmp_path / "in" / "sub").mkdir(parents=True)
     for number in range(4):
-        product.make_clip(tmp_path / "in" / ("sub" if number % 2 else ".") / f"{number}.mp4", frames=20)
+        product.make_clip(tmp_path / "in" / ("sub" if number % 2 else ".") / f"{number}.mp4", frames=12)
     return tmp_path / "in"
 
 
@@ -48,7 +48,7 @@ def test_sudden_death_and_again(dcpose, product, folder, straight, tmp_path):
     """Killed in the third video: the same files as undisturbed, and nothing that was done is done again."""
     out = tmp_path / "out"
     process = dcpose.start("batch", folder, "-o", out, *dcpose.models, before=SLOW)
-    for _ in range(50):
+    for _ in range(28):
         assert process.stdout.readline(), process.stderr.read()
     process.kill()
     process.communicate()

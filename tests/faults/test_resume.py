@@ -66,18 +66,27 @@ def killed(dcpose, source, out, *options, until=56, stop="kill"):
     return process.returncode
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["estimate"], pytest.param(["estimate", "--resume"], marks=pytest.mark.slow)],
-    ids=["unprepared", "prepared"],
-)
-def test_resume_after_sudden_death(dcpose, product, source, straight, detections, tmp_path, command):
-    killed(dcpose, source, tmp_path / "out.mp4", *command)
+@pytest.fixture(scope="module")
+def dead(dcpose, source, tmp_path_factory):
+    """A folder with a copy of the clip, and what a killed run left there."""
+    folder = tmp_path_factory.mktemp("dead")
+    shutil.copy(source, folder / "in.mp4")
+    killed(dcpose, folder / "in.mp4", folder / "out.mp4", "estimate")
+    return folder
+
+
+@pytest.mark.parametrize("prepared", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_resume_after_sudden_death(request, dcpose, product, source, straight, detections, tmp_path, prepared):
+    if prepared:
+        shutil.copy(source, tmp_path / "in.mp4")
+        killed(dcpose, tmp_path / "in.mp4", tmp_path / "out.mp4", "estimate", "--resume")
+    else:
+        shutil.copytree(request.getfixturevalue("dead"), tmp_path, dirs_exist_ok=True)
     assert not (tmp_path / "out.json").exists()
-    result = dcpose.estimate(source, "-o", tmp_path / "out.mp4", "--resume")
+    result = dcpose.estimate(tmp_path / "in.mp4", "-o", tmp_path / "out.mp4", "--resume")
     assert result.returncode == 0, result.stderr
     assert 0 < len(detections) <= 96 - 32
-    assert product.files_in(tmp_path) == ["out.json", "out.mp4"]
+    assert product.files_in(tmp_path) == ["in.mp4", "out.json", "out.mp4"]
     for name in ("out.json", "out.mp4"):
         assert (tmp_path / name).read_bytes() == (straight / name).read_bytes()
 
@@ -106,13 +115,12 @@ def test_resume_twice_and_from_a_published_video(dcpose, product, source, straig
     assert product.files_in(tmp_path) == ["out.json", "out.mp4"]
 
 
-def test_other_model_settings_or_input_are_refused(dcpose, product, source, straight, tiny_folder, tmp_path):
+def test_other_model_settings_or_input_are_refused(dcpose, product, source, straight, dead, tiny_folder, tmp_path):
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     copy, out = tmp_path / "in.mp4", tmp_path / "out.mp4"
-    shutil.copy(source, copy)
-    killed(dcpose, copy, out, "estimate")
+    shutil.copytree(dead, tmp_path, dirs_exist_ok=True)
     before = product.files_in(tmp_path)
     with safe_open(tiny_folder / "model.safetensors", "pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
