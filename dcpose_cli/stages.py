@@ -31,6 +31,7 @@ from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of, segment_of
 from .people.confirmation import confirmed, frames_ahead
 from .people.expected import frame_result
 from .people.gaps import filled, gap_frames
+from .people.hidden import Hidden
 from .people.interpolation import corrected, detection_places, doubtful, interpolate_frames
 from .people.protocols import Find
 from .people.spikes import spike_frames
@@ -185,11 +186,15 @@ def track(
         memory=settings.track_memory,
     )
 
+    hidden = Hidden()
+
     def follow(item: tuple[T, Observation]) -> TrackedBoxes:
         seen, size = item[1], (stream.width, stream.height)
         people = tracker.follow(seen.detections, seen.appearances, size, time=seen.time, cut=seen.cut)
-        # Where frames wait, later detections tell whether somebody missed is in a gap or gone: nobody need be guessed.
-        return people if settings.fill and not stream.gap_frames else people.detected()
+        if not settings.fill:
+            return people.detected()
+        # Where frames wait, later detections tell whether somebody missed is in a gap: only hidden people are guessed.
+        return hidden(people) if stream.gap_frames else people
 
     searched = ((item, item[1].searched) for item in observed)
     complete = filled(

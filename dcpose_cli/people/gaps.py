@@ -1,8 +1,7 @@
 """Gaps inside a track, filled: between the last detection before and the first one after stands an interpolated box.
 
-Frames are known a little ahead of time, so a box lies between two detections and does not drift, and a track ends with
-its last detection: where none follows, nobody is expected. A track that starts or returns is also continued backwards,
-by the weak detections just before: as a tracker continues it forwards.
+Frames are known a little ahead of time, so a box lies between two detections and does not drift. A track that starts or
+returns is also continued backwards, by the weak detections just before: as a tracker continues it forwards.
 Frames that wait for this also take the identities that a later frame tells (revision.py).
 """
 
@@ -58,8 +57,8 @@ def filled(
     """The items in order, at most `longest` of them later, with boxes in the gaps of up to so many frames.
 
     items: frames, or what stands for them, with their people. Filled people come last in a frame and count as
-    `predicted`. Nobody else is in a frame who was not detected in it, but in frames between detections (`between`):
-    whom a tracker expects is left out. Without `fill` gaps stay gaps. 0 frames: items pass unchanged.
+    `predicted`; they replace those whom the tracker expected there. Without `fill` gaps stay gaps: nobody is in a frame
+    who was not detected in it, but in frames between detections (`between`). 0 frames: items pass unchanged.
     back: so many frames before a track starts or returns it may begin with weak detections, which nobody else has.
     spikes: where somebody's box is far too high or low for at most so many frames, it is replaced as in a gap.
     detections: all of an item, weak ones among them. appearances: of those; who looks different is somebody else.
@@ -141,7 +140,7 @@ class _Window(Generic[T]):
         entry = self._held.popleft()
         self._past = self._after(self._past, self._start, entry.people)
         self._start += 1
-        return _result(entry)
+        return _result(entry, self._fill)
 
     def _revise(self, reassigned: Sequence[Reassignment]) -> None:
         for entry, people in zip(self._held, revised([e.people for e in self._held], reassigned), strict=True):
@@ -251,13 +250,16 @@ def _earlier(
     return (seen.boxes[best], float(seen.scores[best])) if overlap[best] >= EARLIER_IOU else None
 
 
-def _result(held: _Held[T]) -> tuple[T, TrackedBoxes]:
-    """The item with its people: detected, then expected between two searched frames, then filled."""
+def _result(held: _Held[T], fill: bool) -> tuple[T, TrackedBoxes]:
+    """The item with its people: detected, then expected, then filled."""
     people = held.people
     detected = len(people) - people.predicted
     added = held.rows.keys() | held.earlier.keys()
-    missed = range(detected, len(people)) if people.between else ()
-    expected = [row for row in missed if int(people.track_ids[row]) not in added]
+    expected = [
+        row
+        for row in range(detected, len(people))
+        if (fill or people.between) and int(people.track_ids[row]) not in added
+    ]
     first = list(range(detected))
     boxes = [*people.boxes[first], *_boxes(held.earlier), *people.boxes[expected], *_boxes(held.rows)]
     scores = [*people.scores[first], *_scores(held.earlier), *people.scores[expected], *_scores(held.rows)]

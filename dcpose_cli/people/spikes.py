@@ -11,8 +11,10 @@ from typing import Final
 
 #: Longest time for which boxes are replaced, seconds.
 SECONDS: Final = 0.15
-#: How far the height is from that between the good boxes, at least; theirs differ by less.
+#: How far the height is from that between the good boxes: in some frame at least so far, and theirs differ by less.
 HEIGHT_CHANGE: Final = 1.35
+#: In the other frames at least so far.
+HEIGHT_ASIDE: Final = 1.25
 
 
 def spike_frames(fps: float) -> int:
@@ -37,6 +39,8 @@ def spike_start(heights: Sequence[tuple[int, float]], longest: int) -> int | Non
             height / (before + (after - before) * (number - first) / (last - first))
             for number, height in heights[place + 1 : -1]
         ]
-        if min(between) >= HEIGHT_CHANGE or max(between) <= 1 / HEIGHT_CHANGE:
+        if max(between) >= HEIGHT_CHANGE and min(between) >= HEIGHT_ASIDE:
+            return place
+        if min(between) <= 1 / HEIGHT_CHANGE and max(between) <= 1 / HEIGHT_ASIDE:
             return place
     return None

@@ -50,23 +50,8 @@ def test_no_gap_reaches_over_a_cut():
 
 
 def test_filled_people_replace_expected_ones():
-    stream = [people((0, 0)), people((0, 77), predicted=1), people((0, 20))]
-    assert result(stream, 3) == [({0: 0}, 0, 0), ({0: 10}, 1, 1), ({0: 20}, 0, 0)]
-
-
-@pytest.mark.parametrize(
-    "after", [[], [people()] * 9, [people(cut=True), people((0, 8))], [people()] * 4 + [people((0, 8))]]
-)
-def test_nobody_is_expected_after_the_last_detection(after):
-    """At the end of the clip, in an empty scene, before a cut, and in a gap too long to be filled."""
-    guess = people((5, 200), (0, 77), predicted=1)
-    places = [who for who, _, _ in result([people((5, 200), (0, 0)), guess, guess, *after], 3)]
-    assert places[:3] == [{5: 200, 0: 0}, {5: 200}, {5: 200}]
-
-
-def test_frames_between_detections_keep_whom_they_have():
-    step = people((5, 200), (0, 77), predicted=1, between=True)
-    assert result([people((5, 200), (0, 0)), step, people((5, 200))], 3)[1] == ({5: 200, 0: 77}, 1, 0)
+    stream = [people((0, 0)), people((0, 77), predicted=1), people((0, 20)), people((0, 99), predicted=1)]
+    assert result(stream, 3) == [({0: 0}, 0, 0), ({0: 10}, 1, 1), ({0: 20}, 0, 0), ({0: 99}, 1, 0)]
 
 
 def test_without_filling_only_detected_people_are_left():

@@ -16,6 +16,8 @@ def test_a_spike_lies_between_the_last_good_box_and_this_one() -> None:
     assert start(100, 100, 150, 100) == 1
     assert start(100, 60, 60, 60, 100) == 0
     assert start(208, 320, 310, 302, 160) == 0
+    assert start(100, 140, 128, 100) == 0  # on its way back
+    assert start(100, 70, 78, 100) == 0
 
 
 @pytest.mark.parametrize(
@@ -26,10 +28,11 @@ def test_a_spike_lies_between_the_last_good_box_and_this_one() -> None:
         (100, 150, 150, 150, 150, 100),
         (100, 115, 132, 152, 170),
         (100, 150, 60, 100),
+        (100, 140, 122, 100),
         (100, 100),
         (100,),
     ],
-    ids=["little", "it lasts", "too long", "growth", "both ways", "nothing between", "nobody before"],
+    ids=["little", "it lasts", "too long", "growth", "both ways", "partly little", "nothing between", "nobody before"],
 )
 def test_everything_else_is_no_spike(heights: tuple[float, ...]) -> None:
     assert start(*heights) is None
