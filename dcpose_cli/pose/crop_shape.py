@@ -19,6 +19,9 @@ from .crop import SCALE_UNIT, box_to_center_scale
 STEP: Final = 32
 #: Largest margin that makes sense: beyond it no crop is trimmed.
 MOST_MARGIN: Final = 10.0
+#: Of a step: what is needed may be so much more than a step without another one. Where it is a whole number of steps,
+#: as with no margin often, rounding does not decide.
+_ROUNDING: Final = 1e-4
 #: No side becomes shorter than this, unless the whole crop is.
 LEAST: Final = 64
 
@@ -49,7 +52,7 @@ class CropShape:
         """The same from half the width and height that must be seen around the middle of crops, (N, 2) crop pixels."""
         size = np.array(self.size, np.int64)
         most = np.maximum(size - LEAST, 0) // STEP
-        steps = np.clip(np.floor((size - 2 * half) / STEP), 0, most).astype(np.int64)
+        steps = np.clip(np.floor((size - 2 * half) / STEP + _ROUNDING), 0, most).astype(np.int64)
         trimmed: NDArray[np.int64] = size - STEP * steps
         return trimmed
 

@@ -65,6 +65,17 @@ def test_no_narrower_crop_would_do():
     assert ((sizes - STEP < needed) | (sizes - STEP < LEAST)).all()
 
 
+@pytest.mark.parametrize(("size", "trimmed"), [((128, 160), (None, 128)), ((160, 224), (128, None))])
+def test_rounding_does_not_decide_where_a_whole_number_of_steps_is_cut_off(size, trimmed):
+    people = boxes(300, seed=2)
+    wide = people[:, 2] > people[:, 3] * size[0] / size[1]
+    people = people[wide if trimmed[0] else ~wide]
+    sizes = CropShape(size, margin=0.0).sizes(people, people)
+    side = 0 if trimmed[0] else 1
+    assert len(people) > 50
+    assert set(sizes[:, side].tolist()) == {trimmed[side]}
+
+
 def test_the_middle_part_begins_at_a_pixel_of_the_heatmap():
     shape = CropShape(SIZE, margin=0.0)
     for size in np.unique(shape.sizes(boxes(300), boxes(300)), axis=0):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -60,7 +61,8 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 @dataclass(frozen=True, slots=True)
 class Draw:
     """How batches are drawn. samples: what of. batch: how many to a batch. shape: of their crops. seed: of everything.
-    window: three frames instead of one."""
+    window: three frames instead of one. parts: where several processes share a batch, each makes a batch that is a part
+    of it, and steps count parts; the parts have crops of one size."""
 
     samples: Same[Sequence[PoseSample]]
     batch: int
@@ -68,6 +70,7 @@ class Draw:
     config: AugmentConfig
     seed: int
     window: bool
+    parts: int = 1
 
     def sample(self, position: int) -> tuple[int, PoseSample, int, np.random.Generator]:
         """The sample at a position of the training, with its number; the number of another one, and the random numbers
@@ -89,23 +92,33 @@ class Draw:
         """
         if self.shape.margin is None:
             return list(range(step * self.batch, (step + 1) * self.batch)), self.shape.size
-        block, place = divmod(step, BLOCK)
-        sizes = _sizes_of_block(self, block)
-        batches = np.lexsort((sizes[:, 1], sizes[:, 0])).reshape(BLOCK, self.batch)
+        whole, part = divmod(step, self.parts)
+        block, place = divmod(whole, BLOCK)
+        with _SIZING:  # threads that need the same block wait for the first of them
+            sizes = _sizes_of_block(self, block)
+        batches = np.lexsort((sizes[:, 1], sizes[:, 0])).reshape(BLOCK, -1)
         chosen = np.sort(batches[np.random.default_rng([self.seed, 3, block]).permutation(BLOCK)[place]])
         width, height = sizes[chosen].max(axis=0).tolist()
-        return (block * BLOCK * self.batch + chosen).tolist(), (width, height)
+        own = chosen[part * self.batch : (part + 1) * self.batch]
+        return (block * len(sizes) + own).tolist(), (width, height)
+
+
+_SIZING: Final = threading.Lock()
 
 
 @lru_cache(maxsize=4)
 def _sizes_of_block(draw: Draw, block: int) -> NDArray[np.int64]:
-    """(BLOCK * batch, 2) width and height that the crops of a block's samples need."""
-    count = BLOCK * draw.batch
+    """(BLOCK * batch * parts, 2) width and height that the crops of a block's samples need."""
+    count = BLOCK * draw.batch * draw.parts
     sizes = []
     for position in range(block * count, (block + 1) * count):
         _, sample, _, rng = draw.sample(position)
         sizes.append(draw_geometry(sample, draw.shape.size, draw.config, rng, window=draw.window).size(draw.shape))
     return np.array(sizes, np.int64)
+
+
+#: Lets go of the samples that sizes are remembered of, after a training.
+forget_sizes = _sizes_of_block.cache_clear
 
 
 def training_batch(
@@ -118,9 +131,11 @@ def training_batch(
     seed: int,
     window: bool,
     margin: float | None = None,
+    parts: int = 1,
 ) -> Batch:
-    """The batch of one step. window: three frames instead of one. margin: of trimmed crops, see CropShape."""
-    draw = Draw(Same(samples), batch, CropShape(size, config.enlarge, margin), config, seed, window)
+    """The batch of one step. window: three frames instead of one. margin: of trimmed crops, see CropShape. parts: see
+    Draw."""
+    draw = Draw(Same(samples), batch, CropShape(size, config.enlarge, margin), config, seed, window, parts)
     positions, part = draw.members(step)
     crops: list[Crops] = []
     margins: list[tuple[int, int]] = []

@@ -70,9 +70,10 @@ class DeviceBatches:
         seed: int,
         window: bool,
         margin: float | None = None,
+        parts: int = 1,
     ) -> Batch:
         """The batch of a step, on the device."""
-        draw = Draw(Same(self.samples), batch, CropShape(size, config.enlarge, margin), config, seed, window)
+        draw = Draw(Same(self.samples), batch, CropShape(size, config.enlarge, margin), config, seed, window, parts)
         positions, part = draw.members(step)
         plan = _Plan()
         for position in positions:

@@ -189,7 +189,10 @@ def _maker(
     def batch(step: int) -> Batch:
         size, _ = config.crop_size(step, recipe.model.input_size)
         part, count = run.ranks.share(step, config.batch)
-        return make(part, batch=count, size=size, config=augment, seed=seed, window=window, margin=recipe.crop_margin)
+        return make(
+            part, batch=count, size=size, config=augment, seed=seed, window=window, margin=recipe.crop_margin,
+            parts=run.ranks.count,
+        )  # fmt: skip
 
     return batch
 

@@ -15,6 +15,7 @@ from ...files import printable
 from ...nets import DCPose, HRNet, SimpleBaseline
 from ...nets.backbones import HeatmapNet, init_heatmap_net
 from ...nets.dcpose import init_head, init_published_head
+from ..data.batches import forget_sizes
 from ..data.pack import PoseSample
 from ..data.readers import label_files
 from ..data.splits import described, read_splits, with_motion
@@ -40,8 +41,11 @@ def train(
     (engine/distributed.py).
     Raises InputError, OutputError, TrainingError, UsageError or WeightsError.
     """
-    with open_run(work, **options) as run:
-        return _train(recipe, data, run, init)
+    try:
+        with open_run(work, **options) as run:
+            return _train(recipe, data, run, init)
+    finally:
+        forget_sizes()
 
 
 def read_init(name: str) -> DCPose | HeatmapNet:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from dcpose_cli.pose.crop import MEAN, STD
 from dcpose_cli.pose.crop_shape import CropShape
+from dcpose_cli.training.data import batches
 from dcpose_cli.training.data.augment import Crops
 from dcpose_cli.training.data.batches import BLOCK, Draw, Same, collate, epoch_order, plain_batch, training_batch
 from dcpose_cli.training.data.config import AugmentConfig
@@ -77,6 +82,7 @@ def test_plain_batches_do_not_vary(samples):
 
 
 LARGE = (96, 128)
+CALM = AugmentConfig(color=0.0, damage=0.0, neighbour_damage=0.0)
 
 
 def trimmed(samples, step, **changes):
@@ -84,17 +90,16 @@ def trimmed(samples, step, **changes):
 
 
 def test_trimmed_batches_show_the_middle_of_whole_crops(samples):
-    calm = AugmentConfig(color=0.0, damage=0.0, neighbour_damage=0.0)
-    draw = Draw(Same(samples), 2, CropShape(LARGE, 1.25, 0.1), calm, 7, True)
+    draw = Draw(Same(samples), 2, CropShape(LARGE, 1.25, 0.1), CALM, 7, True)
     sizes = set()
     for step in range(2 * BLOCK):
         positions, size = draw.members(step)
-        ours = trimmed(samples, step, config=calm)
+        ours = trimmed(samples, step, config=CALM)
         assert ours.images.shape == (2, 9, size[1], size[0])
         left, top = ((np.array(LARGE) - size) // 2).tolist()
         sizes.add(size)
         for row, position in enumerate(positions):
-            whole = make(samples, position, size=LARGE, config=calm, batch=1)
+            whole = make(samples, position, size=LARGE, config=CALM, batch=1)
             middle = whole.images[0, :, top : top + size[1], left : left + size[0]]
             assert (ours.images[row] - middle).abs().max() < 0.08  # OpenCV rounds positions to 1/32 pixel
             kept = ours.joints[row, :, 2] > 0
@@ -133,3 +138,31 @@ def test_the_part_of_a_crop_holds_the_labelled_joints(samples):
             total += int(whole.sum())
     assert total > 200
     assert lost <= 0.01 * total
+
+
+class Listed(list):
+    """A list that tells when it is gone."""
+
+
+def test_threads_that_need_a_block_find_its_sizes_out_once_and_let_go_of_the_samples(samples, monkeypatch):
+    calls, real = [], batches.draw_geometry
+    monkeypatch.setattr(batches, "draw_geometry", lambda *given, **options: calls.append(1) or real(*given, **options))
+    listed = Listed(samples)
+    draw = Draw(Same(listed), 2, CropShape(LARGE, 1.25, 0.1), CALM, 7, True)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({str(members) for members in pool.map(draw.members, [0] * 8)}) == 1
+    assert len(calls) == 2 * BLOCK
+    gone = weakref.ref(listed)
+    del listed, draw
+    batches.forget_sizes()
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_data_set_smaller_than_a_batch(samples):
+    few = samples[:1] + samples[-1:]
+    draw = Draw(Same(few), 5, CropShape(LARGE, 1.25, 0.1), AugmentConfig(), 7, True)
+    for step in (0, BLOCK):
+        positions, size = draw.members(step)
+        assert len(positions) == 5
+        assert trimmed(few, step, batch=5).images.shape == (5, 9, size[1], size[0])

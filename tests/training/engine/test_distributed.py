@@ -6,6 +6,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from dcpose_cli.errors import UsageError
 from dcpose_cli.training.data.batches import training_batch
 from dcpose_cli.training.data.config import AugmentConfig
 from dcpose_cli.training.data.readers import read_samples
+from dcpose_cli.training.dcpose import stages
 from dcpose_cli.training.engine.distributed import Ranks, own_ranks
+from dcpose_cli.training.engine.run import open_run
 from dcpose_cli.training.recipes import load_recipe
 
 #: Every process imports torch, which takes long on a busy machine.
@@ -73,14 +76,30 @@ def test_alone_nothing_is_shared():
     assert alone.first
 
 
-def test_the_shares_of_a_step_are_its_batch(tiny_pack, tiny_recipe):
+@pytest.mark.parametrize("trimmed", [{}, {"size": (96, 128), "margin": 0.1}])
+@pytest.mark.parametrize("step", [0, 5, 16, 21])
+def test_the_shares_of_a_step_are_its_batch(tiny_pack, tiny_recipe, step, trimmed):
     samples = read_samples(tiny_pack, load_recipe(tiny_recipe).data, split="train")
-    options = {"size": (48, 64), "config": AugmentConfig(), "seed": 3, "window": False}
-    whole = training_batch(samples, 5, batch=6, **options)
-    shares = [Ranks(rank, rank, 3).share(5, 6) for rank in range(3)]
-    parts = [training_batch(samples, step, batch=batch, **options) for step, batch in shares]
+    options = {"size": (48, 64), "config": AugmentConfig(), "seed": 3, "window": False, **trimmed}
+    whole = training_batch(samples, step, batch=6, **options)
+    shares = [Ranks(rank, rank, 3).share(step, 6) for rank in range(3)]
+    parts = [training_batch(samples, part, batch=batch, parts=3, **options) for part, batch in shares]
     assert torch.equal(torch.cat([p.images for p in parts]), whole.images)
     assert torch.equal(torch.cat([p.joints for p in parts]), whole.joints)
+
+
+@pytest.mark.parametrize("margin", [None, 0.1])
+def test_the_parts_that_processes_train_on_make_up_the_batch_of_one(tiny_pack, tiny_recipe, tmp_path, margin):
+    recipe = replace(load_recipe(tiny_recipe), crop_margin=margin)
+    recipe = replace(recipe, model=replace(recipe.model, input_size=(96, 128)))
+    config = replace(recipe.stage1, phases=(), batch=4)
+    samples = read_samples(tiny_pack, recipe.data, split="train")
+    with open_run(tmp_path, threads=1) as run:
+        one, *two = [
+            stages._maker(recipe, config, samples, 3, replace(run, ranks=ranks), window=True)(7).images
+            for ranks in (Ranks(), Ranks(0, 0, 2), Ranks(1, 1, 2))
+        ]
+    assert torch.equal(torch.cat(two), one)
 
 
 def test_a_batch_that_cannot_be_shared():
