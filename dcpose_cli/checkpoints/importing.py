@@ -44,7 +44,8 @@ from ..pose.model import PoseConfig, PoseNet
 from ..skeleton import NUM_JOINTS
 from ..skeleton.sets import JOINT_SETS, NAMED, named_channels, sets_with
 from .clues import Clues, clues_of
-from .files import METADATA_KEY, WEIGHTS_NAME, empty_net, load_state, save_model
+from .files import WEIGHTS_NAME, empty_net, load_state, save_model
+from .headers import METADATA_KEY
 from .strangers import NOT_JOINTS, data_with_outputs, kind_of_stranger
 
 #: Where a container keeps its tensors, in the order they are looked for.

@@ -22,7 +22,8 @@ from ..published.store import (
     obtained,
 )
 from ..published.table import DETECTOR, PUBLISHED, PublishedModel
-from .files import WEIGHTS_NAME, read_metadata
+from .files import WEIGHTS_NAME
+from .headers import read_metadata
 from .importing import import_checkpoint
 
 

@@ -113,7 +113,8 @@ def _hwaccels() -> str:
 
 
 def _models() -> str:
-    from ..checkpoints.files import fetched_models, find_weights, read_metadata, shipped_models, verify
+    from ..checkpoints.files import fetched_models, find_weights, shipped_models, verify
+    from ..checkpoints.headers import read_metadata
     from ..published.store import fetched_detectors
 
     folders = shipped_models()

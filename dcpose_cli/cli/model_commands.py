@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ..checkpoints.files import fetched_models, find_weights, open_model, read_metadata, shipped_models, verify
+from ..checkpoints.files import fetched_models, find_weights, open_model, shipped_models, verify
+from ..checkpoints.headers import read_metadata
 from ..checkpoints.importing import import_checkpoint
 from ..checkpoints.published import verify_fetched
 from ..engines import engine_named, require_engine

@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from dcpose_cli.checkpoints import files as weights
-from dcpose_cli.checkpoints.files import METADATA_KEY, find_weights, load_model, open_model, save_model, verify
+from dcpose_cli.checkpoints.files import find_weights, load_model, open_model, save_model, verify
+from dcpose_cli.checkpoints.headers import METADATA_KEY
 from dcpose_cli.errors import OutputError, UsageError, WeightsError
 from dcpose_cli.nets import DCPose, DCPoseConfig, SimpleBaselineConfig
 from dcpose_cli.pose.methods import KINDS
