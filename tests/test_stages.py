@@ -181,6 +181,22 @@ def test_a_scene_ends_as_a_clip_does(settings, every, missed, last):
     assert frames_of_somebody(settings, missed, every=every, cut=24) == {0: [*range(last + 1)], 1: [*range(24, 40)]}
 
 
+@pytest.mark.parametrize(("fill", "every", "last"), [(True, 1, 22), (True, 4, 22), (False, 1, 14)])
+def test_whoever_is_lost_behind_somebody_is_expected_there_for_a_moment(settings, fill, every, last):
+    """From frame 15 on the one in front hides the one who stands behind them."""
+
+    def observed():
+        for number in range(40):
+            boxes = [[20, 2, 30, 44], [24, 8, 16, 30]][: 2 if number < 15 else 1]
+            found = np.array(boxes if number % every == 0 else [], np.float32).reshape(-1, 4)
+            seen = Detections(found, np.full(len(found), 0.9, np.float32))
+            yield number, Observation(number / 25, False, number % every == 0, seen, [None] * len(found))
+
+    people = [who for _, who in track(observed(), STREAM, replace(settings, fill=fill))]
+    assert [number for number, who in enumerate(people) if 1 in who.track_ids] == [*range(last + 1)]
+    assert all(0 in who.track_ids for who in people)
+
+
 def test_a_live_source_expects_people_for_a_moment(settings):
     """No later frame is waited for, so whether a missed person is in a gap or gone is not known."""
     live = replace(STREAM, together=1)
