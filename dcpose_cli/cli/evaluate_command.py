@@ -12,7 +12,16 @@ from rich.table import Table
 
 from ..config import Selection
 from ..evaluation.coco_files import PCK_SHARE
-from ..evaluation.evaluate import GROUPS, METRICS, Evaluation, Scores, as_json, available_metrics, evaluate
+from ..evaluation.evaluate import (
+    COCO_METRICS,
+    GROUPS,
+    METRICS,
+    Evaluation,
+    Scores,
+    as_json,
+    available_metrics,
+    evaluate,
+)
 from ..evaluation.poseval import file_pairs
 from ..evaluation.poseval_files import clip_of
 from ..files import printable, require_free_target, require_not_input, require_writable_folder, write_atomic
@@ -49,7 +58,8 @@ def evaluate_results(
         if result.total.ap.ground_truth.sum() and not result.total.ap.found.sum():
             message("dcpose: no joint is where the truth has one; are these results of the same video?")
         _say_other_clip(truth, predicted)
-        lacking = [name for name in METRICS if wanted is None and name not in available_metrics()]
+        possible = METRICS if result.head_boxes else COCO_METRICS
+        lacking = [name for name in possible if wanted is None and name not in available_metrics()]
         if lacking:
             needed = ", ".join(f"{_FIGURES[name]} {METRICS[name]})" for name in lacking)
             message(f"dcpose: left out: {needed}; to have them: pip install 'dcpose[evaluate]'")

@@ -24,6 +24,8 @@ from .tracking import TrackingResult, evaluate_tracking, has_tracks, shared_id
 
 #: The metrics there are; those with a package need it installed.
 METRICS: Final[dict[str, str | None]] = {"ap": None, "pckh": None, "oks": "pycocotools", "tracking": "motmetrics"}
+#: Those given for COCO labels when none are asked for.
+COCO_METRICS: Final = ("pckh", "oks")
 #: Column of PoseTrack's tables -> its name in the JSON.
 GROUPS: Final = dict(zip([*TABLE, "Total"], [*JOINT_GROUPS, "total"], strict=True))
 
@@ -69,9 +71,9 @@ def evaluate(
     """Figures of prediction files against ground truth.
 
     truth, predicted: files, or folders of sequences with equal names. truth: PoseTrack17, 18 or 21 JSON, COCO labels
-    (only PCK and OKS-AP then), or the truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose
-    among them, or COCO results. metrics: keys of
-    METRICS; None for all that are possible here. kpt_thr: least confidence of a joint that counts for tracking.
+    (without AP), or the truth of a sample clip. predicted: PoseTrack JSON of any kind, a result of dcpose among them,
+    or COCO results. metrics: keys of METRICS; None for all that are possible here, and for COCO labels COCO_METRICS.
+    kpt_thr: least confidence of a joint that counts for tracking.
     selection: which people of the predictions count; everybody in the truth does.
     Raises InputError, and UsageError when a package for one of `metrics` is missing.
     """
@@ -105,10 +107,11 @@ def _untracked(videos: Mapping[str, Video]) -> str:
 
 
 def _of_coco(chosen: tuple[str, ...], *, asked: bool) -> tuple[str, ...]:
-    """The metrics that COCO labels allow. Raises UsageError where another one was asked for."""
+    """The metrics of COCO labels: PCK and OKS-AP, and tracking where it was asked for. Raises UsageError for AP."""
     if asked and "ap" in chosen:
         raise UsageError("PoseTrack AP needs head boxes, which COCO labels lack", hint="use --metrics oks,pckh")
-    return tuple(name for name in chosen if name != "ap")
+    # COCO labels rarely have track ids: that they lack them is worth no warning.
+    return chosen if asked else tuple(name for name in chosen if name in COCO_METRICS)
 
 
 def _chosen(pair: tuple[Path, Path], selection: Selection) -> Video:

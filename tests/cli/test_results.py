@@ -267,6 +267,30 @@ def test_missing_packages_are_one_line(dcpose, product, root, monkeypatch):
     assert "pip install 'dcpose[evaluate]'" in product.one_line(asked)
 
 
+def test_coco_labels_promise_no_figures_of_tracking(dcpose, root, tmp_path, monkeypatch):
+    predicted = root / "tests/data/poseval/pred18/000001_mpii_test.json"
+    result = json.loads(predicted.read_text())
+    [category], images = result["categories"], result["images"]
+    people = [{k: v for k, v in entry.items() if k != "track_id"} for entry in result["annotations"]]
+    labels = {
+        "images": [{"id": image["id"], "file_name": f"clip_{k:06d}.jpg"} for k, image in enumerate(images)],
+        "annotations": [{"bbox": [0, 0, 500, 500], **entry} for entry in people],
+        "categories": [category],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    for present in (True, False):
+        if not present:
+            for name in ("pycocotools", "motmetrics"):
+                monkeypatch.setitem(__import__("sys").modules, name, None)
+        else:
+            pytest.importorskip("motmetrics", reason="the extra dcpose[evaluate] is not installed")
+        done = dcpose("evaluate", tmp_path / "labels.json", predicted)
+        assert done.returncode == 0, done.stderr
+        assert "PCK@0.1" in done.stdout
+        lacking = "dcpose: left out: OKS-AP (needs pycocotools); to have them: pip install 'dcpose[evaluate]'\n"
+        assert done.stderr == ("" if present else lacking)
+
+
 @pytest.fixture
 def frames(tmp_path):
     """Two short videos as PoseTrack18 keeps them, boxes, and ground truth."""
