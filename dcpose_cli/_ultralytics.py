@@ -31,7 +31,7 @@ from dcpose_cli._opencv import cv2
 from dcpose_cli._pickles import require_honest, require_unpacked
 from dcpose_cli._scratch import scratch_folder
 from dcpose_cli._text import one_line, printable
-from dcpose_cli._work import SIDE, LimitedWork, limited_parts
+from dcpose_cli._work import SIDE, LimitedWork, ShortRanges, limited_parts
 from dcpose_cli.errors import WeightsError
 
 #: Set before ultralytics is imported and kept: no network, no pip, no unsafe unpickling, no chatter.
@@ -176,7 +176,7 @@ def shapes_of(architecture: Mapping[str, Any], classes: int, most: int) -> dict[
     check_architecture(architecture)
     structure = copy.deepcopy({k: v for k, v in architecture.items() if k in _ARCHITECTURE_KEYS} | {"nc": classes})
     _load()
-    with _restored(), limited_parts(most), torch.device("meta"):
+    with _restored(), limited_parts(most), torch.device("meta"), ShortRanges():
         from ultralytics.nn.tasks import parse_model
 
         layers, _ = parse_model(structure, ch=3, verbose=False)

@@ -16,6 +16,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -32,6 +33,8 @@ _REPLACED: Final = 4
 _MAX_ACTIVATION: Final = 1 << 27
 _MAX_VALUES: Final = 1 << 33
 _MAX_MULTIPLY_ADDS: Final = 1 << 41
+#: Longest range of numbers that is made on the CPU while a network is only described.
+_SHORT_RANGE: Final = 4096
 
 
 def _refusal(what: str) -> WeightsError:
@@ -114,3 +117,16 @@ class LimitedWork(OperationCounter):  # type: ignore[no-untyped-call]
         if self._values > _MAX_VALUES or self.multiply_adds > _MAX_MULTIPLY_ADDS:
             raise _refusal("work than a detector is")
         return output
+
+
+class ShortRanges(TorchFunctionMode):
+    """Within it short ranges are made on the CPU: on "meta" torch up to 2.14 loads its compiler for one (2 s)."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """See the class."""
+        given = dict(kwargs or {})
+        if func is torch.arange and all(isinstance(end, int) and abs(end) <= _SHORT_RANGE for end in args):
+            given.setdefault("device", torch.device("cpu"))
+        return func(*args, **given)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dcpose_cli import _ultralytics, _work
+from dcpose_cli._inductor import compiler_folder
 from dcpose_cli._ultralytics import shapes_of
 from dcpose_cli.errors import WeightsError
 from dcpose_cli.people.detector_files import load_detector
@@ -110,3 +111,11 @@ def test_what_differs_from_a_stock_detector_is_tried():
         assert not _ultralytics._is_stock(stock | changed)
     for same in ({"nc": 3}, {"scale": "x"}, {"ch": 3, "channels": 3, "yaml_file": "x.yaml"}):
         assert _ultralytics._is_stock(stock | same)
+
+
+def test_short_ranges_have_values_on_meta_and_long_ones_no_memory(tmp_path):
+    with compiler_folder(tmp_path), torch.device("meta"), _work.ShortRanges():
+        assert torch.arange(16).device.type == "cpu"
+        assert torch.arange(1 << 40).device.type == "meta"
+        assert torch.arange(16, device="meta").device.type == "meta"
+        assert torch.zeros(4).device.type == "meta"
