@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .crop import SCALE_UNIT, box_to_center_scale
+from .crop import SCALE_UNIT, box_to_center_scale, crop_affines
 
 #: Crops of one size are computed together: there are few sizes, so many pixels apart.
 STEP: Final = 32
@@ -56,6 +56,20 @@ class CropShape:
         trimmed: NDArray[np.int64] = size - STEP * steps
         return trimmed
 
-    def offset(self, size: tuple[int, int]) -> NDArray[np.float64]:
-        """(2,) where the first pixel of a middle part of that size lies in the whole crop, pixels."""
-        return (np.array(self.size, np.float64) - size) / 2
+    def offset(self, size: ArrayLike) -> NDArray[np.float64]:
+        """(..., 2) where the first pixel of middle parts of these widths and heights lies in the whole crop, pixels."""
+        first: NDArray[np.float64] = (np.array(self.size, np.float64) - np.asarray(size)) / 2
+        return first
+
+    def affines(
+        self, boxes: NDArray[np.float32], sizes: NDArray[np.int64], pixel_aspect: float = 1.0, *, udp: bool = False
+    ) -> NDArray[np.float64]:
+        """(N, 2, 3) matrices from image pixels to the pixels of middle parts of crops.
+
+        boxes: (N, 4) xywh in square pixels, which the crops are cut with. sizes: (N, 2) of the parts. pixel_aspect:
+        width of an image pixel over its height. udp: see `crop_affine`.
+        """
+        affines = crop_affines(boxes, self.size, self.enlarge, udp=udp)
+        affines[:, :, 0] *= pixel_aspect
+        affines[:, :, 2] -= self.offset(sizes)
+        return affines

@@ -21,7 +21,7 @@ from ..errors import DeviceError, UsageError
 from ..nets.folding import folded, laid_out
 from ..nets.fused import fused
 from ..pixels import Image, Pixels, pixels_of
-from .crop import crop_affines, crop_parts, sample_crops, sample_pixels
+from .crop import crop_parts, sample_crops, sample_pixels
 from .crop_plan import CropPlan, own_crops, shared_crops
 from .crop_shape import CropShape
 from .heatmaps import to_image
@@ -291,11 +291,8 @@ class PoseNetwork:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _affines(self, plan: CropPlan, crops: NDArray[np.int64] | slice, pixel_aspect: float) -> NDArray[np.float64]:
-        """(N, 2, 3) from frame to the part of a crop that is looked at; boxes are in square pixels."""
-        affines = crop_affines(plan.boxes[crops], self.input_size, self.box_scale, udp=self.method.udp)
-        affines[:, :, 0] *= pixel_aspect
-        affines[:, :, 2] -= (np.array(self.input_size) - plan.sizes[crops]) / 2
-        return affines
+        """(N, 2, 3) from frame to the part of a crop that is looked at."""
+        return self.shape.affines(plan.boxes[crops], plan.sizes[crops], pixel_aspect, udp=self.method.udp)
 
     def _look_at(self, frames: Sequence[Pixels], plan: CropPlan, pixel_aspect: float) -> None:
         """Convert what all crops show of each large frame at once."""

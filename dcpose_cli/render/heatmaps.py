@@ -24,7 +24,7 @@ from ..errors import UsageError
 from ..estimator import PoseEstimator
 from ..nets import DCPose
 from ..outputs import require_video
-from ..pose.crop import crop_affines, sample_crops
+from ..pose.crop import sample_crops
 from ..pose.heatmaps import DECODERS, Decoder
 from ..results.identities import require_distinct_ids
 from ..results.posetrack import PoseTrackResult, read_posetrack
@@ -45,8 +45,6 @@ from .redraw import (
 #: Height of each panel, pixels.
 PANEL_HEIGHT: Final = 384
 _NAMES: Final = ("previous", "current", "next", "merged (PTM)", "final")
-#: Pixels of a crop per pixel of its heatmaps.
-_STRIDE: Final = 4
 #: How much of the picture stays visible under the strongest heat.
 _OPACITY: Final = 0.75
 
@@ -137,18 +135,16 @@ class HeatmapPanels:
         """Crops of current, previous, next as pictures; heatmaps of previous, current, next, merged, final."""
         images = [frame.image for frame in (window.current, window.previous, window.next)]
         box = person.bbox[None] * np.array([pixel_aspect, 1, pixel_aspect, 1], np.float32)
-        whole = crop_affines(box, self._shape.size, self._shape.enlarge, udp=self._decoder.udp)
-        whole[:, :, 0] *= pixel_aspect
-        width, height = self._shape.sizes(box, box)[0].tolist()
-        aside = self._shape.offset((width, height))
-        affine = whole.copy()
-        affine[:, :, 2] -= aside
+        size = self._shape.sizes(box, box)
+        width, height = size[0].tolist()
+        affine = self._shape.affines(box, size, pixel_aspect, udp=self._decoder.udp)
+        whole = self._shape.affines(box, np.array([self._shape.size]), pixel_aspect, udp=self._decoder.udp)
         frames = torch.from_numpy(np.stack(images)).to(self._device)
         crops = sample_crops(frames, torch.arange(3), np.concatenate([affine] * 3), (width, height))
         current, previous, following = self._net.backbone(crops.contiguous(memory_format=torch.channels_last)).split(1)
         maps = self._net.head(current, previous, following, torch.tensor([window.margin]))
         order = (maps.previous, maps.current, maps.next, maps.merged, maps.final)
-        x, y = (int(side) // _STRIDE for side in aside)
+        x, y = (self._shape.offset(size[0]) * current.shape[3] / width).astype(int).tolist()
         heat = [F.pad(one[0, self._slot].float(), (x, x, y, y)).cpu().numpy() for one in order]
         return [cv2.warpAffine(image, whole[0], self._shape.size) for image in images], heat
 

@@ -191,11 +191,11 @@ def test_joints_are_read_as_the_header_says(tiny_folder, tmp_path):
 
 def test_a_udp_model_is_cut_and_read_as_udp(tmp_path, monkeypatch):
     """The transforms to the crop and back, with a flip test too."""
-    from dcpose_cli.pose import network
+    from dcpose_cli.pose import crop_shape, network
 
     seen = []
-    real = network.crop_affines
-    monkeypatch.setattr(network, "crop_affines", lambda *a, **k: seen.append(k) or real(*a, **k))
+    real = crop_shape.crop_affines
+    monkeypatch.setattr(crop_shape, "crop_affines", lambda *a, **k: seen.append(k) or real(*a, **k))
     back = network.to_image
     monkeypatch.setattr(network, "to_image", lambda *a, **k: seen.append(k) or back(*a, **k))
     from dcpose_cli.checkpoints.files import save_model

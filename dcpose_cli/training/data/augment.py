@@ -108,14 +108,15 @@ class Geometry:
 
         A person who is turned is as wide and as high as the ellipse in their box, turned.
         """
+        if shape.margin is None:
+            return shape.size
         matrix, sides = self.matrices[len(self.matrices) // 2], self.box[2:].astype(np.float64)
         linear = matrix[:, :2]
         middle = linear @ (self.box[:2] + sides / 2) + matrix[:, 2]
         half = np.sqrt((linear**2) @ (sides / 2) ** 2) + np.abs(middle - np.array(shape.size) / 2)
-        if shape.margin is not None:
-            half += shape.margin * sides.max() * math.sqrt(abs(np.linalg.det(linear)))
+        half += shape.margin * sides.max() * math.sqrt(abs(np.linalg.det(linear)))
         width, height = shape.sizes_around(half[None])[0].tolist()
-        return (width, height) if shape.margin is not None else shape.size
+        return width, height
 
     def middle_part(self, size: tuple[int, int], part: tuple[int, int]) -> Geometry:
         """The same for the middle part of crops of that size."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NotRequired, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -121,27 +121,39 @@ def _sizes_of_block(draw: Draw, block: int) -> NDArray[np.int64]:
 forget_sizes = _sizes_of_block.cache_clear
 
 
-def training_batch(
-    samples: Sequence[PoseSample],
-    step: int,
-    *,
-    batch: int,
-    size: tuple[int, int],
-    config: AugmentConfig,
-    seed: int,
-    window: bool,
-    margin: float | None = None,
-    parts: int = 1,
-) -> Batch:
-    """The batch of one step. window: three frames instead of one. margin: of trimmed crops, see CropShape. parts: see
-    Draw."""
-    draw = Draw(Same(samples), batch, CropShape(size, config.enlarge, margin), config, seed, window, parts)
+class BatchOptions(TypedDict):
+    """How batches are drawn, as `Draw` has it. size: width and height of whole crops. margin: of trimmed crops, see
+    CropShape."""
+
+    batch: int
+    size: tuple[int, int]
+    config: AugmentConfig
+    seed: int
+    window: bool
+    margin: NotRequired[float | None]
+    parts: NotRequired[int]
+
+
+def draw_of(samples: Sequence[PoseSample], options: BatchOptions) -> Draw:
+    """How batches are drawn of these samples."""
+    config = options["config"]
+    shape = CropShape(options["size"], config.enlarge, options.get("margin"))
+    return Draw(
+        Same(samples), options["batch"], shape, config, options["seed"], options["window"], options.get("parts", 1)
+    )
+
+
+def training_batch(samples: Sequence[PoseSample], step: int, **options: Unpack[BatchOptions]) -> Batch:
+    """The batch of one step."""
+    draw = draw_of(samples, options)
     positions, part = draw.members(step)
     crops: list[Crops] = []
     margins: list[tuple[int, int]] = []
     for position in positions:
         _, sample, other, rng = draw.sample(position)
-        crops.append(random_crops(sample, size, config, rng, other=samples[other], window=window, part=part))
+        crops.append(
+            random_crops(sample, draw.shape.size, draw.config, rng, other=samples[other], window=draw.window, part=part)
+        )
         margins.append(sample.margin)
     return collate(crops, margins)
 

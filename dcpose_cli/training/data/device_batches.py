@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,11 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pose.crop import normalise
-from ...pose.crop_shape import CropShape
 from ...skeleton import FLIP_ORDER
 from .augment import Rectangle, draw_geometry, moved_joints
-from .batches import STRIDE, Batch, Draw, Same
-from .config import AugmentConfig
+from .batches import STRIDE, Batch, BatchOptions, Draw, draw_of
 from .damage import body_box, motion_direction
 from .device_damage import (
     KINDS,
@@ -60,35 +59,24 @@ class DeviceBatches:
         self.samples = samples
         self.pictures = DevicePictures(samples, device)
 
-    def __call__(
-        self,
-        step: int,
-        *,
-        batch: int,
-        size: tuple[int, int],
-        config: AugmentConfig,
-        seed: int,
-        window: bool,
-        margin: float | None = None,
-        parts: int = 1,
-    ) -> Batch:
+    def __call__(self, step: int, **options: Unpack[BatchOptions]) -> Batch:
         """The batch of a step, on the device."""
-        draw = Draw(Same(self.samples), batch, CropShape(size, config.enlarge, margin), config, seed, window, parts)
+        draw = draw_of(self.samples, options)
         positions, part = draw.members(step)
         plan = _Plan()
         for position in positions:
             self._draw(plan, draw, position, part)
         images = self._damaged(plan, self._coloured(plan, part), part)
-        frames = 3 if window else 1
+        frames = 3 if draw.window else 1
         h, w = images.shape[1:3]
-        normal = normalise(images).reshape(batch, frames, 3, h, w)
-        if window:
+        normal = normalise(images).reshape(draw.batch, frames, 3, h, w)
+        if draw.window:
             normal = normal[:, [1, 0, 2]]  # the network's order: current, previous, next
         joints = np.stack(plan.joints)
         joints[..., :2] /= STRIDE
         device = self.pictures.device
         margins = torch.tensor(plan.margins, dtype=torch.float32, device=device)
-        return Batch(normal.reshape(batch, 3 * frames, h, w), torch.from_numpy(joints).to(device), margins)
+        return Batch(normal.reshape(draw.batch, 3 * frames, h, w), torch.from_numpy(joints).to(device), margins)
 
     def _draw(self, plan: _Plan, draw: Draw, position: int, size: tuple[int, int]) -> None:
         """size: width and height of the part of the crops that is made."""
