@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from ..config import DEFAULTS, EVERYBODY, EstimateConfig, Measures
 from ..errors import UsageError
 from ..selection import selection_of
 from .console import show_details
 from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS, Debug, Settings
+from .terminal import message
 
 #: Parameters of a body that are several options.
 _MANY: Final = ("config", "selection", "measures")
@@ -50,12 +52,26 @@ def command(
     """
 
     def register(body: Body) -> Body:
-        app.command(name, rich_help_panel=panel)(_callback(body, tuple(without), one_device))
+        app.command(name, cls=_Command, rich_help_panel=panel)(_callback(body, tuple(without), one_device))
         for other in also:
-            app.command(other, hidden=True)(_callback(body, tuple(without), one_device))
+            app.command(other, cls=_Command, hidden=True)(_callback(body, tuple(without), one_device))
         return body
 
     return register
+
+
+class _Command(TyperCommand):
+    """A command that says which options were given several times where only the last one counts."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As in click; a warning where values are lost."""
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        single = [p for p in given if isinstance(p, TyperOption) and not (p.multiple or p.is_flag)]
+        for parameter in dict.fromkeys(single):
+            if single.count(parameter) > 1 and not values.get("quiet"):
+                value = f"the last counts: {values[parameter.name]}"
+                message(f"dcpose: warning: {parameter.opts[0]} was given {single.count(parameter)} times, {value}")
+        return super().parse_args(ctx, args)
 
 
 def _callback(body: Callable[..., None], without: tuple[str, ...], one_device: bool) -> Callable[..., None]:

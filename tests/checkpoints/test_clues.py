@@ -10,6 +10,8 @@ from dcpose_cli.checkpoints.clues import Clues, clues_of
 from dcpose_cli.checkpoints.files import open_model
 from dcpose_cli.checkpoints.importing import import_checkpoint
 from dcpose_cli.errors import UsageError, WeightsError
+from dcpose_cli.nets.hrnet import HRNet, HRNetConfig
+from dcpose_cli.nets.simplebaseline import SimpleBaseline, SimpleBaselineConfig
 from dcpose_cli.published.table import DETECTOR, PUBLISHED
 from dcpose_cli.skeleton import JOINT_NAMES
 
@@ -133,6 +135,28 @@ def test_layouts_of_both_releases_load_strictly(bring, layouts, name):
     header = loaded.header
     assert (header.kind, header.input_size, header.joints) == (entry.kind, entry.input_size, entry.joints)
     assert header.decoding == entry.decoding
+
+
+@pytest.mark.parametrize("name", ["hrnet-w48-posetrack18", "hrnet-w48-coco-udp", "simplebaseline-r50"])
+def test_heatmaps_of_both_releases_are_those_of_our_own_network(bring, layouts, name):
+    """The same values in a network that we build, and in one imported from a file in the published layout."""
+    entry = PUBLISHED[name]
+    torch.manual_seed(5)
+    if entry.kind == "simplebaseline":
+        net = SimpleBaseline(SimpleBaselineConfig(depth=18, width=8))
+    else:
+        net = HRNet(HRNetConfig(width=8, layer1_blocks=1, modules=(1, 1, 1), blocks=(1, 1, 1)))
+    for norm in (m for m in net.eval().modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        for part in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+            part.uniform_(0.5, 1.5)
+    state = dict(net.state_dict())
+    file = {published: state[published.split(".", 1)[1]] for published in layouts.state_of(entry, short=True)}
+    assert len(file) == len(state)
+    crops = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found, expected = open_model(bring(file, entry.file)).net.eval()(crops), net(crops)
+    assert expected.std() > 0.01
+    assert (found - expected).abs().max() < 1e-5 * max(1, float(expected.abs().max()))
 
 
 def maps(layouts, joints, ahead="keypoint_head."):

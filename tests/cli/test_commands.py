@@ -139,3 +139,21 @@ def test_former_names_of_options_work(dcpose, native, real, tmp_path):
     for number, option in enumerate(("--to", "-t", "--format", "-f")):
         assert dcpose("convert", real, option, "csv", "-o", tmp_path / f"{number}.csv").returncode == 0
     assert len({(tmp_path / f"{number}.csv").read_bytes() for number in range(4)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        (("--format", "csv", "--format", "trc"), "--format was given 2 times, the last counts: trc"),
+        (("-o", "b.trc"), "--out was given 2 times, the last counts: b.trc"),
+        (("--track", "1", "--track", "2"), None),
+        (("--overwrite", "--overwrite"), None),
+        (("--format", "csv", "--format", "trc", "-q"), None),
+    ],
+)
+def test_options_of_which_only_the_last_counts_are_said(dcpose, tmp_path, given, warned):
+    done = dcpose("convert", tmp_path / "none.json", "--out", tmp_path / "a.trc", *given)
+    assert done.returncode == 3, done.stderr
+    assert [line for line in done.stderr.splitlines() if "times" in line] == (
+        [f"dcpose: warning: {warned}"] if warned else []
+    )
