@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Protocol, TypeGuard
 
 import numpy as np
@@ -28,6 +29,9 @@ LARGEST_SIZE: Final = 8192
 SIZES: Final = (640, 960, 1280, 1920, 2560, 3840)
 #: Frames whose long side is at most this are searched at the detector's own size.
 SMALL_FRAME: Final = 1024
+#: Larger frames are searched up to this size first: it costs a quarter of 3840, and whoever is seen there only is too
+#: small for their joints.
+FIRST_SIZE: Final = 1920
 #: A size is good enough when it finds this share of the sure people that the largest size finds.
 ENOUGH: Final = 0.9
 #: Detections of at least this score are sure, and of at least this one likely. Weaker ones only continue tracks.
@@ -117,25 +121,29 @@ def choose_size(detector: SizedDetector, longest: int, sample: Callable[[], Iter
     longest: side of the frames, pixels. sample: reads the frames, of one shape, one after the other. The choice depends
     on the frames and on the detector alone. Small frames are not read; others are searched at the largest size, and at
     the smaller ones up to the one that is chosen. The first frame that shows people decides alone where the own size is
-    sure of everybody who is likely at the largest: the search at the largest size is the costliest of all.
+    sure of everybody who is likely at FIRST_SIZE: the search at the largest size is the costliest of all.
     """
     own = detector.imgsz
     sizes = [own, *(size for size in SIZES if own < size <= longest)]
     if longest <= SMALL_FRAME or len(sizes) == 1:
         return own
 
-    def sure(image: Image | Pixels, size: int) -> int:
-        return len(search(detector, [image], size)[0].at_least(SURE))
-
     images: list[Image | Pixels] = []
+
+    @cache
+    def found(number: int, size: int) -> Detections:
+        return search(detector, [images[number]], size)[0]
+
+    def sure(number: int, size: int) -> int:
+        return len(found(number, size).at_least(SURE))
+
     most = 0
-    for image in sample():
-        [found] = search(detector, [image], sizes[-1])
-        if not most and 0 < len(found.at_least(LIKELY)) <= sure(image, own):
-            return own
+    for number, image in enumerate(sample()):
         images.append(image)
-        most += len(found.at_least(SURE))
-    enough = (size for size in sizes[:-1] if sum(sure(image, size) for image in images) >= ENOUGH * most)
+        if not most and 0 < len(found(number, min(sizes[-1], FIRST_SIZE)).at_least(LIKELY)) <= sure(number, own):
+            return own
+        most += sure(number, sizes[-1])
+    enough = (size for size in sizes[:-1] if sum(sure(k, size) for k in range(len(images))) >= ENOUGH * most)
     return next(enough, sizes[-1])
 
 

@@ -204,6 +204,13 @@ def test_the_own_size_must_be_sure_of_who_is_likely_at_the_largest():
     assert len(read) == 3
 
 
+def test_larger_frames_are_first_searched_at_a_size_that_costs_less():
+    eyes = Eyes()
+    assert choose_size(eyes, 3840, lambda: [picture(LARGE, 3840, 2160)]) == 384
+    assert len(eyes.seen) == len(tiles(3840, 2160, 0.5)) + 2
+    assert choose_size(Eyes(), 3840, lambda: [picture([*LARGE, (3000, 300, 15, 45)], 3840, 2160)]) == 1920
+
+
 def test_small_frames_are_not_read():
     assert choose_size(Eyes(), 960, lambda: pytest.fail("read")) == 384
 
