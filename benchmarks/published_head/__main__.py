@@ -35,13 +35,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cache import Shape, Windows, cached_windows
 from fit import HEIGHT_PER_SIGMA, empty_head, load_head, train_head
 from sources import Source, families
-from table import as_text, figures, tested
+from table import Tested, as_text, figures, tested
 from windows import LEAST_CLIPS, held_out_windows, prepare, require_clips, sample_windows
 
 import dcpose_cli
 from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.files import write_atomic
 from dcpose_cli.nets import DCPose, DCPoseConfig
+from dcpose_cli.nets.folding import folded
+from dcpose_cli.nets.fused import fused
 from dcpose_cli.pose.heatmaps import DECODERS
 from dcpose_cli.training.data.pack import is_held_out, read_parts
 from dcpose_cli.training.dcpose.recipe import Recipe, StageConfig
@@ -100,16 +102,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     require_clips(measured, options.least_clips)
     measured += prepare(sample_windows(options.samples), shape.crop, recipe.augment.enlarge)
     windows = training_windows(options, recipe, share, shape, found)
-    heads = {
-        (left, seed): load_head(empty_head(shape.map), trained(options, windows, found, left, seed)).to(options.device)
-        for left in found
-        for seed in options.seeds
-    }
+    paths = {(left, seed): trained(options, windows, found, left, seed) for left in found for seed in options.seeds}
+    heads = {key: ready(load_head(empty_head(shape.map), path), options.device) for key, path in paths.items()}
     results = {}
-    for family, sources in found.items():
-        for source in sources:
+    for number, (family, source) in enumerate((f, source) for f, sources in found.items() for source in sources):
+        path = options.out / f"tested-{number}.json"
+        if not path.is_file():
             say(f"measuring {source.name}")
-            results[source.name] = tested(family, source, measured, heads, shape, DECODERS[DECODING], options.device)
+            new = tested(family, source, measured, heads, shape, DECODERS[DECODING], options.device)
+            write_atomic(path, json.dumps(new.rows()), overwrite=True)
+        results[source.name] = Tested.of_rows(json.loads(path.read_text(encoding="utf-8")))
     report: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "dcpose": dcpose_cli.__version__,
@@ -177,6 +179,11 @@ def trained(
 
     folder = options.out / f"{place}-seed-{seed}"
     return train_head(windows, names, has, options.map, config, seed, folder, options.device, report, options.quarters)
+
+
+def ready(net: DCPose, device: torch.device) -> Any:
+    """A head for inference."""
+    return fused(folded(net.eval()), torch.bfloat16) if device.type == "cpu" else net.eval().to(device)
 
 
 def assemble(name: str, head: Path, size: tuple[int, int], folder: Path) -> None:

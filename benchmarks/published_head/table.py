@@ -35,6 +35,28 @@ class Tested:
     plain: dict[str, Found]
     heads: dict[tuple[str, int], Found]
 
+    def rows(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        heads = [[left, seed, _lists(found)] for (left, seed), found in self.heads.items()]
+        plain = {name: _lists(found) for name, found in self.plain.items()}
+        own = {"family": self.family, "clips": self.clips, "joints": self.joints.tolist()}
+        return {**own, "plain": plain, "heads": heads}
+
+    @classmethod
+    def of_rows(cls, rows: Mapping[str, Any]) -> Tested:
+        """What `rows` returned."""
+        plain = {name: _arrays(found) for name, found in rows["plain"].items()}
+        heads = {(left, seed): _arrays(found) for left, seed, found in rows["heads"]}
+        return cls(rows["family"], rows["clips"], np.array(rows["joints"]), plain, heads)
+
+
+def _lists(found: Found) -> dict[str, list[float]]:
+    return {condition: values.tolist() for condition, values in found.items()}
+
+
+def _arrays(found: Mapping[str, list[float]]) -> Found:
+    return {condition: np.array(values) for condition, values in found.items()}
+
 
 def source_maps(source: Source, windows: Sequence[Measured], shape: Shape) -> Maps:
     """The maps of every crop of the windows."""
