@@ -1,11 +1,18 @@
-"""Memory: how the C library keeps freed blocks, and which errors mean that there is none left."""
+"""Memory: how the C library keeps freed blocks, blocks apart from its own, and which errors mean that none is left."""
 
 from __future__ import annotations
 
 import ctypes
+import math
+import mmap
 import platform
+import sys
+import weakref
 from functools import lru_cache
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
@@ -16,6 +23,9 @@ MOST_FREE: Final = 512 * _MIB
 _STEP: Final = 64 * _MIB
 #: Pools of blocks that threads share. By default there are eight per core, and each keeps free blocks of its own.
 POOLS: Final = 2
+
+#: Least bytes of an array that has memory apart; glibc's own limit, where nothing is set.
+LEAST_APART: Final = 128 * 2**10
 
 #: What the text of an error says when memory ran out and its type does not: torch on CPU ("DefaultCPUAllocator: not
 #: enough memory", "can't allocate memory") and MPS ("MPS backend out of memory"), CUDA's libraries, OpenCV, the system.
@@ -49,6 +59,47 @@ def keep_freed_memory() -> bool:
         (_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_FREE), (_TOP_PAD, _STEP), (_ARENA_MAX, POOLS),
     )  # fmt: skip
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)
+
+
+class Blocks:
+    """Arrays of frames, in memory apart from what networks work in, which is used again when an array is gone.
+
+    A frame lives for seconds, among blocks that a network needs for milliseconds. Where both come from the C library,
+    frames leave holes that later blocks do not fit into, and the process grows for as long as the holes do. Threads
+    may share one. All memory is returned when it and its arrays are gone.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[mmap.mmap] = []
+
+    def empty(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """An array of uint8 with anything in it. Raises MemoryError."""
+        if (size := math.prod(shape)) < LEAST_APART:
+            return np.empty(shape, np.uint8)
+        block = self._taken(size)
+        owner = (ctypes.c_uint8 * len(block)).from_buffer(block)  # every view of the array holds it
+        weakref.finalize(owner, self._free.append, block).atexit = False
+        return np.frombuffer(memoryview(owner), np.uint8).reshape(shape)
+
+    def _taken(self, size: int) -> mmap.mmap:
+        while self._free:
+            try:
+                block = self._free.pop()
+            except IndexError:  # another thread took it
+                break
+            if len(block) == size:
+                return block
+        try:
+            return _mapped(size)
+        except OSError as error:
+            raise MemoryError(f"cannot allocate memory: {error}") from error
+
+
+def _mapped(size: int) -> mmap.mmap:
+    """Memory of this process alone; by default a forked one would write into it."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

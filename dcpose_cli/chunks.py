@@ -13,6 +13,8 @@ from .types import Frame
 #: does not depend on their size.
 CHUNK_FRAMES: Final = 16
 CHUNK_PIXELS: Final = 32_000_000
+#: Frames that wait, decoded, for the chunk before them to be detected: so many are decoded meanwhile at least.
+DECODED_AHEAD: Final = 8
 #: Chunks in a segment.
 SEGMENT_CHUNKS: Final = 32
 
@@ -20,6 +22,11 @@ SEGMENT_CHUNKS: Final = 32
 def chunk_frames(width: int, height: int, most: int = CHUNK_FRAMES) -> int:
     """Frames in a chunk, for frames of this size in pixels."""
     return max(1, min(most, CHUNK_PIXELS // (height * width)))
+
+
+def decoded_ahead(width: int, height: int) -> int:
+    """Frames that are decoded ahead of those that are looked at, for frames of this size in pixels."""
+    return min(DECODED_AHEAD, chunk_frames(width, height))
 
 
 def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:

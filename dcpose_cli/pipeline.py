@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._sets import publish
 from ._threads import ReadAhead, WriteBehind
-from .chunks import chunk_frames
+from .chunks import chunk_frames, decoded_ahead
 from .config import PIXELS, EstimateConfig, Measures
 from .config_checks import require_config
 from .errors import UsageError
@@ -316,7 +316,8 @@ class _Pass:
         report(Progress(0, total, 0))
         live = self._reader if isinstance(self._reader, LiveReader) else None
         # A live source reads ahead by itself, and its frames are processed one by one: waiting for more is delay.
-        source = ReadAhead(self._reader, self._depth) if live is None else nullcontext(live)
+        ahead = decoded_ahead(info.width, info.height)
+        source = ReadAhead(self._reader, ahead) if live is None else nullcontext(live)
         size: dict[str, Any] = {} if live is None else {"together": 1}
         with source as frames:
             analysis = self._estimator.analyse(

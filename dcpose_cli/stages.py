@@ -126,14 +126,25 @@ def detect(
 ) -> Iterator[tuple[Frame, Observation]]:
     """Frames with who was detected in them. log: where that is stored, and found again."""
     for _, group in groupby(frames, key=lambda frame: chunk_of(frame, stream.together)):
-        chunk = list(group)
-        entries = log.recall(segment_of(chunk[0]), chunk) if log else None
-        if entries is None:
-            entries = _detected(chunk, settings.detect_every, find)
-            if log:
-                log.record(segment_of(chunk[0]), entries)
-        times = [frame.time for frame in chunk]
-        yield from zip(chunk, _observations(entries, times, settings.detect_every), strict=True)
+        yield from _given(_detected_chunk(list(group), settings, find, log))
+
+
+def _detected_chunk(
+    chunk: Sequence[Frame], settings: ResolvedSettings, find: Find, log: SegmentLog | None
+) -> deque[tuple[Frame, Observation]]:
+    entries = log.recall(segment_of(chunk[0]), chunk) if log else None
+    if entries is None:
+        entries = _detected(chunk, settings.detect_every, find)
+        if log:
+            log.record(segment_of(chunk[0]), entries)
+    times = [frame.time for frame in chunk]
+    return deque(zip(chunk, _observations(entries, times, settings.detect_every), strict=True))
+
+
+def _given(items: deque[T]) -> Iterator[T]:
+    """The items in order. None is held once it is given: a chunk of frames would stay until the next one is done."""
+    while items:
+        yield items.popleft()
 
 
 def stored_observations(
@@ -234,19 +245,22 @@ def estimate(
     log: SegmentLog | None = None,
 ) -> Iterator[tuple[Frame, FrameResult]]:
     """Joints of everybody in the current frames. log: where they are stored, and found again."""
-    for _, group in groupby(windowed, key=lambda pair: chunk_of(pair[0].current, stream.together)):
+
+    def estimated(group: Iterable[tuple[Window, TrackedBoxes]]) -> deque[tuple[Frame, FrameResult]]:
         chunk, people = zip(*group, strict=True)
         frames = [window.current for window in chunk]
         kept = log.recall(segment_of(frames[0]), frames) if log else None
         if kept is not None:
-            yield from (
+            return deque(
                 (frame, result_of(entry, frame, pose.joints)) for frame, entry in zip(frames, kept, strict=True)
             )
-            continue
-        results = list(estimate_chunk(chunk, people, stream, settings, find, pose))
+        pairs = deque(estimate_chunk(chunk, people, stream, settings, find, pose))
         if log:
-            log.record(segment_of(frames[0]), [people_entry(result) for _, result in results])
-        yield from results
+            log.record(segment_of(frames[0]), [people_entry(result) for _, result in pairs])
+        return pairs
+
+    for _, group in groupby(windowed, key=lambda pair: chunk_of(pair[0].current, stream.together)):
+        yield from _given(estimated(group))
 
 
 def estimate_chunk(

@@ -9,7 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ._threads import ReadAhead
-from .chunks import chunk_frames
+from .chunks import decoded_ahead
 from .config import EstimateConfig
 from .config_checks import require_config
 from .errors import UsageError
@@ -51,7 +51,7 @@ def stream(
         sample = sample_of(path, reader, settings)
         scale = 1.0 if settings.shot_fps is None or not info.fps else float(info.fps / shot_rate(settings.shot_fps))
         together: dict[str, Any] = {"together": 1} if live else {}
-        depth = chunk_frames(info.width, info.height)
+        depth = decoded_ahead(info.width, info.height)
         with nullcontext(reader) if isinstance(reader, LiveReader) else ReadAhead(reader, depth) as frames:
             analysis = estimator.analyse(
                 frames,
@@ -61,7 +61,7 @@ def stream(
                 **together,
             )
             with closing(analysis):
-                timed = ((frame, replace(result, time=result.time * scale)) for frame, result in analysis)
+                timed = ((None, replace(result, time=result.time * scale)) for _, result in analysis)
                 for _, result in repair_sides(timed) if settings.repairs_sides else timed:
                     people = tuple(person for person in result.people if in_frame(person, settings.selection))
                     yield replace(result, people=people)

@@ -1,14 +1,19 @@
-"""Freed blocks stay with the process: in a process of its own, for the setting is the whole process's."""
+"""Freed blocks stay with the process: in a process of its own, for the setting is the whole process's.
+
+Frames lie in memory of their own, which is used again.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from dcpose_cli._memory import POOLS
+from dcpose_cli._memory import POOLS, Blocks
 
 CODE = """
 import resource, sys
@@ -59,6 +64,57 @@ def test_blocks_are_not_cleared_by_the_kernel_again_and_again():
     before, after = map(int, done.stdout.split())
     assert before > 50 * 4  # every block anew; with pages of 2 MiB it has eight
     assert after < before / 10
+
+
+def test_memory_of_frames_is_used_again_when_nobody_looks_at_them():
+    blocks = Blocks()
+    frame = blocks.empty((300, 200, 3))
+    assert (frame.shape, frame.dtype) == ((300, 200, 3), np.uint8)
+    place, part = frame.ctypes.data, frame.reshape(-1, 3)[5::2]
+    part[:] = 7
+    del frame
+    other = blocks.empty((300, 200, 3))
+    other[:] = 9
+    assert other.ctypes.data != place
+    assert (part == 7).all()
+    del part
+    assert blocks.empty((200, 300, 3)).ctypes.data == place
+
+
+def test_memory_of_frames_of_another_size_is_returned():
+    blocks = Blocks()
+    frames = [blocks.empty((300, 200, 3)) for _ in range(3)]
+    del frames
+    assert len(blocks._free) == 3
+    large = blocks.empty((400, 200, 3))
+    assert not blocks._free
+    del large
+    assert [len(block) for block in blocks._free] == [400 * 200 * 3]
+
+
+def test_lack_of_memory_for_a_frame_is_said_as_such():
+    from dcpose_cli._memory import is_out_of_memory
+
+    with pytest.raises(MemoryError) as caught:
+        Blocks().empty((2**20, 2**20, 3 * 2**10))
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_has_frames_of_its_own():
+    code = """
+import os
+from dcpose_cli._memory import Blocks
+frame = Blocks().empty((300, 200, 3))
+frame[:] = 1
+child = os.fork()
+if not child:
+    frame[:] = 2
+    os._exit(0)
+os.waitpid(child, 0)
+assert (frame == 1).all()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):

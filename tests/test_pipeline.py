@@ -9,6 +9,7 @@ import json
 import runpy
 import signal
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,11 +29,10 @@ from dcpose_cli import (
     pipeline,
     read_posetrack,
 )
-from dcpose_cli.chunks import CHUNK_FRAMES
+from dcpose_cli.chunks import CHUNK_FRAMES, DECODED_AHEAD
 from dcpose_cli.config import Selection
 from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.sides import LAG_FRAMES
-from dcpose_cli.smooth import MAX_FRAMES
 from dcpose_cli.video import planes, probe
 from dcpose_cli.video.writer import VideoWriter
 
@@ -341,25 +341,42 @@ def test_a_file_on_a_server_is_no_live_stream(two, tmp_path):
     assert "live" not in json.loads((tmp_path / "out.json").read_text())["dcpose"]
 
 
-def test_frames_in_memory_do_not_grow_with_the_video(tiny_folder, tmp_path, monkeypatch):
-    alive, most = set(), 0
+@pytest.mark.parametrize("slowest", ["network", "encoder"])
+def test_frames_in_memory_do_not_grow_with_the_video(tiny_folder, tmp_path, monkeypatch, slowest):
+    """The most that are under way, while every stage waits for the slowest one."""
+    alive, calls, held = set(), [], []
 
     class Counted(ArrayPixels):
         def __init__(self, image):
-            nonlocal most
             super().__init__(image)
             alive.add(id(self))
-            most = max(most, len(alive))
 
         def __del__(self):
             alive.discard(id(self))
 
+    def slow(call, number):
+        def waiting(*args):
+            calls.append(1)
+            while len(calls) == number and held[-1:] != [len(alive)]:
+                held.append(len(alive))
+                time.sleep(0.5)
+            return call(*args)
+
+        return waiting
+
     monkeypatch.setattr(planes, "ArrayPixels", Counted)
     clip = PRODUCT.make_clip(tmp_path / "long.mp4", frames=200)
-    estimate(clip, tmp_path / "out.mp4", estimator=with_crowd(tiny_folder, 1))
-    # Chunks: decoded ahead, detected, ahead of the network, in it, behind it, ahead of the encoder, and what is between
-    # them; the second in which gaps are filled; sides and smoothing.
-    assert 0 < most <= 7 * CHUNK_FRAMES + 25 + LAG_FRAMES + MAX_FRAMES
+    one = with_crowd(tiny_folder, 1)
+    # By the third chunk the stages behind the network hold what they wait for.
+    place, number = ((one.network, "poses"), 3) if slowest == "network" else ((VideoWriter, "write"), 40)
+    monkeypatch.setattr(*place, slow(getattr(*place), number))
+    estimate(clip, tmp_path / "out.mp4", estimator=one)
+    # Decoded ahead; a chunk that is detected; the second in which gaps are filled, and confirmation; a chunk ahead of
+    # the network; the one in it, with the frames around it, or one that the encoder has no room for; those whose sides
+    # may change.
+    most = DECODED_AHEAD + CHUNK_FRAMES + 25 + 8 + CHUNK_FRAMES + CHUNK_FRAMES + 2 + LAG_FRAMES
+    in_hand = 3  # of the threads
+    assert CHUNK_FRAMES < max(held) <= most + (CHUNK_FRAMES if slowest == "encoder" else 0) + in_hand
     assert not alive
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, PoseEstimator, TrackedBoxes
+from dcpose_cli.chunks import CHUNK_FRAMES
+from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.segments import SegmentFolder, SegmentLog
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.stages import Stream, detect, estimate, keypoints_of, stored_observations, track, with_windows
@@ -70,6 +73,45 @@ def test_the_detector_runs_on_every_nth_frame_and_at_cuts(settings):
     assert find.images == len(searched)
     assert [len(seen.detections) for _, seen in observed] == [int(index in searched) for index in range(16)]
     assert [frame.index for frame, seen in observed if seen.cut] == [6]
+
+
+def counted(count, alive):
+    """Frames that are made when they are asked for; those that somebody holds are in `alive`."""
+    for index in range(count):
+        pixels = ArrayPixels(np.full((48, 64, 3), index, np.uint8))
+        alive.add(pixels)
+        frame = Frame(index, 2 * index, index / 25, pixels)
+        del pixels
+        yield frame
+        del frame
+
+
+def test_frames_that_were_detected_in_are_let_go_of(settings):
+    alive = WeakSet()
+    left = [
+        len(alive) - (CHUNK_FRAMES - frame.index % CHUNK_FRAMES)
+        for frame, _ in detect(counted(3 * CHUNK_FRAMES, alive), STREAM, settings, Finder())
+    ]
+    assert left == [1] * 2 * CHUNK_FRAMES + [0] * CHUNK_FRAMES  # the first frame of the next chunk
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["estimated", "stored"])
+def test_frames_whose_people_are_known_are_let_go_of(settings, tmp_path, stored):
+    folder = SegmentFolder(tmp_path / "parts", KEY)
+
+    def held():
+        alive = WeakSet()
+        one = TrackedBoxes(np.array([[4, 4, 20, 30]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+        pairs = with_windows(((frame, one) for frame in counted(3 * CHUNK_FRAMES, alive)), 1, 1)
+        log = SegmentLog(folder, "people")
+        for frame, _ in estimate(pairs, STREAM, settings, Finder(), Poses(), log):
+            yield len(alive) - (CHUNK_FRAMES - frame.index % CHUNK_FRAMES)
+        log.finish()
+
+    if stored:
+        assert len(list(held())) == 3 * CHUNK_FRAMES
+    # The first frame of the next chunk, and the one behind it, which is in its window.
+    assert max(held()) == 2
 
 
 def test_stored_observations_are_those_that_were_passed_on(settings, tmp_path):

@@ -13,6 +13,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 from numpy.typing import DTypeLike, NDArray
 
+from dcpose_cli._memory import Blocks
 from dcpose_cli._opencv import cv2
 from dcpose_cli.pixels import THUMBNAIL, Image, Part
 from dcpose_cli.video.tonemap import HDR_TRANSFERS, tone_mapped
@@ -49,19 +50,20 @@ class ToRgb:
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
+        self._blocks = Blocks()
         self.tone_mapped = ""
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> Image:
         """(height, width, 3) uint8 RGB; scaled where the size of the stream changed."""
         if (frame.width, frame.height) == (width, height) and can_be_cut(frame):
-            return self.part(frame, (0, 0, width, height))
+            return self.part(frame, (0, 0, width, height), self._blocks.empty((height, width, 3)))
         return self._converted(frame, frame, _SCALING, width, height)
 
-    def part(self, frame: av.VideoFrame, part: Part) -> Image:
-        """(y1 - y0, x1 - x0, 3) uint8 RGB, the pixels of the whole converted frame. The frame must be one that
-        `can_be_cut`."""
+    def part(self, frame: av.VideoFrame, part: Part, out: Image | None = None) -> Image:
+        """(y1 - y0, x1 - x0, 3) uint8 RGB, the pixels of the whole converted frame; written into `out` where that is
+        given. The frame must be one that `can_be_cut`."""
         x0, y0, x1, y1 = part
-        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8) if out is None else out
         # Little at a time: what is between planes and RGB stays in the cache of the processor.
         rows = max(_BAND_ROWS, _BAND_PIXELS // max(1, x1 - x0))
         for top in range(y0, y1, rows):
