@@ -75,8 +75,6 @@ def train_model(
     }
     start = None if init is None else kind.read_init(init)
     place = work or Path("runs") / plan.name
-    if found := sorted(place.glob("stage*.ckpt")):
-        notice(f"continues from {printable(found[-1])}")
     extra = {"teacher": teacher} if kind.teacher else {}
     with stop_between_steps() as after_step:
         options["after_step"] = after_step

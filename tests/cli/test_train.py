@@ -97,6 +97,7 @@ def test_own_labels_and_a_backbone_make_a_model(posetrack_root, tiny_model, tmp_
     options["init"] = str(other)
     with pytest.raises(UsageError, match=r"stage2\.ckpt: was trained with another --init"):
         train_model(recipe, posetrack_root, tmp_path / "third", tmp_path / "work", stages="2", **options)
+    assert "continues" not in capsys.readouterr().err
     train_model(
         recipe, posetrack_root, tmp_path / "third", tmp_path / "work", stages="2", accept_changes=True, **options
     )

@@ -164,16 +164,24 @@ def _train_windows(
 def _validate_windows(
     stage: str, probe: DCPose, held: list[PoseSample], recipe: Recipe, config: StageConfig, run: Run
 ) -> Measured:
-    """Shares of held-out windows, of the backbone alone on them, and of stills with human labels as windows."""
+    """Shares of held-out windows, of the backbone alone on them, and of stills with human labels as windows; where
+    there are no windows, of all stills."""
+
+    def as_window(x: Tensor, margin: Tensor) -> Tensor:
+        """The heatmaps of stills: each stands for three equal frames."""
+        maps: Tensor = probe(x.repeat(1, 3, 1, 1), margin)
+        return maps
+
     three = [s for s in held if len(s.pictures) == 3]
     shape, decoder = recipe.shape(), DECODERS[config.decoding]
-    out = _validate(stage, probe, three, shape.size, recipe, config, run) if three else {}
+    if not three:
+        return _validate(stage, as_window, held, shape.size, recipe, config, run)
+    out = _validate(stage, probe, three, shape.size, recipe, config, run)
     if not out:
         return {}
     single, _ = find(lambda x, margin: probe.backbone(x[:, :3]), three, shape, decoder, run.device)
     stills = [s for s in held if len(s.pictures) == 1 and s.human] if recipe.data.measure else []
-    # A still stands for three equal frames.
-    _, people = find(lambda x, margin: probe(x.repeat(1, 3, 1, 1), margin), stills, shape, decoder, run.device)
+    _, people = find(as_window, stills, shape, decoder, run.device)
     measured = human_measures(people, recipe.data.measure)
     return {"size": out["size"], "windows": out["windows"], "single": single["windows"], **measured}
 

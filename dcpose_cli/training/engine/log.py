@@ -13,7 +13,8 @@ from ...files import open_own, output_error
 
 LOG_COLUMNS = ("stage", "step", "loss", "lr", "samples_per_s")
 #: Shares of joints found; each stage fills those it measures, and adds columns of its own after them. size: of the
-#: crops. single: windows seen by the backbone alone.
+#: crops. single: windows seen by the backbone alone. Stages of windows fill `windows` and `single`; where all held-out
+#: samples are stills, `all` and `stills`: each still is then three equal frames.
 VALIDATION_COLUMNS = ("stage", "step", "size", "all", "stills", "windows", "single")
 
 #: Columns of a validation that are shares in 0..1, and the beginning of the names of others.

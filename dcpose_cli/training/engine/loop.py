@@ -105,7 +105,7 @@ class Loop:
         self.path = folder / f"{name}.ckpt"
 
     def resume(self) -> bool:
-        """Continue from the stage's checkpoint, if there is one.
+        """Continue from the stage's checkpoint, if there is one, and say so.
 
         Raises WeightsError when it cannot be read, UsageError when it belongs to a recipe that differs in more than
         the length of this stage, or to other sources.
@@ -124,6 +124,7 @@ class Loop:
             self.step = int(data["step"])
         except Exception as error:  # whatever a file of another program holds
             raise unusable(self.path, error) from error
+        self.notice(f"continues from {printable(self.path)}")
         return True
 
     def _check_sources(self, stored: Sources | None) -> None:

@@ -358,7 +358,8 @@ def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trai
     shutil.copytree(trained[0], work)
     told = []
     assert equal(train(recipe, data, work, threads=1, notice=told.append), trained[1])  # only its place is another
-    assert told == ["9 labelled people to train on, 2 to validate on"]
+    continues = [f"continues from {work / name}" for name in ("stage1.ckpt", "stage2.ckpt")]
+    assert told == ["9 labelled people to train on, 2 to validate on", *continues]
     with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained without --init"):
         train(recipe, data, work, threads=1, init=trained[1])
     labels = data / "triplets.json"

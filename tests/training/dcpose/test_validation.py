@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dcpose_cli.training.data.config import MeasureConfig
+from dcpose_cli.training.data.config import HoldOutConfig, MeasureConfig
 from dcpose_cli.training.data.pack import PoseSample
+from dcpose_cli.training.dcpose.train import train
 from dcpose_cli.training.dcpose.validation import Found, human_measures
+from dcpose_cli.training.recipes import load_recipe
 
 GROUPS = (MeasureConfig(name="indoors", sources=("a", "b")), MeasureConfig(name="sport", sources=("c",)))
 
@@ -61,3 +66,19 @@ def test_swapped_pairs():
     both_legs = human_measures([person(swapped=[(13, 14), (15, 16)])], GROUPS)
     assert both_legs["swapped_indoors"] == pytest.approx(2 / 4)
     assert both_legs["pck_indoors"] == pytest.approx(8 / 12)
+
+
+def test_both_stages_are_measured_on_single_pictures(tiny_recipe, tools, writer, tmp_path):
+    recipe, pack = load_recipe(tiny_recipe), writer()
+    for k in range(8):
+        pack.add([tools["person"]((8 + k, 8, 36, 64))], source="ab"[k % 2], origin=str(k))
+    pack.write()
+    data = replace(recipe.data, triplets=(), validate=(HoldOutConfig(source="a", share=1.0),), memory_gib=0.0)
+    train(replace(recipe, data=data), tmp_path, tmp_path / "run", threads=1)
+    with (tmp_path / "run" / "validation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stage"] for row in rows] == ["stage1", "stage2"]
+    for row in rows:
+        assert 0 <= float(row["all"]) == float(row["stills"]) <= 1
+        assert row["windows"] == row["single"] == ""
+    assert (tmp_path / "run" / "worst-stage2.png").is_file()

@@ -157,7 +157,7 @@ def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trai
     shutil.copytree(trained[0], work)
     told = []
     assert equal(train_detector(recipe, data, work, threads=1, notice=told.append), trained[1])
-    assert told == ["4 pictures and 2 crops to train on"]
+    assert told == [f"continues from {work / 'stage1.ckpt'}", "4 pictures and 2 crops to train on"]
     with pytest.raises(UsageError, match=r"stage1\.ckpt: was trained without --init"):
         train_detector(recipe, data, work, init=trained[1], threads=1)
     (data / "stills.json").write_text((data / "stills.json").read_text() + " ")
@@ -167,7 +167,7 @@ def test_other_labels_and_another_start_are_refused_unless_accepted(recipe, trai
         train_detector(recipe, data, work, threads=1)
     assert caught.value.exit_code == 2
     assert equal(train_detector(recipe, data, work, threads=1, accept_changes=True, notice=told.append), trained[1])
-    assert "stills has changed since; continued all the same" in told[1]
+    assert "stills has changed since; continued all the same" in told[2]
 
 
 def test_boxes_of_another_teacher_are_not_taken(recipe, trained, teacher, block_pack, tmp_path):
