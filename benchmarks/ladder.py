@@ -28,7 +28,7 @@ from speed import processor, timed
 from dcpose_cli.checkpoints.files import AUTO_MODELS, open_model
 from dcpose_cli.checkpoints.published import is_fetched
 from dcpose_cli.evaluation.cost import cost_of
-from dcpose_cli.nets import HRNetConfig, PoseWarperConfig, SimpleBaselineConfig
+from dcpose_cli.nets import DCPoseConfig, HRNetConfig, PoseWarperConfig, SimpleBaselineConfig
 from dcpose_cli.pose.methods import KINDS
 from dcpose_cli.pose.model import LoadedModel, ModelHeader, PoseConfig
 from dcpose_cli.pose.network import PoseNetwork, resolve_device
@@ -58,6 +58,8 @@ def config_of(entry: PublishedModel) -> PoseConfig:
     backbone = HRNetConfig(width=32 if "w32" in entry.name else 48)
     if entry.kind == "posewarper":
         return PoseWarperConfig(backbone=backbone, input_size=entry.input_size)
+    if entry.kind == "dcpose":
+        return DCPoseConfig(backbone=backbone, input_size=entry.input_size)
     return SimpleBaselineConfig() if entry.kind == "simplebaseline" else backbone
 
 

@@ -40,8 +40,9 @@ from windows import LEAST_CLIPS, held_out_windows, prepare, require_clips, sampl
 
 import dcpose_cli
 from dcpose_cli.checkpoints.files import open_model, save_model
+from dcpose_cli.checkpoints.heads import with_head
 from dcpose_cli.files import write_atomic
-from dcpose_cli.nets import DCPose, DCPoseConfig
+from dcpose_cli.nets import DCPose
 from dcpose_cli.nets.folding import folded
 from dcpose_cli.nets.fused import fused
 from dcpose_cli.pose.heatmaps import DECODERS
@@ -194,9 +195,7 @@ def assemble(name: str, head: Path, size: tuple[int, int], folder: Path) -> None
     width, height = model.header.input_size
     if size != (width // 4, height // 4):
         raise SystemExit(f"{name} makes maps of {width // 4}x{height // 4}, and the head was measured on others")
-    net = DCPose(DCPoseConfig(backbone=model.net.config, input_size=model.header.input_size))
-    net.backbone.load_state_dict(model.net.state_dict())
-    load_head(net, head)
+    net = with_head(model.net, head, model.header.input_size)
     predicts = model.header.predicts
     save_model(net, folder, name=folder.name, predicts=predicts, decoding=DECODING, overwrite=True)
 

@@ -175,14 +175,18 @@ def empty_net(config: PoseConfig, path: Path, crop: tuple[int, int] | None = Non
 
 def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
     """Header and tensors (float32) of a pose model. Raises WeightsError."""
-    header = header_of(read_metadata(path), path)
+    return header_of(read_metadata(path), path), read_tensors(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors (float32) of a safetensors file. Raises WeightsError."""
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"damaged: {one_line(error)}", path=path) from error
     require_finite(state, path)
-    return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def load_state(net: PoseNet, state: Mapping[str, Tensor], path: Path) -> None:

@@ -46,6 +46,7 @@ from ..skeleton.sets import JOINT_SETS, NAMED, named_channels, sets_with
 from .clues import Clues, clues_of
 from .files import WEIGHTS_NAME, empty_net, load_state, save_model
 from .headers import METADATA_KEY
+from .heads import with_head
 from .strangers import NOT_JOINTS, data_with_outputs, kind_of_stranger
 
 #: Where a container keeps its tensors, in the order they are looked for.
@@ -61,6 +62,7 @@ def import_checkpoint(
     input_size: tuple[int, int] | None = None,
     decoding: str | None = None,
     source: str | None = None,
+    head: Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Convert a checkpoint into a model folder, kept in float32; returns the weights file.
@@ -70,7 +72,8 @@ def import_checkpoint(
     these do not settle is taken from the configuration in the container and from the name of the file, see `clues`.
     joints: meaning of the channels, a joint set (skeleton.sets.JOINT_SETS), or the names of all channels, separated by
     commas. input_size: crop width and height. decoding: see heatmaps.DECODERS. source: what the header says of the
-    origin. All four override what is found.
+    origin. All four override what is found. head: the file of a head that makes a DCPose of a network of single frames
+    (heads.py).
     Raises InputError (no such file), WeightsError (unsafe, damaged or unknown), UsageError (the crop or the joints are
     not known), OutputError.
     """
@@ -96,8 +99,9 @@ def import_checkpoint(
         size = _ask("its crop size", file, "--input-size 192x256, 288x384 or what it was trained with")
     _set_size(net, size, file)
     predicts = None if names else JOINT_SETS[order].predicted
+    whole = net if head is None else with_head(net, head, size)
     return save_model(
-        net, out, name=name or out.name, joints=order, names=names, predicts=predicts, input_size=size,
+        whole, out, name=name or out.name, joints=order, names=names, predicts=predicts, input_size=size,
         source=source or found, decoding=decoding or said.decoding or "quarter", overwrite=overwrite,
     )  # fmt: skip
 

@@ -22,8 +22,9 @@ from ..published.store import (
     obtained,
 )
 from ..published.table import DETECTOR, PUBLISHED, PublishedModel
-from .files import WEIGHTS_NAME
+from .files import WEIGHTS_NAME, verify
 from .headers import read_metadata
+from .heads import shipped_head
 from .importing import import_checkpoint
 
 
@@ -67,10 +68,13 @@ def get_model(
         return detector_path(entry.file) if entry.kind == DETECTOR else models_folder() / entry.name / WEIGHTS_NAME
     if entry.kind == DETECTOR:
         return fetch_detector(entry, file=file, mirror=mirror, offline=offline, report=report)
+    head = shipped_head(entry.head) if entry.head else None
+    if head is not None:
+        verify(head)
     with obtained(entry, file=file, mirror=mirror, offline=offline, report=report) as found:
         made = import_checkpoint(
             found, models_folder() / entry.name, name=entry.name, joints=entry.joints, input_size=entry.input_size,
-            decoding=entry.decoding, source=f"{entry.url}, sha256 {file_sha256(found)}", overwrite=True,
+            decoding=entry.decoding, source=f"{entry.url}, sha256 {file_sha256(found)}", head=head, overwrite=True,
         )  # fmt: skip
         note_converted(made)
     return made

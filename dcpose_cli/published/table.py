@@ -7,7 +7,7 @@ new model is one entry here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 _OPENMMLAB: Final = "https://download.openmmlab.com/mmpose/"
@@ -31,7 +31,8 @@ class PublishedModel:
     detector the long side twice. joints: "posetrack" or "coco"; "" of a detector. decoding: see
     pose.heatmaps.DECODERS. frames: seen at once. options: what the published score was measured with. score: as
     published, with its conditions. code_licence, data_licence: of the publishers' code and weights, and of the training
-    data. page: where it was published.
+    data. page: where it was published. head: the shipped head that is put on the network (checkpoints/heads.py), which
+    has no published score then; "" for none.
     """
 
     name: str
@@ -49,6 +50,7 @@ class PublishedModel:
     code_licence: str
     data_licence: str
     page: str
+    head: str = ""
 
     @property
     def url(self) -> str:
@@ -114,6 +116,14 @@ def _posetrack_models() -> Iterator[PublishedModel]:
     yield _posetrack(
         "simplebaseline-r50", "res50_posetrack18_256x192-a62807c7_20201028.pth", "resnet", 136,
         "81.2 true boxes, flip test", kind="simplebaseline",
+    )  # fmt: skip
+
+
+def _with_head(entry: PublishedModel, head: str) -> PublishedModel:
+    """A published network of single frames with a head of ours on top, which makes it a DCPose."""
+    return replace(
+        entry, name=head, head=head, kind="dcpose", decoding="smoothed", frames=3, options="", score="",
+        code_licence=f"network {entry.code_licence}, head AGPL-3.0",
     )  # fmt: skip
 
 
@@ -191,6 +201,7 @@ PUBLISHED: Final[dict[str, PublishedModel]] = {
     entry.name: entry
     for entry in (
         *_posetrack_models(),
+        *(_with_head(entry, "dcpose-w48") for entry in _posetrack_models() if entry.name == "hrnet-w48-posetrack18"),
         *_coco_models(),
         *(stock_detector_entry(name, size, tuple(hashes)) for name, size, *hashes in _YOLO),
     )

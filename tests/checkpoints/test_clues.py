@@ -65,7 +65,9 @@ def test_what_a_name_says(name, expected):
     assert clues_of(name) == expected
 
 
-@pytest.mark.parametrize("entry", [e for e in PUBLISHED.values() if e.kind != DETECTOR], ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "entry", [e for e in PUBLISHED.values() if e.kind != DETECTOR and not e.head], ids=lambda e: e.name
+)
 def test_published_names_say_all(entry):
     found = clues_of(entry.file)
     assert (found.input_size, found.joints) == (entry.input_size, entry.joints)

@@ -19,6 +19,7 @@ QUICK = {
     "hrnet-w32-posetrack18-256x192": None,
     "hrnet-w48-coco-udp-256x192": None,
     "posewarper-w48-posetrack18": (48, 64),
+    "dcpose-w48": (96, 128),
     "simplebaseline-r50": (48, 64),
     "yolov8n": None,
 }
