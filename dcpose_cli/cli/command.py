@@ -19,8 +19,9 @@ from ..errors import UsageError
 from ..selection import selection_of
 from .console import show_details
 from .options import CONFIG_OPTIONS, MEASURE_OPTIONS, SELECTION_OPTIONS, Debug, Settings
-from .terminal import message
 
+#: Ends the name of the value of an option that takes a list.
+_LIST: Final = ",..."
 #: Parameters of a body that are several options.
 _MANY: Final = ("config", "selection", "measures")
 
@@ -61,16 +62,15 @@ def command(
 
 
 class _Command(TyperCommand):
-    """A command that says which options were given several times where only the last one counts."""
+    """A command that refuses a second list where it would take the last one only. Other options may be overridden."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As in click; a warning where values are lost."""
-        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        single = [p for p in given if isinstance(p, TyperOption) and not (p.multiple or p.is_flag)]
-        for parameter in dict.fromkeys(single):
-            if single.count(parameter) > 1 and not values.get("quiet"):
-                value = f"the last counts: {values[parameter.name]}"
-                message(f"dcpose: warning: {parameter.opts[0]} was given {single.count(parameter)} times, {value}")
+        """As in click. Raises UsageError."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        lists = [p.opts[0] for p in given if isinstance(p, TyperOption) and (p.metavar or "").endswith(_LIST)]
+        for name in lists:
+            if lists.count(name) > 1:
+                raise UsageError(f"{name} was given {lists.count(name)} times", hint="one list with commas, as A,B")
         return super().parse_args(ctx, args)
 
 

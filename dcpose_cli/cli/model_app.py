@@ -166,7 +166,8 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's own choice.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches ahead.")] = 0,
     stages: Annotated[
-        str | None, typer.Option(help="Only these, such as 2,3; default: all of the recipe.", show_default=False)
+        str | None,
+        typer.Option(metavar="N,...", help="Only these, such as 2,3; default: all of the recipe.", show_default=False),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
     accept_changes: Annotated[

@@ -99,7 +99,12 @@ def evaluate(
         typer.Argument(help="Predictions: a file, or a folder with equal names.", metavar="PRED", show_default=False),
     ],
     metrics: Annotated[
-        str, typer.Option(help="Some of ap,pckh,oks,tracking; without it all that are installed.", show_default=False)
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Some of ap,pckh,oks,tracking; without it all that are installed.",
+            show_default=False,
+        ),
     ] = "",
     kpt_thr: Annotated[float, typer.Option(help="Least confidence of a joint that counts for tracking.")] = 0.3,
     json: Annotated[

@@ -161,6 +161,7 @@ def compare(
         str,
         typer.Option(
             "--models",
+            metavar="MODEL,...",
             help="Models with commas between them; NAME:single is a model's single-frame network alone.",
             show_default=False,
         ),

@@ -142,18 +142,19 @@ def test_former_names_of_options_work(dcpose, native, real, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "warned"),
+    ("command", "given", "refused"),
     [
-        (("--format", "csv", "--format", "trc"), "--format was given 2 times, the last counts: trc"),
-        (("-o", "b.trc"), "--out was given 2 times, the last counts: b.trc"),
-        (("--track", "1", "--track", "2"), None),
-        (("--overwrite", "--overwrite"), None),
-        (("--format", "csv", "--format", "trc", "-q"), None),
+        (("estimate", "-o", "a.mp4"), ("--ensemble", "a", "--ensemble", "b"), "--ensemble was given 2 times"),
+        (("evaluate", "a.json"), ("--metrics", "ap", "--metrics=oks"), "--metrics was given 2 times"),
+        (("compare",), ("--models", "a", "--models", "b", "--models", "c"), "--models was given 3 times"),
+        (("estimate", "-o", "a.mp4"), ("--ensemble", "a,b", "--conf", "0.3", "--conf", "0.4"), None),
+        (("convert", "-o", "a.csv"), ("--track", "1", "--track", "2", "--format", "trc", "--format", "csv"), None),
     ],
 )
-def test_options_of_which_only_the_last_counts_are_said(dcpose, tmp_path, given, warned):
-    done = dcpose("convert", tmp_path / "none.json", "--out", tmp_path / "a.trc", *given)
-    assert done.returncode == 3, done.stderr
-    assert [line for line in done.stderr.splitlines() if "times" in line] == (
-        [f"dcpose: warning: {warned}"] if warned else []
-    )
+def test_a_second_list_is_refused_and_other_options_are_overridden(
+    dcpose, product, tmp_path, monkeypatch, command, given, refused
+):
+    monkeypatch.chdir(tmp_path)
+    done = dcpose(command[0], "none.json", *command[1:], *given)
+    assert done.returncode == (2 if refused else 3), done.stderr
+    assert (refused or "no such file") in product.one_line(done).lower()
