@@ -37,7 +37,8 @@ SAMPLES: Final = Path(__file__).resolve().parents[1] / "sample_videos"
 CLIPS: Final = ("plaza", "portrait", "sprint")
 MATCH: Final = 0.5
 VISIBLE: Final = 0.3
-METRICS: Final = ("idf1", "num_switches", "num_misses", "num_false_positives", "num_objects")
+#: num_fragmentations: how often a person who is tracked is lost and found again, under whatever identity.
+METRICS: Final = ("idf1", "num_switches", "num_fragmentations", "num_misses", "num_false_positives", "num_objects")
 
 #: People of a frame: identity -> box xywh.
 Boxes = dict[int, NDArray[np.float32]]
@@ -124,10 +125,11 @@ def report(title: str, tables: Sequence[Any], names: Sequence[str]) -> None:
     computed = motmetrics.metrics.create().compute_many(
         list(tables), names=list(names), metrics=list(METRICS), generate_overall=True
     )
-    print(f"\n{title}\n{'clip':12}{'IDF1':>8}{'switches':>10}{'missed':>8}{'surplus':>9}{'people':>8}")
+    print(f"\n{title}\n{'clip':12}{'IDF1':>8}{'switches':>10}{'fragments':>11}{'missed':>8}{'surplus':>9}{'people':>8}")
     for name, row in computed.iterrows():
-        idf1, switches, missed, surplus, people = (row[metric] for metric in METRICS)
-        print(f"{name:12}{100 * idf1:8.1f}{switches:10.0f}{missed:8.0f}{surplus:9.0f}{people:8.0f}")
+        idf1, switches, fragments, missed, surplus, people = (row[metric] for metric in METRICS)
+        counts = f"{switches:10.0f}{fragments:11.0f}{missed:8.0f}{surplus:9.0f}{people:8.0f}"
+        print(f"{name:12}{100 * idf1:8.1f}{counts}")
 
 
 def crowds(detector: PersonDetector, count: int, frames: int) -> Iterator[tuple[Clip, list[Boxes], list[Boxes]]]:

@@ -33,26 +33,33 @@ TRUTH = [boxes(a=0, b=200)] * 4
 
 
 def test_other_names_are_no_mistake():
-    assert figures(score(TRUTH, [boxes(d=0, c=200)] * 4)) == (1.0, 0, 0, 0, 8)
+    assert figures(score(TRUTH, [boxes(d=0, c=200)] * 4)) == (1.0, 0, 0, 0, 0, 8)
 
 
 def test_exchanged_identities_count():
     idf1, switches, *rest = figures(score(TRUTH, [boxes(a=0, b=200)] * 2 + [boxes(a=200, b=0)] * 2))
-    assert (idf1, switches, rest) == (0.5, 2, [0, 0, 8])
+    assert (idf1, switches, rest) == (0.5, 2, [0, 0, 0, 8])
 
 
 def test_misses_and_surplus_count():
     idf1, *rest = figures(score(TRUTH, [boxes(a=0, c=400)] * 4))
-    assert (idf1, rest) == (0.5, [0, 4, 4, 8])
-    assert figures(score(TRUTH, [boxes(a=30, b=200)] * 4))[2:4] == (4, 4)  # overlap below one half
+    assert (idf1, rest) == (0.5, [0, 0, 4, 4, 8])
+    assert figures(score(TRUTH, [boxes(a=30, b=200)] * 4))[3:5] == (4, 4)  # overlap below one half
+
+
+def test_interrupted_tracks_count_as_fragments():
+    lost = [boxes(a=0, b=200), boxes(b=200), boxes(a=0, b=200), boxes(b=200)]
+    assert figures(score(TRUTH, lost))[1:4] == (0, 1, 2)  # lost twice, found again once
+    renamed = [boxes(a=0, b=200), boxes(b=200), boxes(c=0, b=200), boxes(c=0, b=200)]
+    assert figures(score(TRUTH, renamed))[1:4] == (1, 1, 1)
 
 
 def test_hidden_people_and_their_boxes_take_no_part():
     clear, covered = [boxes(a=0)] * 4, [boxes(b=200)] * 4
-    assert figures(score(clear, TRUTH, covered)) == (1.0, 0, 0, 0, 4)
-    assert figures(score(clear, clear, covered)) == (1.0, 0, 0, 0, 4)
+    assert figures(score(clear, TRUTH, covered)) == (1.0, 0, 0, 0, 0, 4)
+    assert figures(score(clear, clear, covered)) == (1.0, 0, 0, 0, 0, 4)
     # A box that fits the visible person better belongs to that one, wherever the hidden one is.
-    assert figures(score(clear, [boxes(a=2)] * 4, [boxes(b=10)] * 4)) == (1.0, 0, 0, 0, 4)
+    assert figures(score(clear, [boxes(a=2)] * 4, [boxes(b=10)] * 4)) == (1.0, 0, 0, 0, 0, 4)
 
 
 def test_tracking_as_in_the_product(capsys):
@@ -65,7 +72,7 @@ def test_tracking_as_in_the_product(capsys):
     clip = Stream(320, 240, 25.0), frames
     truth = [boxes(a=0, b=200)] * 20
     tables = [score(truth, followed(clip, settings("dcpose", fill=fill))) for fill in (True, False)]
-    assert [figures(table)[1:4] for table in tables] == [(0, 0, 0), (0, 2, 0)]
+    assert [figures(table)[1:5] for table in tables] == [(0, 0, 0, 0), (0, 1, 2, 0)]
     report("both", tables, ["filled", "gaps"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[:2] for row in rows[3:]] == [["filled", "100.0"], ["gaps", "97.4"], ["OVERALL", "98.7"]]
