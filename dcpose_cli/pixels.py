@@ -1,7 +1,7 @@
 """The pixels of a frame: an array of RGB, or decoded planes that become RGB where they are looked at (video/planes.py).
 
-What is done with a large frame is done with the part of it that is needed. Crops of frames of more than LARGE pixels
-are sampled in that part, whoever holds the pixels, so that results depend on the frames alone.
+What is done with a large frame is done with the part of it that is needed, whoever holds the pixels, so that results
+depend on the frames alone.
 """
 
 from __future__ import annotations
@@ -51,6 +51,25 @@ class Pixels(ABC):
     def thumbnail(self) -> Image:
         """Every n-th pixel, (<= THUMBNAIL, <= THUMBNAIL, 3) uint8 RGB."""
 
+    def prepare(self, part: Part) -> None:  # noqa: B027
+        """Say that crops within this part will be sampled: what they need of it is made ready at once."""
+
+    def sampled(self, affine: NDArray[np.float64], size: tuple[int, int], part: Part) -> Image:
+        """A crop, (h, w, 3) uint8 RGB: bilinear, black outside of the frame.
+
+        affine: (2, 3) from pixels of the frame to those of the crop, both counted from the middle of the first one.
+        size: width and height of the crop. part: what of the frame it shows, at least.
+
+        Decoded planes that are sampled before they become RGB differ by a grey level here and there.
+        """
+        from ._opencv import cv2  # late, as in `resized`
+
+        part = self.clipped(part)
+        image, moved = self.region(part), affine.copy()
+        moved[:, 2] += affine[:, :2] @ part[:2]
+        crop = cv2.warpAffine(image if image.size else _BLACK, moved, size, flags=cv2.INTER_LINEAR)
+        return np.asarray(crop, np.uint8)
+
     def clipped(self, part: Part) -> Part:
         """A part as far as it lies in the frame; empty where it lies outside."""
         height, width = self.shape[:2]
@@ -87,6 +106,8 @@ class ArrayPixels(Pixels):
         return thumb
 
 
+#: What a crop shows that lies outside of the frame.
+_BLACK: Final = np.zeros((1, 1, 3), np.uint8)
 #: What is left of a frame that nobody will look at again.
 NO_PIXELS: Final = ArrayPixels(np.empty((0, 0, 3), np.uint8))
 

@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
@@ -33,13 +34,41 @@ def arrays_only(monkeypatch):
     monkeypatch.setattr(planes, "LARGE", 10**9)
 
 
-def test_joints_are_those_of_whole_frames(tiny_folder, clip, tmp_path, monkeypatch):
-    two = PoseEstimator(tiny_folder, "cpu", detector=Pair())
+@pytest.fixture(scope="module")
+def clip_422(clip):
+    """The clip with more colour samples, which is looked at in RGB alone."""
+    path = clip.with_name("clip_422.mkv")
+    with av.open(str(clip)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 800, "yuv422p"
+        for frame in source.decode(video=0):
+            out.mux(stream.encode(frame.reformat(format="yuv422p")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_joints_are_those_of_whole_frames(tiny_folder, clip_422, tmp_path, monkeypatch):
+    clip, two = clip_422, PoseEstimator(tiny_folder, "cpu", detector=Pair())
     export_json(clip, tmp_path / "parts.json", estimator=two)
     arrays_only(monkeypatch)
     export_json(clip, tmp_path / "whole.json", estimator=two)
     assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert sum(len(frame.people) for frame in read_posetrack(tmp_path / "parts.json").frames) == 12
+
+
+class Looking(Pair):
+    """The same people; it takes the frames in RGB, before anybody else."""
+
+    takes_pixels = False
+
+
+def test_joints_do_not_depend_on_who_looked_first(tiny_folder, clip, tmp_path):
+    for name, detector in (("planes", Pair()), ("rgb", Looking())):
+        export_json(clip, tmp_path / f"{name}.json", estimator=PoseEstimator(tiny_folder, "cpu", detector=detector))
+    planes, rgb = (read_posetrack(tmp_path / f"{name}.json").frames for name in ("planes", "rgb"))
+    for mine, theirs in zip(planes, rgb, strict=True):
+        for one, other in zip(mine.people, theirs.people, strict=True):
+            np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
 
 def test_the_annotated_video_shows_the_same(tiny_folder, clip, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dcpose_cli._opencv import cv2
-from dcpose_cli.pixels import Image, Pixels
+from dcpose_cli.pixels import Pixels
 
 #: Channel means and standard deviations of RGB in 0..1 (ImageNet's).
 MEAN: Final[tuple[float, float, float]] = (0.485, 0.456, 0.406)
@@ -107,17 +107,14 @@ def sample_crops(
 def sample_pixels(
     frames: Sequence[Pixels], index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]
 ) -> Tensor:
-    """`sample_crops` on the CPU, which of large frames looks only at the parts that the crops show."""
+    """`sample_crops` on the CPU, which of large frames looks only at what the crops show."""
     if not frames[0].is_large or max(frames[0].shape) >= _OPENCV_LIMIT:
         whole = [torch.from_numpy(np.require(frame.rgb(), requirements=("C", "W"))) for frame in frames]
         return sample_crops(whole, index, affines, size)
-    shown = crop_parts(affines, size)
-    moved = affines.copy()
-    moved[:, :, 2] += (affines[:, :, :2] @ shown[:, :2, None])[..., 0]
     out = torch.empty(len(affines), size[1], size[0], 3)
-    for row, frame, part, affine in zip(out.numpy(), index.tolist(), shown.tolist(), moved, strict=True):
-        image = frames[frame].region(part)
-        _sample_one(image if image.size else _BLACK, affine, size, row)
+    shown = crop_parts(affines, size).tolist()
+    for row, frame, part, affine in zip(out.numpy(), index.tolist(), shown, affines, strict=True):
+        cv2.LUT(frames[frame].sampled(affine, size, tuple(part)), _NORMALISED, dst=row)
     return out.permute(0, 3, 1, 2)
 
 
@@ -137,13 +134,9 @@ def _sample_opencv(
     out = torch.empty(len(affines), size[1], size[0], 3)
     rows = out.numpy()
     for crop, frame in enumerate(index.tolist()):
-        _sample_one(frames[frame].numpy(), affines[crop], size, rows[crop])
+        levels = cv2.warpAffine(frames[frame].numpy(), affines[crop], size, flags=cv2.INTER_LINEAR)
+        cv2.LUT(levels, _NORMALISED, dst=rows[crop])
     return out.permute(0, 3, 1, 2)
-
-
-def _sample_one(image: Image, affine: NDArray[np.float64], size: tuple[int, int], out: NDArray[np.float32]) -> None:
-    """A crop of an image, normalised, into `out` (h, w, 3)."""
-    cv2.LUT(cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR), _NORMALISED, dst=out)
 
 
 def _sample_torch(frames: Tensor, index: Tensor, affines: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
@@ -182,8 +175,6 @@ def normalise(crops: Tensor) -> Tensor:
     return (crops.float() - mean).div_(std).permute(0, 3, 1, 2)
 
 
-#: What a crop shows that lies outside of the frame.
-_BLACK: Final = np.zeros((1, 1, 3), np.uint8)
 _GREYS: Final = torch.arange(256).view(1, 1, 256, 1).expand(1, 1, 256, 3)
 #: (1, 256, 3) what `normalise` makes of every grey level of the three channels.
 _NORMALISED: Final = normalise(_GREYS)[0].permute(1, 2, 0).contiguous().numpy()

@@ -295,13 +295,13 @@ class PoseNetwork:
         return self.shape.affines(plan.boxes[crops], plan.sizes[crops], pixel_aspect, udp=self.method.udp)
 
     def _look_at(self, frames: Sequence[Pixels], plan: CropPlan, pixel_aspect: float) -> None:
-        """Convert what all crops show of each large frame at once."""
+        """Make ready what all crops show of each large frame at once."""
         if not frames[0].is_large:
             return
         parts = crop_parts(self._affines(plan, slice(None), pixel_aspect), plan.sizes)
         for frame in np.unique(plan.frames).tolist():
             low, high = parts[plan.frames == frame, :2].min(axis=0), parts[plan.frames == frame, 2:].max(axis=0)
-            frames[frame].region((*low.tolist(), *high.tolist()))
+            frames[frame].prepare((*low.tolist(), *high.tolist()))
 
     def _pieces(self, items: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
         return pieces(items, most, self._cores) if self.device.type == "cpu" else [items]

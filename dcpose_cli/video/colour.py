@@ -92,7 +92,7 @@ class ToRgb:
         out: Image | None = None,
     ) -> Image:
         """A frame, or a part of `whole`, as RGB. how: flags of libswscale. inner: what of it goes into `out`."""
-        hdr = whole.color_trc in HDR_TRANSFERS
+        hdr = is_hdr(whole)
         # By way of planes: the same numbers as packed RGB, for which libswscale has no vector code, in a third of the
         # time.
         planar = self._reformatter(how).reformat(
@@ -100,8 +100,8 @@ class ToRgb:
             width=width,
             height=height,
             format="gbrp16le" if hdr else "gbrp",
-            src_colorspace=_source_matrix(whole),
-            src_color_range=FULL_RANGE if not hdr and whole.format.name.startswith("yuvj") else None,
+            src_colorspace=source_matrix(whole),
+            src_color_range=FULL_RANGE if not hdr and _is_named_full_range(whole) else None,
             dst_color_range=FULL_RANGE,
             interpolation=how,
             threads=1,
@@ -179,16 +179,30 @@ class ToYuv420:
 
 def is_as_encoded(frame: av.VideoFrame) -> bool:
     """Whether a frame holds what ToYuv420 makes of its RGB, but for rounding."""
-    limited = frame.color_range != FULL_RANGE and frame.color_trc not in HDR_TRANSFERS
+    limited = not is_full_range(frame) and not is_hdr(frame)
     even = frame.width % 2 == frame.height % 2 == 0
-    return frame.format.name == "yuv420p" and even and limited and BT709 in (frame.colorspace, _source_matrix(frame))
+    return frame.format.name == "yuv420p" and even and limited and BT709 in (frame.colorspace, source_matrix(frame))
 
 
-def _source_matrix(frame: av.VideoFrame) -> int | None:
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Whether it is tone-mapped on the way to RGB."""
+    return frame.color_trc in HDR_TRANSFERS
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether black is 0, and not 16."""
+    return frame.color_range == FULL_RANGE or _is_named_full_range(frame)
+
+
+def _is_named_full_range(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith("yuvj")
+
+
+def source_matrix(frame: av.VideoFrame) -> int | None:
     """The matrix to assume, None for the one the frame names. Untagged video: BT.2020 where it is HDR, BT.709 from HD
     sizes on, else BT.601."""
     if frame.colorspace not in (_UNSPECIFIED, _RGB_MATRIX) or frame.format.is_rgb:
         return None
-    if frame.color_trc in HDR_TRANSFERS:
+    if is_hdr(frame):
         return _SWS_BT2020
     return BT709 if min(frame.width, frame.height) > 576 or max(frame.width, frame.height) >= 1280 else _SWS_BT601

@@ -61,6 +61,15 @@ class Orientation:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
+    def matrix(self, width: int, height: int) -> NDArray[np.float64]:
+        """(3, 3) from pixels of the stored picture, of this width and height, to those of the upright one."""
+        matrix = np.eye(3)[[1, 0, 2]] if self.transpose else np.eye(3)
+        sides = (height, width) if self.transpose else (width, height)
+        for row, flipped in enumerate((self.flip_x, self.flip_y)):
+            if flipped:
+                matrix[row] = np.array([0, 0, sides[row] - 1]) - matrix[row]
+        return matrix
+
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The upright picture, contiguous in memory. image: (H, W, 3) or (H, W)."""
         if self.transpose:

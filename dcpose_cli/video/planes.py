@@ -1,4 +1,4 @@
-"""Large decoded frames that are converted to RGB where they are looked at: a crop, or scaled down for the detector."""
+"""Large decoded frames of which only what is looked at becomes RGB: a part, a crop, or a smaller picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Final
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from dcpose_cli.pixels import LARGE, ArrayPixels, Image, Part, Pixels, resized
 from dcpose_cli.video.colour import ToRgb, can_be_cut
 from dcpose_cli.video.orientation import Orientation
+from dcpose_cli.video.sampling import Planes, can_be_sampled, planes_of, sampled
 
 #: Parts are converted with so much around them, as a share of their size and in pixels at least, and up to multiples
 #: of so many pixels: the next part that is asked for, around the same person, is often at hand then.
@@ -29,7 +31,7 @@ def upright_pixels(picture: av.VideoFrame, size: tuple[int, int], orientation: O
 
 
 class PlanePixels(Pixels):
-    """A decoded frame. What was converted is kept: one rectangle, as large as all that was asked for.
+    """A decoded frame. Parts that were converted are kept; two that lie together become one.
 
     picture: the frame as it was decoded. orientation: how it stands upright. Threads take turns.
     """
@@ -38,10 +40,11 @@ class PlanePixels(Pixels):
         self.picture, self.orientation, self._to_rgb = picture, orientation, to_rgb
         width, height = picture.width, picture.height
         self.shape = (width, height, 3) if orientation.transpose else (height, width, 3)
+        self._in_planes = can_be_sampled(picture)
         # Conversion changes the frame for a moment, and gives way to other threads meanwhile.
         self._lock = Lock()
-        self._known: Part = (0, 0, 0, 0)
-        self._rgb: Image = np.empty((0, 0, 3), np.uint8)
+        self._planes: Planes = ()
+        self._known: dict[Part, Image] = {}
         self._thumbnail = orientation.apply(to_rgb.thumbnail(picture))
 
     def rgb(self) -> Image:
@@ -54,12 +57,8 @@ class PlanePixels(Pixels):
         if not _area(part):
             return np.empty((part[3] - part[1], part[2] - part[0], 3), np.uint8)
         with self._lock:
-            if not _holds(self._known, part):
-                known = self._grown(_union(self._known, part))
-                self._rgb = self.orientation.apply(self._to_rgb.part(self.picture, self._stored(known)))
-                self._known = known
-            x, y = self._known[:2]
-            return self._rgb[part[1] - y : part[3] - y, part[0] - x : part[2] - x]
+            (x, y, *_), rgb = self._converted(part)
+            return rgb[part[1] - y : part[3] - y, part[0] - x : part[2] - x]
 
     def scaled(self, width: int, height: int) -> Image:
         """As in Pixels."""
@@ -70,19 +69,50 @@ class PlanePixels(Pixels):
         with self._lock:
             return self.orientation.apply(self._to_rgb.scaled(self.picture, *stored))
 
+    def prepare(self, part: Part) -> None:
+        """As in Pixels."""
+        if not self._in_planes:
+            self.region(part)
+
+    def sampled(self, affine: NDArray[np.float64], size: tuple[int, int], part: Part) -> Image:
+        """As in Pixels."""
+        if not self._in_planes:
+            return super().sampled(affine, size, part)
+        stored = np.concatenate([affine, [[0, 0, 1]]]) @ self.orientation.matrix(
+            self.picture.width, self.picture.height
+        )
+        with self._lock:
+            self._planes = self._planes or planes_of(self.picture)
+            return self._to_rgb(sampled(self.picture, self._planes, stored, size), *size)
+
     def thumbnail(self) -> Image:
         """As in Pixels."""
         return self._thumbnail
 
+    def _converted(self, part: Part) -> tuple[Part, Image]:
+        """A rectangle that holds this part, and its RGB."""
+        for at, rgb in self._known.items():
+            if _holds(at, part):
+                return at, rgb
+        at = self._grown(part)
+        while near := [other for other in self._known if _area(_union(at, other)) <= _area(at) + _area(other)]:
+            for other in near:
+                at = _union(at, other)
+                del self._known[other]
+        height, width = self.shape[:2]
+        if _area(at) + sum(map(_area, self._known)) > _MOST * height * width:
+            self._known.clear()
+            at = 0, 0, width, height
+        self._known[at] = self.orientation.apply(self._to_rgb.part(self.picture, self._stored(at)))
+        return at, self._known[at]
+
     def _grown(self, part: Part) -> Part:
-        """The part that is converted for this one."""
+        """A part with some of what lies around it."""
         x0, y0, x1, y1 = part
         dx, dy = (max(_STEP, round(_AROUND * side)) for side in (x1 - x0, y1 - y0))
         low = [(v - d) // _STEP * _STEP for v, d in ((x0, dx), (y0, dy))]
         high = [-(-(v + d) // _STEP) * _STEP for v, d in ((x1, dx), (y1, dy))]
-        grown = self.clipped((low[0], low[1], high[0], high[1]))
-        height, width = self.shape[:2]
-        return grown if _area(grown) <= _MOST * height * width else (0, 0, width, height)
+        return self.clipped((low[0], low[1], high[0], high[1]))
 
     def _stored(self, part: Part) -> Part:
         """A part of the upright frame in the stored one."""
@@ -101,8 +131,6 @@ def _holds(outer: Part, inner: Part) -> bool:
 
 
 def _union(first: Part, second: Part) -> Part:
-    if _area(first) == 0:
-        return second
     low = min(first[0], second[0]), min(first[1], second[1])
     return (*low, max(first[2], second[2]), max(first[3], second[3]))
 

@@ -35,6 +35,9 @@ def test_all_eight(turned):
     assert np.array_equal(upright, np.rot90(flipped, -degrees // 90))
     if not mirrored:
         assert Orientation.of_angle(degrees) == orientation
+    for x, y in ((0, 0), (4, 1), (2, 2)):
+        left, top, _ = (orientation.matrix(5, 3) @ (x, y, 1)).astype(int)
+        assert np.array_equal(upright[top, left], image[y, x])
 
 
 def test_crooked_and_empty_matrices():

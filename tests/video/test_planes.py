@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from threading import Thread
 
 import av
 import cv2
 import numpy as np
 import pytest
+from av.filter import Graph
 
 from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.video.colour import ToRgb
@@ -20,9 +22,9 @@ ORIENTATIONS = [Orientation(t, x, y) for t in (False, True) for x in (False, Tru
 PARTS = [(0, 0, 70, 50), (301, 203, 640, 517), (900, 700, 1280, 960), (5, 940, 6, 941), (1100, 3, 2000, 80)]
 
 
-def picture(size=SIZE, pix_fmt="yuv420p", *, matrix=1, limits=1, transfer=None, soft=False):
-    """A decoded frame with colours and grain, and edges if not `soft`. matrix, limits, transfer: what it is tagged
-    with."""
+def picture(size=SIZE, pix_fmt="yuv420p", *, matrix=1, limits=1, transfer=None, soft=False, sited="left"):
+    """A decoded frame with colours and grain, and edges if not `soft`. matrix, limits, transfer, sited: what it is
+    tagged with."""
     width, height = size
     rng = np.random.default_rng(3)
     coarse = rng.integers(0, 256, (height // 40 + 1, width // 40 + 1, 3)).astype(np.uint8)
@@ -34,9 +36,26 @@ def picture(size=SIZE, pix_fmt="yuv420p", *, matrix=1, limits=1, transfer=None, 
     frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
     frame = frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=limits, interpolation=0x42002)
     frame.colorspace, frame.color_range = matrix, limits
+    if sited is not None:
+        frame = tagged(frame, f"setparams=chroma_location={sited}")
     if transfer is not None:
         frame.color_trc, frame.color_primaries = transfer, 9
     return frame
+
+
+def tagged(frame, params):
+    """A frame that has gone through the filter `setparams`."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=Fraction(1, 1000),
+    )
+    name, _, arguments = params.partition("=")
+    graph.link_nodes(source, graph.add(name, arguments), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
 
 
 def whole(frame):
@@ -124,6 +143,86 @@ def test_small_and_odd_frames_and_those_of_another_size_are_converted_at_once(si
     found = upright_pixels(frame, stored, Orientation(), ToRgb())
     assert isinstance(found, ArrayPixels)
     assert found.shape == (stored[1], stored[0], 3)
+
+
+def crop_pair(frame, affine, size=(96, 128), orientation=None):
+    """A crop as the frame gives it, and one of the whole picture in RGB."""
+    orientation = orientation or Orientation()
+    part = 0, 0, 2**15, 2**15
+    found = pixels(frame, orientation).sampled(affine, size, part)
+    return found.astype(int), ArrayPixels(orientation.apply(whole(frame))).sampled(affine, size, part).astype(int)
+
+
+def affine_of(scale, centre, degrees=0, size=(96, 128)):
+    turn = scale * cv2.getRotationMatrix2D((0, 0), degrees, 1)[:, :2]
+    return np.concatenate([turn, (np.array(size) / 2 - turn @ np.array(centre))[:, None]], axis=1)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "nv12"])
+@pytest.mark.parametrize("scale", [0.15, 0.5, 1.7])
+def test_crops_sampled_in_the_planes_are_those_of_the_picture(pix_fmt, scale):
+    """They differ by less than half a grey level on average, without a bias."""
+    frame = picture(pix_fmt=pix_fmt, soft=True)
+    shown = pixels(frame)
+    found, expected = crop_pair(frame, affine_of(scale, (610.3, 480.8), 7))
+    assert np.abs(found - expected).mean() < 0.5
+    assert np.abs((found - expected).mean(axis=(0, 1))).max() < 0.1
+    assert np.abs(found - expected).max() <= 3
+    shown.prepare((0, 0, 1280, 960))
+    shown.sampled(affine_of(scale, (610.3, 480.8), 7), (96, 128), (0, 0, 1280, 960))
+    assert not shown._known
+
+
+@pytest.mark.parametrize(("matrix", "limits"), [(1, 2), (5, 1), (9, 1), (2, 0)])
+def test_crops_have_the_matrix_and_range_of_the_frame(matrix, limits):
+    found, expected = crop_pair(picture(matrix=matrix, limits=limits, soft=True), affine_of(0.3, (700, 500)))
+    assert np.abs(found - expected).mean() < 0.5
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_crops_stand_upright(orientation):
+    found, expected = crop_pair(picture(soft=True), affine_of(0.4, (300, 400), 10), orientation=orientation)
+    assert np.abs(found - expected).mean() < 0.5
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize("limits", [1, 2])
+def test_crops_are_black_outside_of_the_frame(pix_fmt, limits):
+    frame = picture(pix_fmt=pix_fmt, limits=limits, soft=True)
+    found, expected = crop_pair(frame, affine_of(0.25, (1240, 940)))
+    assert (found[80:, 70:] == 0).all()
+    assert np.abs(found - expected).mean() < 0.5
+    assert (crop_pair(frame, affine_of(0.5, (5000, 300)))[0] == 0).all()
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv444p", "yuv420p10le", "p010le", "rgb24"])
+def test_crops_of_other_formats_are_sampled_in_rgb(pix_fmt):
+    frame, affine, part = picture(pix_fmt=pix_fmt), affine_of(0.6, (600, 500)), (500, 350, 700, 650)
+    expected = ArrayPixels(whole(frame)).sampled(affine, (96, 128), part)
+    np.testing.assert_array_equal(pixels(frame).sampled(affine, (96, 128), part), expected)
+    shown = pixels(frame)
+    shown.prepare(part)
+    (known,) = shown._known
+    assert known[0] <= 500
+    assert known[3] >= 650
+
+
+def test_both_layouts_of_the_colours_give_the_same_crops():
+    frame = picture()
+    affine, part = affine_of(0.3, (600, 500), 20), (0, 0, 1280, 960)
+    other = pixels(frame.reformat(format="nv12")).sampled(affine, (96, 128), part)
+    np.testing.assert_array_equal(pixels(frame).sampled(affine, (96, 128), part), other)
+
+
+def test_what_lies_apart_is_converted_apart_and_what_lies_together_at_once():
+    shown = pixels(picture())
+    shown.region((0, 0, 100, 100))
+    shown.region((1100, 800, 1200, 900))
+    assert len(shown._known) == 2
+    shown.region((100, 20, 200, 90))
+    assert len(shown._known) == 2
+    shown.region((250, 50, 1150, 900))
+    assert list(shown._known) == [(0, 0, 1280, 960)]
 
 
 def test_parts_that_are_asked_for_one_after_the_other_or_by_several_threads():
