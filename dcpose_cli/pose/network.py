@@ -242,11 +242,12 @@ class PoseNetwork:
     def _pass(self, work: _Work, part: NDArray[np.int64], margins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Keypoints in square pixels of the frame."""
         rows = work.plan.rows[part]
-        codes, size = self._codes(work, rows), work.plan.size(int(part[0]))
+        self._encode(work, rows)
+        size = work.plan.size(int(part[0]))
 
         def decode(some: NDArray[np.int64]) -> NDArray[np.float32]:
             with self._computing():
-                points = self.method.decode(codes[:, some], torch.from_numpy(margins[some]), size)
+                points = self.method.decode(work.codes_of(rows[some]), torch.from_numpy(margins[some]), size)
                 return np.asarray(points.cpu().numpy(), np.float32)
 
         points = np.concatenate(on_cores(decode, self._pieces(np.arange(len(part)), PEOPLE_AT_ONCE), self._cores))
@@ -262,19 +263,12 @@ class PoseNetwork:
         with torch.inference_mode(), cast:
             yield
 
-    def _codes(self, work: _Work, rows: NDArray[np.int64]) -> Tensor:
-        """What the network makes of the crops in `rows` (n, F): (F, n, ...). Only those not at hand are computed."""
-        if not work.plan.shared:
-            codes = self._encode(work, rows.T.ravel())
-            return codes.view(*rows.T.shape, *codes.shape[1:])
-        fresh = [crop for crop in dict.fromkeys(rows.T.ravel().tolist()) if crop not in work.codes]
-        if fresh:
-            work.codes.update(zip(fresh, self._encode(work, np.array(fresh)).unbind(0), strict=True))
-        return torch.stack([torch.stack([work.codes[crop] for crop in column]) for column in rows.T.tolist()])
-
-    def _encode(self, work: _Work, crops: NDArray[np.int64]) -> Tensor:
-        """The codes of crops of one size."""
-        width, height = work.plan.sizes[crops[0]].tolist()
+    def _encode(self, work: _Work, rows: NDArray[np.int64]) -> None:
+        """Make the codes of the crops in `rows` (n, F), all of one size, that are not at hand yet."""
+        fresh = np.array([crop for crop in dict.fromkeys(rows.T.ravel().tolist()) if crop not in work.codes], np.int64)
+        if not len(fresh):
+            return
+        width, height = work.plan.sizes[fresh[0]].tolist()
         size = width, height
 
         def encode(some: NDArray[np.int64]) -> Tensor:
@@ -287,8 +281,8 @@ class PoseNetwork:
                     pixels = sample_pixels(work.pixels, index, affines, size)
                 return self.method.encode(pixels.contiguous(memory_format=torch.channels_last))
 
-        parts = on_cores(encode, self._pieces(crops, CROPS_AT_ONCE), self._cores)
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        parts = on_cores(encode, self._pieces(fresh, CROPS_AT_ONCE), self._cores)
+        work.codes.update(zip(fresh.tolist(), (code for part in parts for code in part.unbind(0)), strict=True))
 
     def _affines(self, plan: CropPlan, crops: NDArray[np.int64] | slice, pixel_aspect: float) -> NDArray[np.float64]:
         """(N, 2, 3) from frame to the part of a crop that is looked at."""
@@ -315,6 +309,10 @@ class _Work:
         self.codes: dict[int, Tensor] = {}
         self._last = {int(crop): place for place, row in enumerate(plan.rows[plan.order]) for crop in row}
         self._place = {int(window): place for place, window in enumerate(plan.order)}
+
+    def codes_of(self, rows: NDArray[np.int64]) -> Tensor:
+        """The codes of the crops in `rows` (n, F), in one piece: (F, n, ...)."""
+        return torch.stack([torch.stack([self.codes[crop] for crop in column]) for column in rows.T.tolist()])
 
     def forget(self, part: NDArray[np.int64]) -> None:
         """Drop the codes that no window after those of `part` needs."""
