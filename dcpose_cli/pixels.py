@@ -47,6 +47,12 @@ class Pixels(ABC):
         Decoded planes that are scaled before they become RGB differ by a grey level here and there.
         """
 
+    def averaged(self, part: Part, width: int, height: int) -> Image:
+        """A part of it, some of which lies in the frame, in a smaller size: averages of the pixels, as in `scaled`."""
+        from ._opencv import cv2  # late, as in `resized`
+
+        return np.asarray(cv2.resize(self.region(part), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
     @abstractmethod
     def thumbnail(self) -> Image:
         """Every n-th pixel, (<= THUMBNAIL, <= THUMBNAIL, 3) uint8 RGB."""

@@ -71,6 +71,17 @@ def test_joints_do_not_depend_on_who_looked_first(tiny_folder, clip, tmp_path):
             np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
 
+def test_nothing_is_converted_but_what_is_drawn_on(tiny_folder, clip, tmp_path, monkeypatch):
+    parts, converted = [], PlanePixels._converted
+    monkeypatch.setattr(PlanePixels, "_converted", lambda pixels, part: parts.append(part) or converted(pixels, part))
+    one = PoseEstimator(tiny_folder, "cpu", detector=Pair(1))
+    export_json(clip, tmp_path / "out.json", estimator=one)
+    assert parts == []
+    one.network.box_scale = 0.3
+    estimate(clip, tmp_path / "drawn.mp4", estimator=one)
+    assert len(parts) >= 6
+
+
 def test_the_annotated_video_shows_the_same(tiny_folder, clip, tmp_path, monkeypatch):
     one = PoseEstimator(tiny_folder, "cpu", detector=Pair(1))
     one.network.box_scale = 0.3

@@ -55,10 +55,10 @@ def _appearance(box: NDArray[np.float32], pixels: Pixels) -> Appearance | None:
     x, y, w, h = (float(v) for v in box)
     columns = int(x + _COLUMNS[0] * w), int(x + _COLUMNS[1] * w)
     rows = int(y + _BANDS[0][0] * h), int(y + _BANDS[-1][1] * h)
-    patch = pixels.region((columns[0], rows[0], columns[1], rows[1]))
-    if patch.shape[0] < 4 or patch.shape[1] < 4:
+    x0, y0, x1, y1 = shown = pixels.clipped((columns[0], rows[0], columns[1], rows[1]))
+    if x1 - x0 < 4 or y1 - y0 < 4:
         return None
-    hsv = cv2.cvtColor(cv2.resize(patch, (16, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)
+    hsv = cv2.cvtColor(pixels.averaged(shown, 16, 48), cv2.COLOR_RGB2HSV)
     parts = [cv2.calcHist([band], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256]) for band in np.split(hsv, 3)]
     counts = np.concatenate([part.ravel() for part in parts])
     return np.asarray(counts / counts.sum(), np.float32)

@@ -73,9 +73,11 @@ class ToRgb:
             self._converted(cut, frame, _SCALING, cut.width, cut.height, inner, out[top - y0 : bottom - y0])
         return out
 
-    def scaled(self, frame: av.VideoFrame, width: int, height: int) -> Image:
-        """(height, width, 3) uint8 RGB: averages of the pixels; for less than half of the frame's size."""
-        return self._converted(frame, frame, _AVERAGING, width, height)
+    def scaled(self, frame: av.VideoFrame, width: int, height: int, part: Part | None = None) -> Image:
+        """(height, width, 3) uint8 RGB of the frame or a part of it: averages of the pixels; for less than half of its
+        size. Parts, of frames that `can_be_cut`, grow to whole samples of colour."""
+        cut = frame if part is None else _crop(frame, _widened(part, _colour_steps(frame)))
+        return self._converted(cut, frame, _AVERAGING, width, height)
 
     def thumbnail(self, frame: av.VideoFrame) -> Image:
         """Every n-th pixel, (<= THUMBNAIL, <= THUMBNAIL, 3) uint8 RGB."""
@@ -134,11 +136,23 @@ def _colour_steps(frame: av.VideoFrame) -> tuple[int, int]:
 def _cut(frame: av.VideoFrame, part: Part) -> tuple[av.VideoFrame, tuple[int, int]]:
     """A part of a frame with some pixels around it, where the frame has them, and where that begins. Nothing is
     copied."""
-    x0, y0 = (max(0, v // _EDGE * _EDGE - _EDGE) for v in part[:2])
-    x1, y1 = (-(-v // _EDGE) * _EDGE + _EDGE for v in part[2:])
-    x1, y1 = min(x1, frame.width), min(y1, frame.height)
+    x0, y0, x1, y1 = _widened(part, (_EDGE, _EDGE))
+    x0, y0 = max(0, x0 - _EDGE), max(0, y0 - _EDGE)
+    return _crop(frame, (x0, y0, min(x1 + _EDGE, frame.width), min(y1 + _EDGE, frame.height))), (x0, y0)
+
+
+def _widened(part: Part, steps: tuple[int, int]) -> Part:
+    """A part whose sides are moved outwards to multiples of so many pixels, across and down."""
+    x0, y0, x1, y1 = part
+    wide, high = steps
+    return x0 // wide * wide, y0 // high * high, -(-x1 // wide) * wide, -(-y1 // high) * high
+
+
+def _crop(frame: av.VideoFrame, part: Part) -> av.VideoFrame:
+    """A part of a frame, which shares its samples."""
+    x0, y0, x1, y1 = part
     if (x0, y0, x1, y1) == (0, 0, frame.width, frame.height):
-        return frame, (0, 0)
+        return frame
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
@@ -150,7 +164,7 @@ def _cut(frame: av.VideoFrame, part: Part) -> tuple[av.VideoFrame, tuple[int, in
     graph.push(frame)
     cut = graph.pull()
     assert isinstance(cut, av.VideoFrame)
-    return cut, (x0, y0)
+    return cut
 
 
 def plane_samples(plane: VideoPlane, kind: DTypeLike = np.uint8) -> NDArray[Any]:

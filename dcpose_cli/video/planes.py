@@ -69,6 +69,16 @@ class PlanePixels(Pixels):
         with self._lock:
             return self.orientation.apply(self._to_rgb.scaled(self.picture, *stored))
 
+    def averaged(self, part: Part, width: int, height: int) -> Image:
+        """As in Pixels."""
+        x0, y0, x1, y1 = part = self.clipped(part)
+        # As in `scaled`.
+        if 2 * width > x1 - x0 or 2 * height > y1 - y0:
+            return super().averaged(part, width, height)
+        stored = (height, width) if self.orientation.transpose else (width, height)
+        with self._lock:
+            return self.orientation.apply(self._to_rgb.scaled(self.picture, *stored, self._stored(part)))
+
     def prepare(self, part: Part) -> None:
         """As in Pixels."""
         if not self._in_planes:

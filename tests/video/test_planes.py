@@ -116,6 +116,27 @@ def test_scaling_planes_is_scaling_the_picture(pix_fmt, size):
     assert difference.mean() <= 0.3
 
 
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize("part", [(300, 202, 540, 900), (900, 100, 1300, 400), (700, 500, 712, 590)])
+def test_an_average_of_a_part_is_that_of_the_picture(pix_fmt, part):
+    frame = picture(pix_fmt=pix_fmt, soft=True)
+    expected = ArrayPixels(whole(frame)).averaged(part, 16, 48).astype(int)
+    assert np.abs(pixels(frame).averaged(part, 16, 48) - expected).max() <= 3
+
+
+def test_averaged_parts_grow_to_whole_samples_of_colour():
+    frame = picture(soft=True)
+    found = pixels(frame).averaged((301, 203, 539, 899), 16, 48)
+    np.testing.assert_array_equal(found, pixels(frame).averaged((300, 202, 540, 900), 16, 48))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_averages_stand_upright(orientation):
+    frame = picture(soft=True)
+    expected = ArrayPixels(orientation.apply(whole(frame))).averaged((300, 200, 540, 700), 16, 48).astype(int)
+    assert np.abs(pixels(frame, orientation).averaged((300, 200, 540, 700), 16, 48) - expected).max() <= 3
+
+
 def test_little_or_no_scaling_is_done_in_rgb():
     frame = picture()
     expected = cv2.resize(whole(frame), (1000, 750), interpolation=cv2.INTER_AREA)
