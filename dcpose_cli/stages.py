@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ._cores import single_threaded
 from ._threads import ReadAhead
-from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of, segment_of
+from .chunks import CHUNK_FRAMES, chunk_frames, chunk_of, detected_ahead, segment_of
 from .people.confirmation import confirmed, frames_ahead
 from .people.expected import frame_result
 from .people.gaps import filled, gap_frames
@@ -107,7 +107,9 @@ def analyse(
     observed = detect(mark_cuts(given), stream, settings, find, detected)
     tracked = track(observed, stream, settings)
     # The next people are detected while the pose network runs; not in a live stream, where waiting is delay.
-    ahead = ReadAhead(tracked, stream.chunk_frames) if stream.together > 1 else nullcontext(tracked)
+    ahead = (
+        ReadAhead(tracked, detected_ahead(stream.width, stream.height)) if stream.together > 1 else nullcontext(tracked)
+    )
     with single_threaded, ahead as pairs:
         windowed = with_windows(pairs, settings.interval, pose.reach)
         yield from estimate(windowed, stream, settings, find, pose, estimated)

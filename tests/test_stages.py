@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import Detections, Frame, PoseEstimator, TrackedBoxes
-from dcpose_cli.chunks import CHUNK_FRAMES
+from dcpose_cli.chunks import CHUNK_FRAMES, detected_ahead
 from dcpose_cli.pixels import ArrayPixels
 from dcpose_cli.segments import SegmentFolder, SegmentLog
 from dcpose_cli.skeleton import JOINT_NAMES
@@ -335,3 +335,10 @@ def test_windows_share_crops_where_the_settings_say_so(settings, ids, shared):
     assert [result.index for _, result in results] == [0, 1, 2]
     assert [[p.track_id for p in result.people] for _, result in results] == [list(ids)] * 3
     assert (pose.tracks.tolist() if shared else pose.tracks) == (list(ids) * 3 if shared else None)
+
+
+@pytest.mark.parametrize(
+    ("size", "frames"), [((640, 480), 16), ((1920, 1080), 16), ((3840, 2160), 6), ((7680, 4320), 2)]
+)
+def test_two_chunks_of_large_frames_wait_for_the_network(size, frames):
+    assert detected_ahead(*size) == frames
