@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Probe:
     """VideoInfo and what the reader needs besides.
 
     stored_width, stored_height: pixels before turning upright. discontinuous: the container allows clocks to jump.
-    others: video streams that are not read.
+    others: video streams that are not read. first: the first frame as it was decoded, where that is at hand and whole.
     """
 
     info: VideoInfo
@@ -39,6 +39,7 @@ class Probe:
     stored_height: int
     discontinuous: bool = False
     others: int = 0
+    first: av.VideoFrame | None = field(default=None, repr=False, compare=False)
 
 
 def probe(path: str | os.PathLike[str], *, allow_network: bool = False) -> VideoInfo:
@@ -60,7 +61,8 @@ def probe_fully(path: str | os.PathLike[str], *, allow_network: bool = False) ->
     """As `probe`, with the orientation and stored size the reader applies."""
     with open_input(path, allow_network=allow_network) as container:
         stream = choose_stream(container, path)
-        return describe(path, container, stream, _first_frame(container, stream, path))
+        first, damaged = _first_frame(container, stream, path)
+        return replace(describe(path, container, stream, first), first=None if damaged else first)
 
 
 def choose_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
@@ -95,9 +97,12 @@ def _area(stream: VideoStream) -> int:
     return stream.codec_context.width * stream.codec_context.height
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> av.VideoFrame:
-    for frame, _ in FrameDecoder(container, stream).frames():
-        return frame
+def _first_frame(
+    container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]
+) -> tuple[av.VideoFrame, bool]:
+    """The first frame that decodes, and whether it is damaged."""
+    for frame, damaged in FrameDecoder(container, stream).frames():
+        return frame, damaged
     raise InputError("not a single frame can be decoded: the file is damaged", path=path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -134,6 +135,7 @@ class VideoReader:
             self.clock.ended = True
 
     def _read(self) -> Iterator[Frame]:
+        self.probed = replace(self.probed, first=None)  # it has been seen, and would be kept to the end
         decoder = self._decoder()
         decoded = skipped_errors = 0
         last_stamp = 0

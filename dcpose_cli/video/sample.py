@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import av
+
 from dcpose_cli.pixels import Pixels
 from dcpose_cli.types import VideoInfo
+from dcpose_cli.video.colour import ToRgb
 from dcpose_cli.video.opening import open_file
+from dcpose_cli.video.planes import upright_pixels
 from dcpose_cli.video.probe import Probe
 
 #: Frames of a sample, spread over so many seconds.
@@ -53,9 +57,13 @@ class VideoSample:
     def read(self) -> Iterator[Pixels]:
         """Up to FRAMES undamaged frames of the first second, decoded by software, each as it is asked for.
 
-        Raises what `open_file` raises.
+        The first one is at hand where a reader has looked at it: then the video is opened for further ones only. Raises
+        what `open_file` raises.
         """
         count = 0
+        if (first := self._at_hand()) is not None:
+            count = 1
+            yield first
         began: float | None = None
         with open_file(
             self.path,
@@ -74,3 +82,13 @@ class VideoSample:
                     yield frame.pixels
                 if count == FRAMES:
                     break
+
+    def _at_hand(self) -> Pixels | None:
+        probed = self.probed
+        if probed is None or probed.first is None or self.start or probed.first.interlaced_frame:
+            return None
+        try:
+            size = probed.stored_width, probed.stored_height
+            return upright_pixels(probed.first, size, probed.orientation, ToRgb())
+        except (av.FFmpegError, ValueError):  # the reader goes on to one that can be converted
+            return None

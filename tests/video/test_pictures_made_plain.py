@@ -11,6 +11,7 @@ import pytest
 
 from dcpose_cli.errors import UsageError
 from dcpose_cli.video import VideoReader
+from dcpose_cli.video.sample import VideoSample
 from dcpose_cli.video.tonemap import tone_mapped
 
 BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -137,6 +138,14 @@ def test_interlaced_frames_have_no_combs_and_keep_number_and_time(clips, flagged
         for frame in frames:
             fields = (moving(2 * frame.index + field).astype(int) for field in (0, 1))
             assert min(np.abs(frame.image - field)[32:88].mean() for field in fields) < 4
+
+
+def test_a_sample_of_an_interlaced_video_is_deinterlaced(clips):
+    source = save_interlaced(clips.folder / "in.mp4")
+    with VideoReader(source) as video:
+        sample = VideoSample.of(source, video.info, probed=video.probed)
+        first = next(iter(video)).image
+    assert np.array_equal(next(sample.read()).rgb(), first)
 
 
 def test_frames_that_become_interlaced_midway_are_all_there(clips):

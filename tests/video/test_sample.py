@@ -52,4 +52,17 @@ def test_what_is_known_of_the_video_is_not_found_out_again(clip, monkeypatch):
     with VideoReader(clip) as reader:
         sample = VideoSample.of(clip, reader.info, probed=reader.probed)
     monkeypatch.setattr("dcpose_cli.video.reader.probe_fully", lambda *_, **__: pytest.fail("looked at again"))
-    assert len(list(sample.read())) == FRAMES
+    found, frames = list(sample.read()), frames_of(clip, probed=sample.probed)
+    assert len(found) == FRAMES
+    for image, number in zip(found, (0, 9, 17), strict=True):
+        assert np.array_equal(image.rgb(), frames[number])
+
+
+def test_the_first_frame_is_not_decoded_again(clip, monkeypatch):
+    with VideoReader(clip) as reader:
+        whole, late = (VideoSample.of(clip, reader.info, start=at, probed=reader.probed) for at in (None, 0.4))
+        first = next(iter(reader)).image
+        assert reader.probed.first is None
+    assert np.array_equal(next(late.read()).rgb(), frames_of(clip, start=0.4)[0])
+    monkeypatch.setattr("dcpose_cli.video.sample.open_file", lambda *_, **__: pytest.fail("opened again"))
+    assert np.array_equal(next(whole.read()).rgb(), first)
