@@ -15,7 +15,7 @@ from .command import command
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `dcpose`."""
-    models = typer.Typer(help="List, fetch, check, import and export models.", no_args_is_help=True)
+    models = typer.Typer(help="List, fetch, check, import, export and average models.", no_args_is_help=True)
     command(models, "list")(list_models)
     command(models, "available")(available_models)
     command(models, "get")(get_models)
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     command(models, "verify")(verify_models)
     command(models, "import")(import_model)
     command(models, "export")(export_model)
+    command(models, "average")(average_models)
     command(models, "optimise")(optimise_model)
     app.add_typer(models, name="models", rich_help_panel=o.MODELS_PANEL)
     command(app, panel=o.MODELS_PANEL)(train)
@@ -134,6 +135,23 @@ def export_model(
     from .model_commands import export_model
 
     export_model(model, out, to=to, part=part, overwrite=overwrite)
+
+
+def average_models(
+    models: Annotated[
+        list[str], typer.Argument(help="Of one architecture, trained from one another.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,...", help="A number above 0 for each model. Default: equal.", show_default=False),
+    ] = None,
+    overwrite: o.Overwrite = False,
+) -> None:
+    """One model out of several: the mean of their weights. Measure whether it is better."""
+    from .model_commands import average_models
+
+    average_models(models, out, weights, overwrite=overwrite)
 
 
 def optimise_model(

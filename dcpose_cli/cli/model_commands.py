@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..checkpoints import averaging
 from ..checkpoints.files import fetched_models, find_weights, open_model, shipped_models, verify
 from ..checkpoints.headers import read_metadata
 from ..checkpoints.importing import import_checkpoint
@@ -137,6 +138,16 @@ def export_model(model: str, out: Path, *, to: str, part: str, overwrite: bool) 
         say(f"input  {name}: {' x '.join(map(str, shape))}")
     say(f"output heatmaps: {' x '.join(map(str, made.output))}")
     say(f"{printable(made.path)} written; it differs from torch by {made.difference:.1e} at most")
+
+
+def average_models(models: list[str], out: Path, weights: str | None, *, overwrite: bool) -> None:
+    """Write the mean of several models and say where it is."""
+    try:
+        numbers = None if weights is None else [float(part) for part in weights.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--weights must be numbers like 0.7,0.3, got {printable(weights or '', 40)}") from error
+    path = averaging.average_models(models, out, weights=numbers, overwrite=overwrite)
+    say(f"{printable(path)}: the mean of {len(models)} models")
 
 
 def _kind(data: dict[str, Any]) -> str:

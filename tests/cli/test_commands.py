@@ -43,6 +43,7 @@ def test_commands_are_verbs_and_models_groups_those_on_models():
         "events",
         "export-json",
         "models available",
+        "models average",
         "models export",
         "models get",
         "models import",
