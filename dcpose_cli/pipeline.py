@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
@@ -134,13 +134,15 @@ def _run(
         result.require(source, overwrite=config.overwrite)
         if result.video is not None:
             require_encodable(reader.info)
+        sample = sample_of(path, reader, config)
+        frames = stack.enter_context(_read_ahead(reader))  # from here on: beside loading and choosing
         estimator = estimator or _load(config)
-        settings = estimator.resolve(_stored(result, estimator, config), sample=sample_of(path, reader, config))
+        settings = estimator.resolve(_stored(result, estimator, config), sample=sample)
         decoded_by = _decoder(reader).device
         header = result_header(source, reader.info, estimator.models(), settings, config, hwaccel=decoded_by)
         key = segment_key(header, estimator.requested, settings)
         segments = stack.enter_context(open_store(result.target, result.video, key, config))
-        run = _Pass(path, reader, estimator, config, settings, progress, segments, time_scale(header), watch)
+        run = _Pass(path, reader, frames, estimator, config, settings, progress, segments, time_scale(header), watch)
         writer = stack.enter_context(PoseTrackWriter(result.json, header, config.overwrite, joints=estimator.joints))
         video = None if result.video is None else stack.enter_context(_encoder(result.video, reader, config, source))
         run.write(writer, video)
@@ -195,6 +197,13 @@ def _reading_warnings(reader: VideoReader | LiveReader, config: EstimateConfig) 
     return warnings
 
 
+def _read_ahead(reader: VideoReader | LiveReader) -> AbstractContextManager[Iterable[Frame]]:
+    """The frames of a video, decoded ahead as soon as this is entered. A live source reads ahead by itself."""
+    if isinstance(reader, LiveReader):
+        return nullcontext(reader)
+    return ReadAhead(reader, decoded_ahead(reader.info.width, reader.info.height))
+
+
 class _Pass:
     """One pass over a video; counts frames, people and tracks."""
 
@@ -202,6 +211,7 @@ class _Pass:
         self,
         path: str | PathLike[str],
         reader: VideoReader | LiveReader,
+        frames: Iterable[Frame],
         estimator: PoseEstimator,
         config: EstimateConfig,
         settings: ResolvedSettings,
@@ -210,7 +220,7 @@ class _Pass:
         scale: Fraction = Fraction(1),
         watch: Callable[[FrameResult], None] | None = None,
     ) -> None:
-        self._path, self._reader, self._estimator = path, reader, estimator
+        self._path, self._reader, self._frames, self._estimator = path, reader, frames, estimator
         self._config, self._progress, self._watch = config, progress, watch
         self._settings, self._segments, self._scale = settings, segments, float(scale)
         # A chunk is taken, and left, at once: with less room the network would wait for decoder and encoder.
@@ -315,27 +325,24 @@ class _Pass:
         report = self._progress or (lambda progress: None)
         report(Progress(0, total, 0))
         live = self._reader if isinstance(self._reader, LiveReader) else None
-        # A live source reads ahead by itself, and its frames are processed one by one: waiting for more is delay.
-        ahead = decoded_ahead(info.width, info.height)
-        source = ReadAhead(self._reader, ahead) if live is None else nullcontext(live)
+        # Frames of a live source are processed one by one: waiting for more is delay.
         size: dict[str, Any] = {} if live is None else {"together": 1}
-        with source as frames:
-            analysis = self._estimator.analyse(
-                frames,
-                fps=info.fps,
-                pixel_aspect=aspect,
-                segments=self._segments,
-                settings=self._settings,
-                **size,
-            )
-            with closing(analysis):
-                seen = analysis if drawn else ((replace(frame, pixels=NO_PIXELS), found) for frame, found in analysis)
-                timed = seen if self._scale == 1 else self._in_real_time(seen)
-                for frame, result in repair_sides(timed) if self._config.repairs_sides else timed:
-                    yield frame, result
-                    self.delay = max(self.delay, live.age(frame) if live else 0.0)
-                    self.frames += 1
-                    report(Progress(self.frames, total, len(result.people)))
+        analysis = self._estimator.analyse(
+            self._frames,
+            fps=info.fps,
+            pixel_aspect=aspect,
+            segments=self._segments,
+            settings=self._settings,
+            **size,
+        )
+        with closing(analysis):
+            seen = analysis if drawn else ((replace(frame, pixels=NO_PIXELS), found) for frame, found in analysis)
+            timed = seen if self._scale == 1 else self._in_real_time(seen)
+            for frame, result in repair_sides(timed) if self._config.repairs_sides else timed:
+                yield frame, result
+                self.delay = max(self.delay, live.age(frame) if live else 0.0)
+                self.frames += 1
+                report(Progress(self.frames, total, len(result.people)))
 
     def _in_real_time(self, pairs: Iterable[tuple[Frame, FrameResult]]) -> Iterator[tuple[Frame, FrameResult]]:
         for frame, result in pairs:
