@@ -4,8 +4,9 @@
 
 Held-out pictures (DATA/heldout-dev). Recall: of the people taller than a third of the picture, those with a box of
 IoU 0.5 and at least the score of --conf. False boxes and AP50: on the pictures that are marked `complete_boxes`, where
-everybody is boxed. Each detector at its own picture size and with what the product does to its boxes. Intervals: 95 %,
-whole pictures drawn anew.
+everybody is boxed. Each detector at its own picture size and with what the product does to its boxes; --detect-size
+measures the first one at other sizes too, as `dcpose --detect-size` searches. Intervals: 95 %, whole pictures drawn
+anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from dcpose_cli.evaluation.bootstrap import ratio_interval
 from dcpose_cli.files import sha256_of, write_atomic
 from dcpose_cli.people.detector import PersonDetector
+from dcpose_cli.people.search import search
 from dcpose_cli.pictures import TarIndex
 from dcpose_cli.training.detector.score import LARGE_SHARE, ap50, found_people, match_boxes
 from dcpose_cli.types import Detections
@@ -51,18 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Recall, false boxes and AP50 of person detectors.")
     parser.add_argument("--detector", default="person-n", help="name, folder or file (default: %(default)s)")
     parser.add_argument("--stock", help="another detector to be measured beside it, e.g. yolov8n.pt")
+    parser.add_argument("--detect-size", type=int, nargs="+", default=[], help="sizes to measure --detector at, too")
     parser.add_argument("--data", type=Path, required=True, help=f"folder that holds {HELDOUT}/")
     parser.add_argument("--conf", type=float, default=0.3, help="least score of a box (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the figures here too; an existing file is replaced")
     options = parser.parse_args(arguments)
     pictures = read_labelled(options.data / HELDOUT)
     report: dict[str, Any] = {**circumstances("cpu"), "conf": options.conf, "detectors": []}
-    for source in filter(None, (options.detector, options.stock)):
+    runs = [(options.detector, None), *((options.detector, size) for size in options.detect_size)]
+    runs += [(options.stock, None)] if options.stock else []
+    for source, size in runs:
         detector = PersonDetector(source, conf=LEAST)
-        figures = measure(detector.detect, pictures, options.conf)
-        report["detectors"].append(
-            {"name": detector.name, "sha256": detector.sha256, "imgsz": detector.imgsz, **figures}
-        )
+        size = size or detector.imgsz
+        figures = measure(partial(search, detector, size=size), pictures, options.conf)
+        report["detectors"].append({"name": detector.name, "sha256": detector.sha256, "imgsz": size, **figures})
     report["sha256"] = {path.name: sha256_of(path) for path in sorted((options.data / HELDOUT).glob(f"{HELDOUT}*"))}
     print(as_text(report))
     if options.json is not None:

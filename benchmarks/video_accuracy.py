@@ -45,7 +45,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", default="auto", help="as of dcpose estimate (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="as of dcpose estimate (default: %(default)s)")
     parser.add_argument("--flip-test", action="store_true")
-    parser.add_argument("--share-crops", action=argparse.BooleanOptionalAction)
+    parser.add_argument(
+        "--share-crops", action=argparse.BooleanOptionalAction, default=dcpose_cli.EstimateConfig().share_crops
+    )
     parser.add_argument(
         "--fix-swaps", action=argparse.BooleanOptionalAction, help="repair legs; by default as the program does"
     )

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from dcpose_cli import PoseEstimator
+from dcpose_cli import EstimateConfig, PoseEstimator
 from dcpose_cli.results import PoseTrackWriter
 from dcpose_cli.skeleton import JOINT_NAMES
 from dcpose_cli.types import FrameResult, Person
@@ -74,6 +74,15 @@ def test_the_labelled_boxes_are_given(benchmark, labelled, tiny_folder, tmp_path
     assert [len(result.people) for result in results] == [1] * 4
     assert results[2].people[0].bbox.tolist() == [20, 0, 50, 60]
     assert np.ptp(results[2].people[0].keypoints[:, 0]) > 1
+
+
+def test_without_options_the_program_runs_with_its_defaults(benchmark, labelled, monkeypatch):
+    given = []
+    monkeypatch.setattr(benchmark.dcpose_cli.PoseEstimator, "from_config", given.append)
+    benchmark.runner(benchmark.parse(["--labels", str(labelled)]))
+    benchmark.runner(benchmark.parse(["--labels", str(labelled), "--no-share-crops", "--no-fix-swaps", "--flip-test"]))
+    assert given[0] == EstimateConfig(overwrite=True)
+    assert given[1] == EstimateConfig(overwrite=True, share_crops=False, fix_swaps=False, flip_test=True)
 
 
 def test_a_folder_without_labels_is_refused(benchmark, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dcpose_cli import InputError, OutputError, UsageError
+from dcpose_cli.checkpoints.files import open_model, save_model
 from dcpose_cli.config import Selection
 from dcpose_cli.datasets.coco import read_coco
 from dcpose_cli.preannotation import write_labels
@@ -103,7 +104,6 @@ def test_pycocotools_loads_the_labels(result, clip, tmp_path, capsys):
 
 def test_training_reads_the_folder(result, clip, tiny_model, tmp_path):
     """The recipe of the folder says where the labels are; a network trains on them."""
-    from dcpose_cli.checkpoints.files import open_model, save_model
     from dcpose_cli.cli.train_command import train_model
     from dcpose_cli.nets import HRNet
 
@@ -127,7 +127,9 @@ def test_training_reads_the_folder(result, clip, tiny_model, tmp_path):
 
 def test_the_recipe_goes_on_from_the_shipped_model(result, clip, root, tmp_path):
     write_labels(result, clip, tmp_path / "out", frames=1)
-    assert load_recipe(tmp_path / "out/recipe.toml").model == load_recipe(root / "models/dcpose-s/recipe.toml").model
+    own, shipped = load_recipe(tmp_path / "out/recipe.toml"), load_recipe(root / "models/dcpose-s/recipe.toml")
+    assert (own.model, own.crop_margin, own.decoding) == (shipped.model, shipped.crop_margin, shipped.decoding)
+    assert own.crop_margin == open_model("dcpose-s").header.crop_margin
 
 
 def test_the_label_for_cvat_has_the_joints_of_the_category(result, clip, tmp_path):

@@ -28,9 +28,10 @@ def is_matrix(weight: Tensor) -> bool:
     """Whether Muon moves a parameter: a matrix, or a kernel (its rows are the output channels), of more than 17 rows.
 
     AdamW moves the others: the layers that output heatmaps (17 joints), and the narrow layers of a small DCPose head.
-    Of dcpose-s these are 29 of 142 matrices and kernels (6, 13, 16 and 17 channels), 1 % of the weights. Muon for
-    all but the output layers was worse: after 150 steps of stage 2 a loss on held-out windows of 8.69 and 8.62 instead
-    of 8.19 and 8.12, and 22.6 and 22.3 % of the joints found instead of 25.7 and 25.7 % (two seeds, same batches).
+    With the head that dcpose-s had before its seventh version, these were 29 of 142 matrices and kernels (6, 13, 16 and
+    17 channels), 1 % of the weights. There Muon for all but the output layers was worse: after 150 steps of stage 2 a
+    loss on held-out windows of 8.69 and 8.62 instead of 8.19 and 8.12, and 22.6 and 22.3 % of the joints found instead
+    of 25.7 and 25.7 % (two seeds, same batches).
     """
     return weight.ndim > 1 and len(weight) > NUM_JOINTS
 
