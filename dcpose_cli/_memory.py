@@ -22,7 +22,7 @@ LARGEST_BLOCK: Final = 32 * _MIB
 MOST_FREE: Final = 512 * _MIB
 _STEP: Final = 64 * _MIB
 #: Pools of blocks that threads share. By default there are eight per core, and each keeps free blocks of its own.
-POOLS: Final = 2
+POOLS: Final = 1
 
 #: Least bytes of an array that has memory apart; glibc's own limit, where nothing is set.
 LEAST_APART: Final = 128 * 2**10

@@ -15,6 +15,9 @@ CHUNK_FRAMES: Final = 16
 CHUNK_PIXELS: Final = 32_000_000
 #: Frames that wait, decoded, for the chunk before them to be detected: so many are decoded meanwhile at least.
 DECODED_AHEAD: Final = 8
+#: Frames that wait, detected, for the pose network: with a chunk of them the chunk behind it would be detected too
+#: early, and held.
+DETECTED_AHEAD: Final = 8
 #: Chunks in a segment.
 SEGMENT_CHUNKS: Final = 32
 
@@ -32,10 +35,10 @@ def decoded_ahead(width: int, height: int) -> int:
 def detected_ahead(width: int, height: int) -> int:
     """Frames that wait, detected, for the pose network, for frames of this size in pixels.
 
-    A chunk; of large frames, whose chunks are short, two: with one the stages often wait for each other (4K on two
-    cores: 4 % of the time).
+    Of large frames, whose chunks are short, two chunks: with one the stages often wait for each other (4K on two cores:
+    4 % of the time).
     """
-    return min(CHUNK_FRAMES, 2 * chunk_frames(width, height))
+    return min(DETECTED_AHEAD, 2 * chunk_frames(width, height))
 
 
 def chunk_of(frame: Frame, most: int = CHUNK_FRAMES) -> int:

@@ -236,7 +236,7 @@ def test_few_frames_are_held(two, monkeypatch):
 
     for number, _ in enumerate(two.analyse(source(), fps=25)):
         # Chunks under way, and the second of frames in which gaps of tracks are filled.
-        assert taken - number <= 4 * chunks.CHUNK_FRAMES + 25 + 2
+        assert taken - number <= 3 * chunks.CHUNK_FRAMES + chunks.DETECTED_AHEAD + 25 + 2
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 48 * 64 * 2)
     taken = 0
     for number, _ in enumerate(two.analyse(source(), fps=25)):
