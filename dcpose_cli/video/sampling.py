@@ -33,13 +33,12 @@ def can_be_sampled(frame: av.VideoFrame) -> bool:
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:
-    """The samples of a frame that `can_be_sampled`: (H, W), and two of (H / 2, W / 2), rounded up."""
+    """The samples of a frame that `can_be_sampled`: (H, W), and two of (H / 2, W / 2)."""
     if len(frame.planes) == 3:
         return [plane_samples(plane) for plane in frame.planes]
-    height, width = -(-frame.height // 2), -(-frame.width // 2)
-    pairs = np.frombuffer(memoryview(frame.planes[1]), np.uint8).reshape(height, -1, 2)
+    pairs = np.frombuffer(memoryview(frame.planes[1]), np.uint8).reshape(frame.height // 2, -1, 2)
     # Apart: OpenCV interpolates pairs less exactly.
-    colours = (np.ascontiguousarray(pairs[:, :width, number]) for number in (0, 1))
+    colours = (np.ascontiguousarray(pairs[:, : frame.width // 2, number]) for number in (0, 1))
     return [plane_samples(frame.planes[0]), *colours]
 
 

@@ -235,13 +235,6 @@ def test_both_layouts_of_the_colours_give_the_same_crops():
     np.testing.assert_array_equal(pixels(frame).sampled(affine, (96, 128), part), other)
 
 
-def test_both_layouts_of_frames_of_odd_sizes_give_the_same_crops():
-    frame = picture().reformat(width=1279, height=959)
-    affine, part = affine_of(0.3, (1100, 800), 20), (0, 0, 1279, 959)  # the last row and column are seen
-    other = pixels(frame.reformat(format="nv12")).sampled(affine, (96, 128), part)
-    np.testing.assert_array_equal(pixels(frame).sampled(affine, (96, 128), part), other)
-
-
 def test_what_lies_apart_is_converted_apart_and_what_lies_together_at_once():
     shown = pixels(picture())
     shown.region((0, 0, 100, 100))
